@@ -1,0 +1,40 @@
+# `make` alone lists what can be done. All of it stays in the checkout: .venv, .venv-numpy1, build, install, out.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build demo test lint bench clean
+
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+WITH_ROS := source environment/activate &&
+
+help: ## list these targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand --tabs=14
+
+setup: ## make .venv and build the messages (quick when nothing changed)
+	@environment/prepare
+
+build: ## build the messages again after a change in msg/, action/, srv/, launch/ or config/
+	@environment/prepare python messages
+
+demo: setup ## a simulated camera, the node and five goals over ROS 2; look at out/demo/index.html
+	@$(WITH_ROS) python examples/demo.py
+
+test: setup lint ## all checks: lint, the core on NumPy 1.26, then every test
+	@environment/prepare numpy1
+	env -u PYTHONPATH .venv-numpy1/bin/pytest test/agent test/policies test/segmenters
+	$(WITH_ROS) pytest
+
+lint: ## style, types, and which part may import which
+	@environment/prepare python
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/mypy --strict --cache-dir .mypy_cache/strict rsagent_ros/agent
+	.venv/bin/lint-imports --no-logo
+
+bench: setup ## measure speed and memory; the table is in out/bench.json too
+	@$(WITH_ROS) python benchmarks/run.py
+
+clean: ## remove what was built and written; the environments .venv and .venv-numpy1 stay
+	rm -rf build install out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

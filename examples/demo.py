@@ -1,0 +1,188 @@
+"""`make demo`: a simulated camera and the agent's node, each a process of its own, and five goals over ROS 2.
+
+    source environment/activate && python examples/demo.py [--out out/demo]
+
+One goal is absent, one needs a correction because the segmenter's first mask is wrong, one is cancelled half-way.
+Writes a folder per goal, `index.html` with all conversations, and `result.json` with the outcome, the expected one, and
+the IoU against the simulator's truth. Exit code 0 when all is as expected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.mask import iou
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.scene import Scene, load_scenes
+from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.ros.client import Agent, Answer
+from rsagent_ros.viewer.folder import write_folder
+from rsagent_ros.viewer.page import Shown, render
+from rsagent_training.simulate import DEMO_GOALS
+
+ROOT = Path(__file__).resolve().parent.parent
+TIME_BUDGET = 60.0
+"""Seconds a goal may take: far more than it does, so that a busy machine changes nothing."""
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+DOMAIN = "101"
+"""ROS domain of the demo where the caller chose none, so that it meets no other robot."""
+
+REMAPS = [f"{name}:=/camera/{name}" for name in ("image", "camera_info", "depth")]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A goal that was sent: what the truth is, and what came back."""
+
+    scene: Scene
+    expected: Outcome
+    answer: Answer
+
+    @property
+    def iou(self) -> float | None:
+        """Against the simulator's truth; None where there is nothing to compare."""
+        mask = self.answer.mask
+        if mask is None or not self.scene.masks:
+            return None
+        return iou(mask, np.asarray(np.logical_or.reduce(self.scene.masks), dtype=np.bool_))
+
+    def row(self, folder: str) -> dict[str, Any]:
+        """Its entry in result.json."""
+        score = self.iou
+        return {
+            "instruction": self.scene.instruction,
+            "outcome": self.answer.outcome,
+            "expected": self.expected,
+            "iou": None if score is None else round(score, 4),
+            "confidence": round(self.answer.confidence, 4),
+            "turns": self.answer.message.turns,
+            "seconds": round(self.answer.seconds, 3),
+            "error_msg": self.answer.error_msg,
+            "folder": folder,
+        }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; returns 0 when every goal ended as expected."""
+    parser = argparse.ArgumentParser(description="A simulated camera, the agent's node, and five goals over ROS 2.")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="replaced (default: out/demo)")
+    out: Path = parser.parse_args(argv).out
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    os.environ.setdefault("ROS_DOMAIN_ID", DOMAIN)
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    with ExitStack() as stack:
+        print("starting the simulated camera and the agent ...", flush=True)
+        camera = [str(ROOT / "examples" / "sim_camera.py"), "--ros-args", "-p", f"truth_dir:={out / 'truth'}"]
+        stack.enter_context(Process("camera", camera, out))
+        node = ["-m", "rsagent_ros.ros.agent_node", "--ros-args", "--params-file", str(ROOT / "config" / "agent.yaml")]
+        stack.enter_context(Process("agent", [*node, *(word for remap in REMAPS for word in ("-r", remap))], out))
+        scenes = wait_for_truth(out / "truth")
+        agent = stack.enter_context(Agent(wait=START_SECONDS))
+        told = [send(agent, scene, flavour) for scene, flavour in zip(scenes, flavours(), strict=True)]
+    return report(told, out)
+
+
+class Process:
+    """A Python program beside this one, with its output in a file; ended by SIGINT, as from a keyboard."""
+
+    def __init__(self, name: str, arguments: list[str], out: Path) -> None:
+        self._name = name
+        self._log = (out / f"{name}.log").open("w", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [sys.executable, *arguments], stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
+        )
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGINT)
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._log.close()
+        if code != 0:
+            raise RuntimeError(f"the {self._name} ended with exit code {code}; see {self._log.name}")
+
+
+def flavours() -> list[str]:
+    """What is special about each goal of the demo."""
+    return [goal.flavour for goal in DEMO_GOALS]
+
+
+def wait_for_truth(folder: Path) -> list[Scene]:
+    """The camera's goals with their true masks, as soon as it has written all of them."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if (folder / "scenes.jsonl").is_file():
+            scenes = list(load_scenes(folder))
+            if len(scenes) == len(DEMO_GOALS):
+                return scenes
+        time.sleep(0.1)
+    raise TimeoutError(
+        f"the camera wrote no truth to {folder} within {START_SECONDS:g} s; see {folder.parent}/camera.log"
+    )
+
+
+def send(agent: Agent, scene: Scene, flavour: str) -> Told:
+    """Send one goal, and show every turn as it comes."""
+    print(f"\n“{scene.instruction}”" + (f"  ({flavour})" if flavour else ""), flush=True)
+    cancel = CancelToken() if flavour == "for cancelling" else None
+
+    def show(turn: Turn) -> None:
+        print(f"  {turn.index}. {turn.thought}\n     -> {turn.tool or turn.error_code}", flush=True)
+        if cancel is not None:
+            cancel.set()
+
+    answer = agent.segment(
+        scene.instruction, time_budget=TIME_BUDGET, on_turn=show, cancel=cancel, timeout=2 * TIME_BUDGET
+    )
+    told = Told(scene, scene.expected if cancel is None else Outcome.CANCELED, answer)
+    score = "" if told.iou is None else f", IoU {told.iou:.3f} with the simulator's truth"
+    print(f"  {answer.outcome} after {answer.message.turns} turns, {answer.seconds:.2f} s{score}", flush=True)
+    return told
+
+
+def report(told: list[Told], out: Path) -> int:
+    """Write the folders, the page and result.json; returns the exit code."""
+    rows, pages = [], []
+    for number, one in enumerate(told, 1):
+        folder = f"{number}-" + re.sub(r"\W+", "-", one.scene.instruction.lower()).strip("-")
+        facts = {"expected": one.expected.value} | ({} if one.iou is None else {"IoU with the truth": f"{one.iou:.3f}"})
+        shown = Shown(Trace.from_json(one.answer.message.trace), one.scene.image, facts)
+        write_folder(out / folder, shown)
+        pages.append(shown)
+        rows.append(one.row(folder))
+    cv2.imwrite(str(out / "frame.png"), cv2.cvtColor(told[0].scene.image, cv2.COLOR_RGB2BGR))
+    (out / "result.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "index.html").write_text(render(pages, "Five goals on a simulated table"), encoding="utf-8")
+    wrong = [row for row in rows if row["outcome"] != row["expected"]]
+    print(f"\n{len(rows) - len(wrong)} of {len(rows)} goals ended as expected; open {out / 'index.html'}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

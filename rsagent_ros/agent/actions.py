@@ -1,0 +1,505 @@
+"""What a policy may do: the closed set of tool calls, and the strict way from a reply's text to one of them.
+
+A reply is `<think>...</think>` and then ONE `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, with nothing
+after it. `parse` checks everything before any state changes; a mistake is a `ReplyError` that the policy is told.
+The tables `TOOLS` feed the parser, the system prompt, the JSON schema and the grammar, so they can't disagree.
+The paper does not print its tools; names and arguments are this project's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from rsagent_ros.agent.errors import ReplyError
+from rsagent_ros.agent.geometry import EXTENT, Box, Point
+
+MAX_REPLY_CHARS = 32_768
+MAX_CALL_CHARS = 4_096
+MAX_POINTS = 32
+MAX_MASKS = 32
+MAX_SENTENCE = 1_000
+
+CALL_OPEN = "<tool_call>"
+CALL_CLOSE = "</tool_call>"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Draw a mask from a box and points, 0..1000 of the current view; `refine` starts from an earlier mask."""
+
+    box: Box | None = None
+    positive: tuple[Point, ...] = ()
+    negative: tuple[Point, ...] = ()
+    refine: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Zoom:
+    """Look at a part of the current view."""
+
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class ResetView:
+    """Look at the whole frame again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """A new mask: all of `add` together, without what is in `subtract`."""
+
+    add: tuple[int, ...]
+    subtract: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End: these masks are what was asked for, one for each instance."""
+
+    masks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAbsent:
+    """End: what was asked for is not in view."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAmbiguous:
+    """End: several things fit equally well; ask."""
+
+    masks: tuple[int, ...]
+    question: str
+
+
+Action = Segment | Zoom | ResetView | Combine | Finish | ReportAbsent | ReportAmbiguous
+
+ArgumentKind = Literal["box", "points", "mask", "masks", "two_or_more_masks", "mask_or_masks", "sentence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a tool: its kind, and whether a call may leave it out."""
+
+    kind: ArgumentKind
+    required: bool
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool: what it is for, and its arguments by name."""
+
+    meaning: str
+    arguments: dict[str, Argument]
+
+
+TOOLS: dict[str, Tool] = {
+    "segment": Tool(
+        "Draw a mask in the current view from a box, points, or both. The overlay of the new mask comes back.",
+        {
+            "box": Argument("box", False, "a box around the thing"),
+            "positive": Argument("points", False, "points on the thing"),
+            "negative": Argument("points", False, "points that are not on the thing"),
+            "refine": Argument("mask", False, "id of an earlier mask to start from"),
+        },
+    ),
+    "zoom": Tool(
+        "Look closer at a part of the current view. The clean picture of it comes back, and coordinates are its own.",
+        {"box": Argument("box", True, "the part to look at")},
+    ),
+    "reset_view": Tool("Look at the whole image again.", {}),
+    "combine": Tool(
+        "Make a new mask out of earlier ones. Its overlay comes back.",
+        {
+            "add": Argument("masks", True, "ids of the masks to join"),
+            "subtract": Argument("masks", False, "ids of the masks to cut away"),
+        },
+    ),
+    "finish": Tool(
+        "End with the mask that shows what was asked for. Only after you have looked at its overlay.",
+        {
+            "mask": Argument(
+                "mask_or_masks",
+                True,
+                "id of the mask; a list of ids if several things were asked for",
+            )
+        },
+    ),
+    "report_absent": Tool(
+        "End: what was asked for is not in the image.",
+        {"reason": Argument("sentence", True, "what you looked at and why it does not fit")},
+    ),
+    "report_ambiguous": Tool(
+        "End: several things fit the words equally well.",
+        {
+            "masks": Argument("two_or_more_masks", True, "ids of at least two masks, one for each thing that fits"),
+            "question": Argument("sentence", True, "what to ask, so that the answer decides"),
+        },
+    ),
+}
+
+
+def parse(reply: str, extent: tuple[float, float] = (EXTENT, EXTENT)) -> Action:
+    """The one action of a reply.
+
+    Args:
+        reply: The policy's text.
+        extent: Width and height of the coordinate space of the reply's numbers; they are converted to 0..1000.
+
+    Raises:
+        ReplyError: The reply is not exactly one valid call. The message says what to do instead.
+    """
+    call = _Call(*_split(reply), extent)
+    match call.name:
+        case "segment":
+            segment = Segment(
+                call.box("box") if call.has("box") else None,
+                call.points("positive") if call.has("positive") else (),
+                call.points("negative") if call.has("negative") else (),
+                call.mask("refine") if call.has("refine") else None,
+            )
+            if segment.box is None and not segment.positive and segment.refine is None:
+                raise ReplyError(
+                    "no_prompt",
+                    "segment needs a box, a positive point, or a mask to refine.",
+                )
+            return segment
+        case "zoom":
+            return Zoom(call.box("box"))
+        case "reset_view":
+            return ResetView()
+        case "combine":
+            return Combine(
+                call.masks("add"),
+                call.masks("subtract") if call.has("subtract") else (),
+            )
+        case "finish":
+            return Finish(call.masks("mask"))
+        case "report_absent":
+            return ReportAbsent(call.sentence("reason"))
+        case _:
+            return ReportAmbiguous(call.masks("masks"), call.sentence("question"))
+
+
+def thought(reply: str) -> str:
+    """What a reply holds before its call, without the think tags."""
+    return reply.split(CALL_OPEN, 1)[0].replace("<think>", "").replace("</think>", "").strip()
+
+
+def render(action: Action) -> str:
+    """The call of an action as a policy would write it, coordinates rounded to a thousandth: `parse` gives it back."""
+    name, arguments = to_json(action)
+    call = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+    # Only a sentence can hold "<"; as an escape it can't be taken for the end of the call.
+    return CALL_OPEN + call.replace("<", "\\u003c") + CALL_CLOSE
+
+
+def to_json(action: Action) -> tuple[str, dict[str, object]]:
+    """Name and arguments of an action; arguments at their defaults are left out."""
+    match action:
+        case Segment(box, positive, negative, refine):
+            arguments: dict[str, object] = {}
+            if box is not None:
+                arguments["box"] = _box_json(box)
+            if positive:
+                arguments["positive"] = [[_number(point.x), _number(point.y)] for point in positive]
+            if negative:
+                arguments["negative"] = [[_number(point.x), _number(point.y)] for point in negative]
+            if refine is not None:
+                arguments["refine"] = refine
+            return "segment", arguments
+        case Zoom(box):
+            return "zoom", {"box": _box_json(box)}
+        case ResetView():
+            return "reset_view", {}
+        case Combine(add, ()):
+            return "combine", {"add": list(add)}
+        case Combine(add, subtract):
+            return "combine", {"add": list(add), "subtract": list(subtract)}
+        case Finish(masks):
+            return "finish", {"mask": masks[0] if len(masks) == 1 else list(masks)}
+        case ReportAbsent(reason):
+            return "report_absent", {"reason": reason}
+        case ReportAmbiguous(masks, question):
+            return "report_ambiguous", {"masks": list(masks), "question": question}
+
+
+def _box_json(box: Box) -> list[float]:
+    return [_number(box.x0), _number(box.y0), _number(box.x1), _number(box.y1)]
+
+
+def _number(value: float) -> float:
+    """Whole numbers as integers, the rest to a thousandth of a step: text stays short, and exact enough."""
+    rounded = round(value, 3)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _split(reply: str) -> tuple[str, dict[str, object]]:
+    """Name and arguments of the one call in a reply, as parsed JSON."""
+    if len(reply) > MAX_REPLY_CHARS:
+        raise ReplyError(
+            "too_long",
+            f"The reply has {len(reply)} characters; at most {MAX_REPLY_CHARS} are read.",
+        )
+    calls = reply.count(CALL_OPEN)
+    if calls == 0:
+        raise ReplyError(
+            "no_call",
+            f"The reply has no tool call. End it with {CALL_OPEN}...{CALL_CLOSE}.",
+        )
+    if calls > 1 or reply.count(CALL_CLOSE) > 1:
+        raise ReplyError("two_calls", "The reply has more than one tool call. Make exactly one.")
+    body, closing, rest = reply.split(CALL_OPEN, 1)[1].partition(CALL_CLOSE)
+    if not closing:
+        raise ReplyError(
+            "unclosed_call",
+            f"The tool call is cut off: {CALL_CLOSE} is missing. Think in fewer words.",
+        )
+    if rest.strip():
+        raise ReplyError("text_after_call", f"There is text after {CALL_CLOSE}. Stop right after it.")
+    if len(body) > MAX_CALL_CHARS:
+        raise ReplyError(
+            "call_too_long",
+            f"The call has {len(body)} characters; at most {MAX_CALL_CHARS} are read.",
+        )
+    try:
+        call = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    except RecursionError:
+        raise ReplyError("bad_json", "The call is nested too deeply.") from None
+    except ValueError as error:
+        raise ReplyError("bad_json", f"The call is not valid JSON: {_quote(str(error))}.") from None
+    if not isinstance(call, dict) or set(call) - {"name", "arguments"} or "name" not in call:
+        raise ReplyError(
+            "bad_call",
+            'The call must be {"name": ..., "arguments": {...}} and nothing else.',
+        )
+    name, arguments = call["name"], call.get("arguments", {})
+    if not isinstance(name, str) or name not in TOOLS:
+        raise ReplyError(
+            "unknown_tool",
+            f"There is no tool {_quote(name)}. The tools: {', '.join(TOOLS)}.",
+        )
+    if not isinstance(arguments, dict):
+        raise ReplyError("bad_call", f"The arguments of {name} must be a JSON object.")
+    return name, arguments
+
+
+def _no_constant(name: str) -> float:
+    raise ReplyError("not_a_number", f"{name} is not a number that can be used.")
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    known: dict[str, object] = {}
+    for key, value in pairs:
+        if key in known:
+            raise ReplyError("duplicate_key", f"{_quote(key)} is given twice in one object.")
+        known[key] = value
+    return known
+
+
+def _quote(value: object) -> str:
+    """A value from outside, short enough and plain enough to stand in a message."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+class _Call:
+    """The arguments of one call, each read by what it should be."""
+
+    def __init__(self, name: str, arguments: dict[str, object], extent: tuple[float, float]) -> None:
+        spec = TOOLS[name].arguments
+        for given in arguments:
+            if given not in spec:
+                known = ", ".join(spec) or "it takes none"
+                raise ReplyError(
+                    "extra_argument",
+                    f"{name} has no argument {_quote(given)}. Its arguments: {known}.",
+                )
+        for wanted, argument in spec.items():
+            if argument.required and wanted not in arguments:
+                raise ReplyError("missing_argument", f"{name} needs {wanted}: {argument.meaning}.")
+        self.name = name
+        self._arguments = arguments
+        self._extent = extent
+
+    def has(self, key: str) -> bool:
+        return key in self._arguments
+
+    def box(self, key: str) -> Box:
+        value = self._arguments[key]
+        if not isinstance(value, list) or len(value) != 4:
+            raise ReplyError(
+                "bad_box",
+                f"{self.name}: {key} must be [x0, y0, x1, y1], not {_quote(value)}.",
+            )
+        x0, y0, x1, y1 = (self._coordinate(key, number, axis) for axis, number in zip("xyxy", value, strict=True))
+        if x1 < x0 or y1 < y0:
+            raise ReplyError(
+                "reversed_box",
+                f"{self.name}: {key} {_quote(value)} is reversed; x0 < x1 and y0 < y1.",
+            )
+        if x1 == x0 or y1 == y0:
+            raise ReplyError(
+                "empty_box",
+                f"{self.name}: {key} {_quote(value)} is empty; x0 < x1 and y0 < y1.",
+            )
+        return Box(x0, y0, x1, y1)
+
+    def points(self, key: str) -> tuple[Point, ...]:
+        value = self._arguments[key]
+        if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+            raise ReplyError(
+                "bad_points",
+                f"{self.name}: {key} must be [[x, y], ...], not {_quote(value)}.",
+            )
+        if len(value) > MAX_POINTS:
+            raise ReplyError(
+                "too_many",
+                f"{self.name}: {key} has {len(value)} points; at most {MAX_POINTS} are read.",
+            )
+        return tuple(Point(self._coordinate(key, x, "x"), self._coordinate(key, y, "y")) for x, y in value)
+
+    def mask(self, key: str) -> int:
+        return self._mask_id(key, self._arguments[key])
+
+    def masks(self, key: str) -> tuple[int, ...]:
+        value = self._arguments[key]
+        kind = TOOLS[self.name].arguments[key].kind
+        at_least = 2 if kind == "two_or_more_masks" else 1
+        ids = value if isinstance(value, list) else [value] if kind == "mask_or_masks" else None
+        if ids is None or not at_least <= len(ids) <= MAX_MASKS:
+            raise ReplyError(
+                "bad_masks",
+                f"{self.name}: {key} must be a list of {at_least} to {MAX_MASKS} mask ids, not {_quote(value)}.",
+            )
+        numbers = tuple(self._mask_id(key, number) for number in ids)
+        if len(set(numbers)) < len(numbers):
+            raise ReplyError(
+                "duplicate_mask",
+                f"{self.name}: {key} {_quote(value)} names a mask twice.",
+            )
+        return numbers
+
+    def sentence(self, key: str) -> str:
+        value = self._arguments[key]
+        # JSON can name half a surrogate pair, which no message and no file can hold.
+        if (
+            not isinstance(value, str)
+            or not value.strip()
+            or len(value) > MAX_SENTENCE
+            or any("\ud800" <= character <= "\udfff" for character in value)
+        ):
+            raise ReplyError(
+                "bad_sentence",
+                f"{self.name}: {key} must be a sentence of at most {MAX_SENTENCE} characters of plain text.",
+            )
+        return value
+
+    def _mask_id(self, key: str, value: object) -> int:
+        if type(value) is not int or value < 1:
+            raise ReplyError(
+                "bad_mask",
+                f"{self.name}: {key} must hold ids of masks (1, 2, ...), not {_quote(value)}.",
+            )
+        return value
+
+    def _coordinate(self, key: str, value: object, axis: str) -> float:
+        # type(), because bool is an int to isinstance.
+        if type(value) not in (int, float):
+            raise ReplyError(
+                "not_a_number",
+                f"{self.name}: {key} holds {_quote(value)} where a number must stand.",
+            )
+        limit = self._extent[0] if axis == "x" else self._extent[1]
+        # json reads 1e999 as infinity; an integer of 400 digits can't become a float at all, so compare first.
+        number = value if isinstance(value, int | float) else math.nan
+        if not 0 <= number <= limit:
+            raise ReplyError(
+                "out_of_range",
+                f"{self.name}: {key} holds {axis} = {_quote(value)}, outside the current view (0 to {limit:g}).",
+            )
+        return float(number) * EXTENT / limit
+
+
+def schema() -> dict[str, object]:
+    """JSON schema of one call, for servers that can hold a model to it."""
+    return {"oneOf": [_tool_schema(name, tool) for name, tool in TOOLS.items()]}
+
+
+def _tool_schema(name: str, tool: Tool) -> dict[str, object]:
+    coordinate = {"type": "integer", "minimum": 0, "maximum": EXTENT}
+    pair = {"type": "array", "items": coordinate, "minItems": 2, "maxItems": 2}
+    mask = {"type": "integer", "minimum": 1}
+    masks = {"type": "array", "items": mask, "minItems": 1, "maxItems": MAX_MASKS}
+    kinds: dict[ArgumentKind, dict[str, object]] = {
+        "box": {"type": "array", "items": coordinate, "minItems": 4, "maxItems": 4},
+        "points": {"type": "array", "items": pair, "maxItems": MAX_POINTS},
+        "mask": mask,
+        "masks": masks,
+        "two_or_more_masks": {**masks, "minItems": 2},
+        "mask_or_masks": {"anyOf": [mask, masks]},
+        "sentence": {"type": "string", "minLength": 1, "maxLength": MAX_SENTENCE},
+    }
+    return {
+        "type": "object",
+        "description": tool.meaning,
+        "properties": {
+            "name": {"const": name},
+            "arguments": {
+                "type": "object",
+                "properties": {
+                    key: {"description": argument.meaning, **kinds[argument.kind]}
+                    for key, argument in tool.arguments.items()
+                },
+                "required": [key for key, argument in tool.arguments.items() if argument.required],
+                "additionalProperties": False,
+            },
+        },
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
+
+
+def grammar() -> str:
+    """A regular expression for one whole reply: a thought, then one call with its arguments in the table's order."""
+    number = r"(0|[1-9][0-9]{0,3})"
+    mask = r"[1-9][0-9]?"
+    masks = rf"\[{mask}(, {mask}){{0,{MAX_MASKS - 1}}}\]"
+    pair = rf"\[{number}, {number}\]"
+    kinds: dict[ArgumentKind, str] = {
+        "box": rf"\[{number}, {number}, {number}, {number}\]",
+        "points": rf"\[{pair}(, {pair}){{0,{MAX_POINTS - 1}}}\]",
+        "mask": mask,
+        "masks": masks,
+        "two_or_more_masks": rf"\[{mask}(, {mask}){{1,{MAX_MASKS - 1}}}\]",
+        "mask_or_masks": rf"({mask}|{masks})",
+        "sentence": r'"[^"\\<\x00-\x1f]{1,300}"',  # shorter than what is read: servers unroll a counted repeat
+    }
+    calls = [rf'"name": "{name}", "arguments": {_arguments_grammar(tool, kinds)}' for name, tool in TOOLS.items()]
+    return rf"<think>[^<]*</think>\s?{CALL_OPEN}\{{({'|'.join(calls)})\}}{CALL_CLOSE}"
+
+
+def _arguments_grammar(tool: Tool, kinds: dict[ArgumentKind, str]) -> str:
+    """Arguments in order, with the commas right whichever of the optional ones are there."""
+    items = [(rf'"{key}": {kinds[argument.kind]}', argument.required) for key, argument in tool.arguments.items()]
+    # One alternative for each argument that can come first; behind it every later one brings its own comma.
+    alternatives = []
+    for first, (text, required) in enumerate(items):
+        tail = "".join(f"(, {later})" + ("" if must else "?") for later, must in items[first + 1 :])
+        alternatives.append(text + tail)
+        if required:
+            break
+    else:
+        alternatives.append("")
+    return rf"\{{({'|'.join(alternatives)})\}}"
+
+
+GRAMMAR = re.compile(grammar())

@@ -1,0 +1,56 @@
+"""How much an episode may spend, on a steady clock, and the token that cancels it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+
+class CancelToken:
+    """A flag that any thread may raise and that stays raised. Waiting on it wakes at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Raise the flag. Idempotent, thread-safe."""
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the flag is raised."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Block until the flag is raised or the time is over; returns whether it is raised."""
+        return self._event.wait(seconds)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one episode may spend.
+
+    Attributes:
+        seconds: From the episode's start to its result, steady clock. A tf buffer holds 10 s by default: 8 leaves room.
+        max_turns: Replies, bad ones included. The paper found that more than 8 hurts.
+        max_reply_tokens: Tokens of one reply; it is cut there before it enters the chat.
+        max_tokens: Sampled tokens of all replies together.
+
+    Raises:
+        ValueError: A limit that is not positive.
+    """
+
+    seconds: float = 8.0
+    max_turns: int = 8
+    max_reply_tokens: int = 512
+    max_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"budget: {name} is {value}; it must be greater than 0")
+
+    def deadline(self) -> float:
+        """`time.monotonic()` at which an episode that starts now has spent its seconds."""
+        return time.monotonic() + self.seconds

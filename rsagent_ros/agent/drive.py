@@ -1,0 +1,83 @@
+"""The two ways to run an episode: one at a time, or many in lock-step. There is no third."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+
+from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.errors import RunFailed, describe
+from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
+from rsagent_ros.agent.policy import BatchPolicy, Policy
+from rsagent_ros.agent.turn import Turn
+
+log = logging.getLogger(__name__)
+
+
+def drive(
+    episode: Episode,
+    policy: Policy,
+    cancel: CancelToken | None = None,
+    on_turn: Callable[[Turn], None] | None = None,
+) -> Result:
+    """Run one episode to its end; blocks until then.
+
+    A caller that must not wait for a hung policy runs this in a worker thread and calls `Episode.stop` from its own:
+    the result is there at once, and what the worker brings back later is discarded.
+
+    Args:
+        episode: The episode, as made.
+        policy: Who decides.
+        cancel: Raised by another thread to break off a reply.
+        on_turn: Called after each recorded turn, in this thread. An error that it raises ends the episode as FAILED.
+    """
+    token = CancelToken() if cancel is None else cancel
+    try:
+        with closing(policy.open()) as conversation:
+            while not episode.done:
+                reply = conversation.reply(episode.new_messages(), limits=episode.limits, cancel=token)
+                turn = episode.step(reply)
+                if turn is not None and on_turn is not None:
+                    on_turn(turn)
+    except Exception as error:  # a backend may raise anything, and the goal must still end
+        _fail([episode], policy, error)
+    return episode.result
+
+
+def drive_batch(episodes: Sequence[Episode], policy: BatchPolicy, cancel: CancelToken | None = None) -> list[Result]:
+    """Run many episodes in lock-step: one `reply_batch` a round for all that are not done. Blocks until all are.
+
+    Returns:
+        Their results, in order.
+    """
+    token = CancelToken() if cancel is None else cancel
+    try:
+        with ExitStack() as stack:
+            talks = [stack.enter_context(closing(policy.open())) for _ in episodes]
+            while open_ones := [number for number, episode in enumerate(episodes) if not episode.done]:
+                replies = policy.reply_batch(
+                    [talks[number] for number in open_ones],
+                    [episodes[number].new_messages() for number in open_ones],
+                    limits=[episodes[number].limits for number in open_ones],
+                    cancel=token,
+                )
+                for number, reply in zip(open_ones, replies, strict=True):
+                    episodes[number].step(reply)
+    except Exception as error:  # as in drive
+        _fail(episodes, policy, error)
+    return [episode.result for episode in episodes]
+
+
+def _fail(episodes: Sequence[Episode], policy: Policy, error: Exception) -> None:
+    """End every open episode as FAILED, with the error's own code where it has one."""
+    if isinstance(error, RunFailed):
+        code, message = error.code, error.message
+    elif isinstance(error, MemoryError):
+        code, message = ErrorCode.OUT_OF_MEMORY, f"{policy.name}: out of memory"
+    else:
+        log.error("the policy %s raised an error", policy.name, exc_info=error)
+        code, message = ErrorCode.POLICY_FAILED, f"{policy.name}: {describe(error)}"
+    for episode in episodes:
+        episode.stop(Outcome.FAILED, code, message)

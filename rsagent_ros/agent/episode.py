@@ -1,0 +1,366 @@
+"""The one loop: an Episode takes replies, runs tools, and ends in exactly one Result. No I/O, no waiting for anybody.
+
+    episode = Episode(frame, instruction, segmenter, budget)
+    with closing(policy.open()) as conversation:
+        while not episode.done:
+            reply = conversation.reply(episode.new_messages(), limits=episode.limits, cancel=cancel)
+            turn = episode.step(reply)
+    result = episode.result
+
+The same object runs on the robot, in replay, in evaluation, in trajectory synthesis and inside reinforcement learning;
+`drive` holds the two ways to run it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent import actions
+from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.chat import Message, Picture
+from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe, plain
+from rsagent_ros.agent.evidence import MaskEntry, best_so_far
+from rsagent_ros.agent.geometry import View
+from rsagent_ros.agent.mask import MAX_PIXELS, encode_rle
+from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
+from rsagent_ros.agent.policy import Reply, ReplyLimits
+from rsagent_ros.agent.prompt import opening
+from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.agent.toolbox import Effect, Toolbox, pick
+from rsagent_ros.agent.turn import Trace, Turn, draw_picture
+
+log = logging.getLogger(__name__)
+
+MAX_INSTRUCTION = 2_000
+"""Characters of an instruction; a longer one is refused, not cut."""
+
+
+class Episode:
+    """One instruction on one frame, from the first look to the Result.
+
+    Not for several threads, but for `stop`, `wait`, `done` and `result`: those may be used from any.
+    """
+
+    def __init__(
+        self,
+        frame: NDArray[np.uint8],
+        instruction: str,
+        segmenter: Segmenter[Any],
+        budget: Budget | None = None,
+        *,
+        goal_id: str = "",
+        policy_name: str = "",
+        view_side: int = 768,
+    ) -> None:
+        """Begin; the clock starts now.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB; not copied, must not change.
+            instruction: What to look for, in words.
+            segmenter: Who draws the masks.
+            budget: What may be spent.
+            goal_id: Echoed in the trace.
+            policy_name: For the record.
+            view_side: Longest side in pixels of the clean pictures in the chat.
+
+        Raises:
+            RunFailed: INVALID_GOAL or BAD_IMAGE, before anything has run.
+        """
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
+            raise RunFailed(
+                ErrorCode.BAD_IMAGE,
+                f"the image is {frame.shape} {frame.dtype}; (height, width, 3) uint8 is needed",
+            )
+        if frame.shape[0] * frame.shape[1] > MAX_PIXELS:
+            raise RunFailed(
+                ErrorCode.BAD_IMAGE,
+                f"the image is {frame.shape[1]} x {frame.shape[0]}; at most {MAX_PIXELS} pixels are looked at",
+            )
+        instruction = plain(instruction.strip())
+        if not instruction or len(instruction) > MAX_INSTRUCTION:
+            raise RunFailed(
+                ErrorCode.INVALID_GOAL,
+                f"the instruction has {len(instruction)} characters; 1 to {MAX_INSTRUCTION} are needed",
+            )
+        self._frame = frame
+        self._budget = budget if budget is not None else Budget()
+        self._started = time.monotonic()
+        self._deadline = self._budget.deadline()
+        self._lock = threading.Lock()
+        self._finished = threading.Event()
+        self._result: Result | None = None
+        height, width = frame.shape[:2]
+        whole = View.whole(width, height)
+        self._tools = Toolbox(frame, segmenter)
+        self._view = whole
+        self._masks: list[MaskEntry] = []
+        self._trace = Trace(
+            goal_id,
+            instruction,
+            width,
+            height,
+            self._budget.max_turns,
+            view_side,
+            policy_name,
+            segmenter.name,
+        )
+        self._chat = opening(
+            instruction,
+            whole,
+            draw_picture(frame, whole, None, view_side),
+            self._budget.max_turns,
+        )
+        self._unsent = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the Result is there."""
+        return self._finished.is_set()
+
+    @property
+    def result(self) -> Result:
+        """The Result.
+
+        Raises:
+            RuntimeError: The episode is not done.
+        """
+        if self._result is None:
+            raise RuntimeError("the episode is not done; ask `done`, `wait` for it, or `stop` it")
+        return self._result
+
+    @property
+    def trace(self) -> Trace:
+        """What has happened so far; complete once the episode is done."""
+        return self._trace
+
+    @property
+    def limits(self) -> ReplyLimits:
+        """What the next reply may cost."""
+        left = self._budget.max_tokens - sum(turn.sampled_tokens for turn in self._trace.turns)
+        return ReplyLimits(max(1, min(self._budget.max_reply_tokens, left)), self._deadline)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The whole chat so far; it only ever grows at its end."""
+        return tuple(self._chat)
+
+    def new_messages(self) -> list[Message]:
+        """What was added since the last call, without the policy's own replies."""
+        new = [message for message in self._chat[self._unsent :] if message.role != "assistant"]
+        self._unsent = len(self._chat)
+        return new
+
+    def wait(self, seconds: float) -> bool:
+        """Block until the episode is done or the time is over; returns whether it is done."""
+        return self._finished.wait(seconds)
+
+    def stop(
+        self,
+        outcome: Outcome,
+        error_code: ErrorCode = ErrorCode.NONE,
+        error_msg: str = "",
+    ) -> Result:
+        """End now, with the best mask so far. Thread-safe and idempotent: the first ending counts.
+
+        A `step` that runs in another thread meanwhile is not waited for; what it brings back is discarded.
+        """
+        with self._lock:
+            if self._result is None:
+                self._close_with_best(outcome, error_code, error_msg)
+        return self.result
+
+    def step(self, reply: Reply) -> Turn | None:
+        """Parse the reply, run its tool, observe. A bad reply never raises: it is a turn like any other.
+
+        Returns:
+            The turn, recorded; None when the episode was stopped before it could be.
+        """
+        if self.done:
+            return None
+        started = time.monotonic()
+        turn = self._heard(reply)
+        effect: Effect | None = None
+        ending: Result | None = None
+        failure: RunFailed | None = None
+        try:
+            if reply.stop in ("cancel", "deadline") or started >= self._deadline:
+                raise ReplyError("broken_off", "The reply was broken off.")
+            action = actions.parse(reply.text, reply.extent)
+            name, arguments = actions.to_json(action)
+            turn = replace(turn, tool=name, arguments=arguments)
+            if isinstance(action, Finish | ReportAbsent | ReportAmbiguous):
+                ending = self._ending(action)
+            else:
+                effect = self._tools.run(action, self._view, self._masks)
+        except (ReplyError, ToolFailed) as error:
+            turn = replace(turn, error_code=error.code, error_msg=error.message)
+        except RunFailed as error:
+            failure = error
+        except MemoryError:
+            failure = RunFailed(
+                ErrorCode.OUT_OF_MEMORY,
+                "out of memory while a tool ran; use a smaller image",
+            )
+        except Exception as error:  # a segmenter backend may raise anything, and the goal must still end
+            log.exception("the segmenter %s raised an error", self._trace.segmenter)
+            failure = RunFailed(
+                ErrorCode.SEGMENTER_FAILED,
+                f"{self._trace.segmenter}: {describe(error)}",
+            )
+        spent = None if ending or failure else self._spent(reply)
+        # Drawing and run lengths take milliseconds; only taking over the outcome happens under the lock.
+        turn, picture = self._told(turn, effect, last=bool(ending or failure or spent))
+        turn = replace(turn, tool_seconds=time.monotonic() - started)
+        with self._lock:
+            if self._result is not None:
+                return None
+            self._trace = replace(self._trace, turns=(*self._trace.turns, turn))
+            self._chat += turn.messages(picture)
+            if effect is not None:
+                self._view = effect.view
+                self._masks += [effect.entry] if effect.entry is not None else []
+            if ending is not None:
+                self._close(ending)
+            elif failure is not None:
+                self._close_with_best(Outcome.FAILED, failure.code, failure.message)
+            elif spent is not None:
+                self._close_with_best(*spent)
+        return turn
+
+    def _heard(self, reply: Reply) -> Turn:
+        """A turn that holds the reply, and nothing done about it yet."""
+        # A reply beyond the limit is refused; of what may be endless the beginning is enough for the record.
+        text = plain(reply.text[: actions.MAX_REPLY_CHARS])
+        return Turn(
+            index=len(self._trace.turns) + 1,
+            reply=text,
+            view=self._view.key,
+            stop=reply.stop,
+            extent=reply.extent,
+            thought=actions.thought(text),
+            degraded=reply.degraded,
+            token_ids=reply.token_ids,
+            logprobs=reply.logprobs,
+            prompt_tokens=reply.prompt_tokens,
+            cached_tokens=reply.cached_tokens,
+            sampled_tokens=reply.sampled_tokens,
+            reply_seconds=reply.seconds,
+        )
+
+    def _ending(self, action: Finish | ReportAbsent | ReportAmbiguous) -> Result:
+        """The result of the policy's own last call.
+
+        Raises:
+            ReplyError: It names a mask that does not exist.
+        """
+        match action:
+            case Finish(masks):
+                found = tuple(pick(self._masks, number).instance() for number in masks)
+                return Result(Outcome.FOUND, instances=found)
+            case ReportAbsent(reason):
+                return Result(Outcome.NOT_IN_VIEW, reason=reason)
+            case ReportAmbiguous(masks, question):
+                candidates = tuple(pick(self._masks, number).instance() for number in masks)
+                return Result(Outcome.AMBIGUOUS, candidates=candidates, question=question)
+
+    def _spent(self, reply: Reply) -> tuple[Outcome, ErrorCode, str] | None:
+        """How the episode ends because of this reply's cost; None while there is something left."""
+        if reply.stop == "cancel":
+            return Outcome.CANCELED, ErrorCode.NONE, ""
+        if reply.stop == "deadline" or time.monotonic() >= self._deadline:
+            return (
+                Outcome.GAVE_UP,
+                ErrorCode.TIME_SPENT,
+                f"the time budget of {self._budget.seconds:g} s is spent",
+            )
+        if len(self._trace.turns) + 1 >= self._budget.max_turns:
+            return (
+                Outcome.GAVE_UP,
+                ErrorCode.TURNS_SPENT,
+                f"all {self._budget.max_turns} turns are spent",
+            )
+        sampled = sum(turn.sampled_tokens for turn in self._trace.turns) + reply.sampled_tokens
+        if sampled >= self._budget.max_tokens:
+            return (
+                Outcome.GAVE_UP,
+                ErrorCode.TOKENS_SPENT,
+                f"all {self._budget.max_tokens} tokens are spent",
+            )
+        return None
+
+    def _told(self, turn: Turn, effect: Effect | None, *, last: bool) -> tuple[Turn, Picture | None]:
+        """The turn with what the policy is told about it, and the picture that goes with it."""
+        facts: dict[str, object] = {}
+        if turn.error_code:
+            facts["error"] = turn.error_msg
+        if effect is not None:
+            facts |= effect.facts
+            turn = replace(turn, view=effect.view.key, picture=effect.picture)
+            if effect.entry is not None:
+                turn = replace(
+                    turn,
+                    mask_id=effect.entry.mask_id,
+                    mask=encode_rle(effect.entry.mask),
+                    score=effect.entry.score,
+                    stability=effect.entry.stability,
+                )
+        # A turn that ends the episode is told nothing: nobody is left to read it.
+        if not last:
+            facts["turns_left"] = self._budget.max_turns - turn.index
+            turn = replace(turn, observation=json.dumps(facts, ensure_ascii=True))
+        if effect is None:
+            return turn, None
+        mask = effect.entry.mask if effect.entry is not None else None
+        return turn, draw_picture(self._frame, effect.view, mask, self._trace.view_side)
+
+    def _close_with_best(self, outcome: Outcome, error_code: ErrorCode, error_msg: str) -> None:
+        best = best_so_far(self._masks)
+        found = () if best is None else (best.instance(),)
+        self._close(
+            Result(
+                outcome,
+                error_code,
+                error_msg,
+                instances=found,
+                partial=best is not None,
+            )
+        )
+
+    def _close(self, result: Result) -> None:
+        """Take over the result; the lock is held."""
+        turns = self._trace.turns
+        self._result = replace(
+            result,
+            turns=len(turns),
+            degraded=any(turn.degraded for turn in turns),
+            prompt_tokens=sum(turn.prompt_tokens for turn in turns),
+            cached_tokens=sum(turn.cached_tokens for turn in turns),
+            sampled_tokens=sum(turn.sampled_tokens for turn in turns),
+            policy_seconds=sum(turn.reply_seconds for turn in turns),
+            tool_seconds=sum(turn.tool_seconds for turn in turns),
+            total_seconds=time.monotonic() - self._started,
+        )
+        answers = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
+        self._trace = replace(
+            self._trace,
+            outcome=result.outcome,
+            error_code=result.error_code,
+            error_msg=result.error_msg,
+            instance_ids=tuple(instance.mask_id for instance in result.instances),
+            candidate_ids=tuple(instance.mask_id for instance in result.candidates),
+            confidences=tuple(instance.confidence for instance in answers),
+            question=result.question,
+            reason=result.reason,
+            partial=result.partial,
+            seconds=self._result.total_seconds,
+        )
+        self._finished.set()

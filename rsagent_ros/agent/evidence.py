@@ -1,0 +1,78 @@
+"""The masks of one episode and what speaks for each: the segmenter's score, and how firm its edge is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.geometry import Box
+from rsagent_ros.agent.mask import Mask, bounding_box
+from rsagent_ros.agent.outcome import Instance
+
+
+@dataclass(frozen=True, eq=False)
+class MaskEntry:
+    """One mask that a tool made.
+
+    Attributes:
+        mask_id: 1 for the first.
+        mask: (H, W) bool, full frame, never empty.
+        box: Its bounding box, full-frame pixels.
+        score: The segmenter's estimate of its IoU, 0..1; the lowest of its parts for a combined mask.
+        stability: IoU of the logits cut at -1 and at +1, 0..1: low where a small change of level moves the edge.
+        view_key: The crop it was drawn in.
+        logits: (h, w) float32 of that crop; None for a combined mask.
+        parents: Ids of the masks it was refined or combined from.
+    """
+
+    mask_id: int
+    mask: Mask
+    box: Box
+    score: float
+    stability: float
+    view_key: tuple[int, int, int, int]
+    logits: NDArray[np.float32] | None
+    parents: tuple[int, ...]
+
+    @property
+    def confidence(self) -> float:
+        """Evidence in one number, 0..1. Not calibrated."""
+        return min(1.0, max(0.0, self.score * self.stability))
+
+    def instance(self) -> Instance:
+        """As part of a Result."""
+        return Instance(self.mask, self.box, self.confidence, self.mask_id)
+
+
+def stability(logits: NDArray[np.float32]) -> float:
+    """How little the mask changes when its level moves: area above +1 over area above -1 (Segment Anything, sec. 5)."""
+    loose = int(np.count_nonzero(logits > -1.0))
+    return int(np.count_nonzero(logits > 1.0)) / loose if loose else 0.0
+
+
+def best_so_far(entries: list[MaskEntry]) -> MaskEntry | None:
+    """The mask to hand over when the budget ends, chosen without the truth.
+
+    A mask that the policy went on to refine or combine was not good enough for it; among the others the best evidence
+    counts, and of equals the newest.
+    """
+    replaced = {parent for entry in entries for parent in entry.parents}
+    standing = [entry for entry in entries if entry.mask_id not in replaced]
+    return max(standing, key=lambda entry: (entry.confidence, entry.mask_id), default=None)
+
+
+def entry_of(
+    mask_id: int,
+    mask: Mask,
+    *,
+    score: float,
+    stability: float,
+    view_key: tuple[int, int, int, int],
+    logits: NDArray[np.float32] | None = None,
+    parents: tuple[int, ...] = (),
+) -> MaskEntry | None:
+    """A new entry; None for an empty mask."""
+    box = bounding_box(mask)
+    return None if box is None else MaskEntry(mask_id, mask, box, score, stability, view_key, logits, parents)

@@ -1,0 +1,212 @@
+"""The tools: what a valid call does to the view and to the masks.
+
+`Toolbox.run` changes nothing that the episode can see; it says what would change, and the episode takes it or leaves
+it (it leaves it when the goal was stopped meanwhile). Only the encodings of views are kept inside: the segmenter
+encodes each distinct view once, however often the policy comes back to it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.actions import Combine, ResetView, Segment, Zoom
+from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed
+from rsagent_ros.agent.evidence import MaskEntry, entry_of, stability
+from rsagent_ros.agent.geometry import EXTENT, Box, View
+from rsagent_ros.agent.mask import area
+from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
+
+PRIOR_SIDE = 256
+PRIOR_LOGIT = 6.0
+"""A combined mask has no logits; as a prior it is given as +-6, which SAM reads as almost sure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What a call did.
+
+    Attributes:
+        view: What is looked at from now on.
+        entry: The mask it made, if it made one.
+        facts: What the policy is told, as JSON values.
+        picture: Which picture it is shown.
+    """
+
+    view: View
+    entry: MaskEntry | None
+    facts: dict[str, object]
+    picture: Literal["view", "overlay"]
+
+
+class Toolbox:
+    """The tools over one frame."""
+
+    def __init__(self, frame: NDArray[np.uint8], segmenter: Segmenter[Any]) -> None:
+        """Nothing is encoded yet.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            segmenter: Who draws the masks.
+        """
+        self._frame = frame
+        self._segmenter = segmenter
+        self._encodings: dict[tuple[int, int, int, int], object] = {}
+
+    def run(
+        self,
+        action: Segment | Zoom | ResetView | Combine,
+        view: View,
+        masks: list[MaskEntry],
+    ) -> Effect:
+        """Carry out one call.
+
+        Args:
+            action: The call.
+            view: What is looked at now.
+            masks: Those made so far; mask n is `masks[n - 1]`.
+
+        Raises:
+            ReplyError: It names a mask that does not exist.
+            ToolFailed: It has no usable effect.
+            RunFailed: The segmenter can't go on, or broke its contract.
+        """
+        match action:
+            case Segment():
+                return self._segment(action, view, masks)
+            case Zoom(box):
+                return self._look(view.zoom(box), view)
+            case ResetView():
+                return self._look(view.root, view)
+            case Combine():
+                return self._combine(action, view, masks)
+
+    def _look(self, wanted: View, view: View) -> Effect:
+        if wanted.key == view.key:
+            raise ToolFailed("same_view", "That is what you are looking at already; nothing changed.")
+        facts: dict[str, object] = {
+            "view": [wanted.x0, wanted.y0, wanted.x1, wanted.y1],
+            "image": [wanted.frame_width, wanted.frame_height],
+        }
+        return Effect(wanted, None, facts, "view")
+
+    def _segment(self, action: Segment, view: View, masks: list[MaskEntry]) -> Effect:
+        base = None if action.refine is None else pick(masks, action.refine)
+        prompt = MaskPrompt(
+            None if action.box is None else view.box_to_crop(action.box),
+            tuple(view.to_crop(point) for point in action.positive),
+            tuple(view.to_crop(point) for point in action.negative),
+            None if base is None else _prior(base, view),
+        )
+        if view.key not in self._encodings:
+            self._encodings[view.key] = self._segmenter.encode(np.ascontiguousarray(view.crop(self._frame)))
+        candidates = self._segmenter.masks(self._encodings[view.key], prompt)
+        best = _choose(candidates, view)
+        entry = entry_of(
+            len(masks) + 1,
+            view.paste(best.mask),
+            score=min(1.0, max(0.0, float(best.score))),
+            stability=stability(best.logits),
+            view_key=view.key,
+            logits=best.logits,
+            parents=() if base is None else (base.mask_id,),
+        )
+        return _made(entry, view, "Nothing could be segmented there. Try another box or point.")
+
+    def _combine(self, action: Combine, view: View, masks: list[MaskEntry]) -> Effect:
+        added = [pick(masks, number) for number in action.add]
+        cut = [pick(masks, number) for number in action.subtract]
+        mask = np.logical_or.reduce([entry.mask for entry in added])
+        for part in cut:
+            mask &= ~part.mask
+        entry = entry_of(
+            len(masks) + 1,
+            mask,
+            score=min(part.score for part in added),
+            stability=min(part.stability for part in added),
+            view_key=view.key,
+            parents=action.add + action.subtract,
+        )
+        return _made(entry, view, "Nothing is left of these masks.")
+
+
+def pick(masks: list[MaskEntry], mask_id: int) -> MaskEntry:
+    """The mask of that id.
+
+    Raises:
+        ReplyError: There is none.
+    """
+    if not 1 <= mask_id <= len(masks):
+        known = f"Masks so far: 1 to {len(masks)}." if masks else "There is no mask yet: call segment first."
+        raise ReplyError("unknown_mask", f"There is no mask {mask_id}. {known}")
+    return masks[mask_id - 1]
+
+
+def _made(entry: MaskEntry | None, view: View, nothing: str) -> Effect:
+    """The effect of a call that should make a mask."""
+    if entry is None:
+        raise ToolFailed("empty_mask", nothing)
+    shown = view.crop(entry.mask)
+    facts: dict[str, object] = {
+        "mask": entry.mask_id,
+        "score": round(entry.score, 3),
+        "area_percent": round(100 * area(shown) / shown.size, 2),
+        "box": _box_in_view(entry.box, view),
+    }
+    return Effect(view, entry, facts, "overlay")
+
+
+def _box_in_view(box: Box, view: View) -> list[int] | None:
+    """A full-frame box as whole 0..1000 coordinates of the view; None where it is out of sight."""
+    seen = view.box_to_view(box).intersection(Box(0, 0, EXTENT, EXTENT))
+    if seen.area <= 0:
+        return None
+    return [
+        math.floor(seen.x0),
+        math.floor(seen.y0),
+        math.ceil(seen.x1),
+        math.ceil(seen.y1),
+    ]
+
+
+def _choose(candidates: list[Candidate], view: View) -> Candidate:
+    """The candidate of the best score that has any pixels.
+
+    Raises:
+        ToolFailed: None has.
+        RunFailed: A candidate is not what the Segmenter protocol promises.
+    """
+    usable = []
+    for candidate in candidates:
+        if candidate.mask.shape != (view.height, view.width) or candidate.mask.dtype != np.bool_:
+            raise RunFailed(
+                ErrorCode.SEGMENTER_FAILED,
+                f"the segmenter returned a mask of {candidate.mask.shape} {candidate.mask.dtype} "
+                f"for a view of {(view.height, view.width)} (height, width); bool is expected",
+            )
+        if math.isfinite(candidate.score) and candidate.mask.any():
+            usable.append(candidate)
+    if not usable:
+        raise ToolFailed("empty_mask", "Nothing could be segmented there. Try another box or point.")
+    return max(usable, key=lambda candidate: candidate.score)
+
+
+def _prior(base: MaskEntry, view: View) -> NDArray[np.float32]:
+    """An earlier mask as logits of the current view."""
+    if base.logits is not None and base.view_key == view.key:
+        return base.logits
+    seen = view.crop(base.mask)
+    if not seen.any():
+        raise ToolFailed("mask_out_of_view", f"Mask {base.mask_id} has no pixel in the current view.")
+    cover = cv2.resize(
+        np.ascontiguousarray(seen).view(np.uint8) * np.float32(1.0),
+        (min(view.width, PRIOR_SIDE), min(view.height, PRIOR_SIDE)),
+        interpolation=cv2.INTER_AREA,
+    )
+    return np.asarray((cover * 2 - 1) * PRIOR_LOGIT, dtype=np.float32)

@@ -1,0 +1,201 @@
+"""One turn, and the trace of a whole episode: the one record for feedback, topic, bag, report and training sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.chat import Message, Picture, Text
+from rsagent_ros.agent.geometry import EXTENT, View
+from rsagent_ros.agent.mask import Mask, Rle, check_rle, decode_rle, draw_overlay, fit
+from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.prompt import opening
+
+VERSION = 1
+"""Of the JSON form of a Trace. A reader refuses a newer one and migrates an older one."""
+
+MAX_TRACE_BYTES = 64_000_000
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the policy said, what was done about it, and what it was told.
+
+    Attributes:
+        index: 1 for the first turn.
+        reply: The policy's text, word for word; only the beginning of one that was refused as too long.
+        stop: How the reply ended, as in `policy.Reply`.
+        extent: Width and height of the coordinate space of the reply's numbers.
+        thought: What stood before the call.
+        tool: Name of the tool; empty when the reply held no valid call.
+        arguments: Its arguments, coordinates converted to 0..1000 of the view the call was made in.
+        error_code: Why the reply was refused or the tool failed; empty when all went well.
+        error_msg: One sentence about it, as the policy was told.
+        observation: JSON text the policy was told; empty when the episode ended with this turn.
+        picture: Which picture went with it.
+        view: Crop that is looked at after this turn: x0, y0, x1, y1 in full-frame pixels.
+        mask_id: The mask made in this turn; 0 for none.
+        mask: Its run lengths, full frame.
+        score: The segmenter's estimate for it, 0..1.
+        stability: IoU of the mask's logits cut at -1 and at +1, 0..1.
+        degraded: A fallback policy gave the reply.
+        token_ids, logprobs: Of the sampled tokens, where the backend has them.
+        prompt_tokens, cached_tokens, sampled_tokens: As counted by the backend, 0 where it does not.
+        reply_seconds, tool_seconds: Steady clock.
+    """
+
+    index: int
+    reply: str
+    view: tuple[int, int, int, int]
+    stop: str = "call"
+    extent: tuple[float, float] = (EXTENT, EXTENT)
+    thought: str = ""
+    tool: str = ""
+    arguments: dict[str, Any] | None = None
+    error_code: str = ""
+    error_msg: str = ""
+    observation: str = ""
+    picture: Literal["view", "overlay"] | None = None
+    mask_id: int = 0
+    mask: Rle | None = None
+    score: float = 0.0
+    stability: float = 0.0
+    degraded: bool = False
+    token_ids: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    sampled_tokens: int = 0
+    reply_seconds: float = 0.0
+    tool_seconds: float = 0.0
+
+    def shown(self, frame: NDArray[np.uint8], view_side: int) -> Picture | None:
+        """The picture that went with this turn's observation, drawn again from the (H, W, 3) frame."""
+        if self.picture is None:
+            return None
+        view = View(*self.view, frame_width=frame.shape[1], frame_height=frame.shape[0])
+        full = None if self.mask is None else decode_rle(self.mask)
+        return draw_picture(frame, view, full if self.picture == "overlay" else None, view_side)
+
+    def messages(self, picture: Picture | None) -> list[Message]:
+        """What this turn adds to the chat: the policy's reply, and the observation unless the episode ended."""
+        said = Message("assistant", (Text(self.reply),))
+        if not self.observation:
+            return [said]
+        told = (Text(self.observation),) if picture is None else (Text(self.observation), picture)
+        return [said, Message("user", told)]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A whole episode but for its frame.
+
+    Attributes:
+        goal_id, instruction, policy, segmenter: Who asked what of whom.
+        width, height: Of the frame, pixels.
+        max_turns, view_side: What the pictures and the first observation were made with.
+        turns: In order.
+        outcome: None while the episode runs; the next six are the Result's.
+        instance_ids, candidate_ids: Ids of the masks that were the answer.
+        confidences: Of the instances, or of the candidates of an ambiguous goal.
+        seconds: Steady clock, whole episode.
+        version: Of this record.
+    """
+
+    goal_id: str
+    instruction: str
+    width: int
+    height: int
+    max_turns: int
+    view_side: int
+    policy: str = ""
+    segmenter: str = ""
+    turns: tuple[Turn, ...] = ()
+    outcome: Outcome | None = None
+    error_code: ErrorCode = ErrorCode.NONE
+    error_msg: str = ""
+    instance_ids: tuple[int, ...] = ()
+    candidate_ids: tuple[int, ...] = ()
+    confidences: tuple[float, ...] = ()
+    question: str = ""
+    reason: str = ""
+    partial: bool = False
+    seconds: float = 0.0
+    version: int = VERSION
+
+    def messages(self, frame: NDArray[np.uint8]) -> list[Message]:
+        """The chat of the episode, pictures drawn again from the (H, W, 3) frame it was about."""
+        whole = View.whole(self.width, self.height)
+        chat = opening(
+            self.instruction,
+            whole,
+            draw_picture(frame, whole, None, self.view_side),
+            self.max_turns,
+        )
+        for turn in self.turns:
+            chat += turn.messages(turn.shown(frame, self.view_side))
+        return chat
+
+    def mask(self, mask_id: int) -> Mask | None:
+        """The (H, W) mask of that id; None where no turn made it."""
+        for turn in self.turns:
+            if turn.mask_id == mask_id and turn.mask is not None:
+                return decode_rle(turn.mask)
+        return None
+
+    def to_json(self) -> str:
+        """As JSON text; `from_json` gives an equal trace."""
+        return msgspec.json.encode(self).decode()
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Trace:
+        """Read a trace from anywhere.
+
+        Raises:
+            ValueError: Not a trace of this version; the message names the field.
+        """
+        if len(text) > MAX_TRACE_BYTES:
+            raise ValueError(f"a trace of {len(text)} bytes is over the limit of {MAX_TRACE_BYTES}")
+        try:
+            version = msgspec.json.decode(text, type=_Versioned).version
+            if version != VERSION:
+                raise ValueError(f"the trace is of version {version}; this release reads version {VERSION}")
+            trace = msgspec.json.decode(text, type=Trace)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise ValueError(f"not a trace: {error}") from error
+        for number, turn in enumerate(trace.turns):
+            try:
+                _check_against_frame(turn, trace.width, trace.height)
+            except ValueError as error:
+                raise ValueError(f"not a trace: {error} - at `$.turns[{number}]`") from error
+        return trace
+
+
+def _check_against_frame(turn: Turn, width: int, height: int) -> None:
+    """Refuse a turn from outside whose view or mask is not of a frame of this size; its pictures could not be drawn."""
+    x0, y0, x1, y1 = turn.view
+    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+        raise ValueError(f"view {turn.view} is not in the frame of {width} x {height}")
+    if turn.mask is not None and check_rle(turn.mask)["size"] != [height, width]:
+        raise ValueError(f"mask of size {turn.mask['size']} in a frame of {[height, width]} (height, width)")
+
+
+@dataclass(frozen=True)
+class _Versioned:
+    version: int
+
+
+def draw_picture(frame: NDArray[np.uint8], view: View, mask: Mask | None, view_side: int) -> Picture:
+    """The picture of a view: clean, or with a full-frame mask as its overlay."""
+    crop = view.crop(frame)
+    if mask is None:
+        longer = max(view.width, view.height)
+        pixels, kind = fit(crop, min(max(longer, view_side // 2), view_side)), "view"
+    else:
+        pixels, kind = draw_overlay(crop, view.crop(mask)), "overlay"
+    pixels.flags.writeable = False
+    return Picture(pixels, "view" if kind == "view" else "overlay")

@@ -1,0 +1,124 @@
+"""`rsagent`: the agent from the command line, without ROS.
+
+Exit codes: 0 whatever the outcome of the goal, 1 when it could not be run or failed, 2 for bad usage. The training
+package adds its own subcommands through the entry-point group `rsagent.commands`: each names a function that takes the
+subparsers and adds one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros import __version__
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.drive import drive
+from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.turn import Turn
+from rsagent_ros.backends import POLICIES, SEGMENTERS, make_policy, make_segmenter
+from rsagent_ros.viewer.folder import write_folder
+from rsagent_ros.viewer.page import Shown
+
+MAX_IMAGE_BYTES = 200_000_000
+
+
+class UsageError(Exception):
+    """The command line asks for something that can't be: exit code 2."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.command(arguments))
+    except UsageError as error:
+        print(f"rsagent: {error}", file=sys.stderr)
+        return 2
+    except (RunFailed, OSError) as error:
+        print(f"rsagent: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rsagent", description="Find what an instruction names in an image, and answer with a checked mask."
+    )
+    parser.add_argument("--version", action="version", version=f"rsagent {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    defaults = Budget()
+    run = commands.add_parser(
+        "run",
+        help="look for one thing in one image",
+        description="Look for one thing in one image; writes result.json, mask.png (if found), overlay.png, trace.json "
+        "and index.html.",
+    )
+    run.add_argument("image", type=Path, metavar="IMAGE", help="any format that OpenCV reads")
+    run.add_argument("instruction", metavar="INSTRUCTION", help='what to look for, such as "the red mug"')
+    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    run.add_argument("--policy", choices=sorted(POLICIES), default="reference", help="who decides")
+    run.add_argument("--segmenter", choices=sorted(SEGMENTERS), default="classical", help="who draws the masks")
+    run.add_argument("--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="default: %(default)g")
+    run.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="default %(default)d")
+    run.add_argument("--quiet", action="store_true", help="print only the last line")
+    run.set_defaults(command=_run)
+    for entry in entry_points(group="rsagent.commands"):
+        entry.load()(commands)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if not arguments.instruction.strip():
+        raise UsageError("the instruction is empty; say what to look for")
+    try:
+        budget = Budget(seconds=arguments.budget, max_turns=arguments.max_turns)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise UsageError(f"--out {arguments.out} is a file; name a folder")
+    frame = _read_image(arguments.image)
+    policy, segmenter = make_policy(arguments.policy), make_segmenter(arguments.segmenter)
+    episode = Episode(frame, arguments.instruction, segmenter, budget, policy_name=policy.name)
+    result = drive(episode, policy, on_turn=None if arguments.quiet else _print_turn)
+    write_folder(arguments.out, Shown(episode.trace, frame))
+    note = f" ({result.error_msg})" if result.error_msg else ""
+    page = arguments.out / "index.html"
+    print(f"{result.outcome}{note} after {result.turns} turns, {result.total_seconds:.2f} s: {page}")
+    return 1 if result.outcome is Outcome.FAILED else 0
+
+
+def _print_turn(turn: Turn) -> None:
+    print(f"{turn.index}. {turn.thought}")
+    print(f"   {turn.tool or turn.error_code}: {turn.observation or 'end'}", flush=True)
+
+
+def _read_image(path: Path) -> NDArray[np.uint8]:
+    """An image file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        UsageError: There is no such file, or it is not an image.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file")
+    if path.stat().st_size > MAX_IMAGE_BYTES:
+        raise UsageError(f"{path}: larger than {MAX_IMAGE_BYTES // 1_000_000} MB")
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    # imdecode on bytes of our own reading: imread mangles some paths and prints warnings of its own.
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if pixels is None:
+        raise UsageError(f"{path}: not an image that OpenCV can read")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

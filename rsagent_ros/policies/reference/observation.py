@@ -1,0 +1,48 @@
+"""What the policy is told, read from the messages of the chat."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from rsagent_ros.agent.chat import Message, Picture
+from rsagent_ros.agent.geometry import Box
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One message from the agent.
+
+    Attributes:
+        instruction: In the first message; empty after that.
+        error: What went wrong in the last turn; empty when nothing did.
+        mask: Id of the mask that was made; 0 for none.
+        view: What is looked at, pixels of the frame, where the message tells; None where it is as before.
+        picture: Its picture; None for none.
+        turns_left: Replies that are left, the next one included.
+        hurried: Time is nearly up; set by the conversation.
+    """
+
+    instruction: str
+    error: str
+    mask: int
+    view: Box | None
+    picture: Picture | None
+    turns_left: int
+    hurried: bool = False
+
+
+def observed(message: Message) -> Observation:
+    """Read a message of the role "user". Facts that are missing are as when nothing happened."""
+    facts = json.loads(message.text)
+    view = facts.get("view")
+    if view is None and "instruction" in facts:
+        view = [0, 0, *facts["image"]]
+    return Observation(
+        facts.get("instruction", ""),
+        facts.get("error", ""),
+        facts.get("mask", 0),
+        None if view is None else Box(*view),
+        message.pictures[-1] if message.pictures else None,
+        facts.get("turns_left", 1),
+    )

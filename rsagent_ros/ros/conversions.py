@@ -1,0 +1,213 @@
+"""Messages to the agent's own types and back, and nothing else. Pixels are in `images`.
+
+Numbers are made `float` and `int` here, whatever they were: a message that holds another type, such as NumPy's, ends
+the process when it is published.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+from sensor_msgs.msg import RegionOfInterest
+from std_msgs.msg import Header
+
+from rsagent_ros.action import Segment
+from rsagent_ros.agent.errors import plain
+from rsagent_ros.agent.geometry import Box
+from rsagent_ros.agent.mask import area
+from rsagent_ros.agent.outcome import Instance, Outcome, Result
+from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.msg import Goal as GoalMessage
+from rsagent_ros.msg import Instance as InstanceMessage
+from rsagent_ros.msg import Mask as MaskMessage
+from rsagent_ros.msg import Result as ResultMessage
+from rsagent_ros.msg import Timings
+from rsagent_ros.msg import Turn as TurnMessage
+from rsagent_ros.ros.images import jpeg, mask_image
+
+_Same = TypeVar("_Same", Segment.Result, ResultMessage, Segment.Goal, GoalMessage)
+
+OUTCOME_NUMBERS: dict[Outcome, int] = {
+    Outcome.FOUND: ResultMessage.FOUND,
+    Outcome.NOT_IN_VIEW: ResultMessage.NOT_IN_VIEW,
+    Outcome.AMBIGUOUS: ResultMessage.AMBIGUOUS,
+    Outcome.GAVE_UP: ResultMessage.GAVE_UP,
+    Outcome.CANCELED: ResultMessage.CANCELED,
+    Outcome.PREEMPTED: ResultMessage.PREEMPTED,
+    Outcome.SHUTDOWN: ResultMessage.SHUTDOWN,
+    Outcome.FAILED: ResultMessage.FAILED,
+}
+OUTCOMES: dict[int, Outcome] = {number: outcome for outcome, number in OUTCOME_NUMBERS.items()}
+
+
+def nanoseconds(stamp: Time) -> int:
+    """A stamp as whole nanoseconds; 0 for a stamp that was not set."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def stamp(nanoseconds: int) -> Time:
+    """Whole nanoseconds as a stamp."""
+    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def same(source: object, kind: type[_Same]) -> _Same:
+    """A message as its twin with the same fields: goal or result of the action, or the topic's. Not copied deep."""
+    twin = kind()
+    for name in kind.get_fields_and_field_types():
+        setattr(twin, name, getattr(source, name))
+    return twin
+
+
+def turn_message(
+    turn: Turn, goal_id: str, instruction: str, header: Header, picture: NDArray[np.uint8] | None, quality: int
+) -> TurnMessage:
+    """One turn as feedback and for `~/trace`.
+
+    Args:
+        turn: As recorded.
+        goal_id: Of its goal.
+        instruction: Of its goal.
+        header: Of the image that is looked at.
+        picture: (h, w, 3) uint8 RGB that the policy was shown after the turn; None for none.
+        quality: Of the picture's JPEG, percent.
+    """
+    message = TurnMessage(
+        header=header,
+        goal_id=goal_id,
+        instruction=text(instruction),
+        index=_count(turn.index, 16),
+        reply=text(turn.reply),
+        thought=text(turn.thought),
+        tool=turn.tool,
+        arguments="" if turn.arguments is None else json.dumps(turn.arguments),
+        error_code=turn.error_code,
+        error_msg=text(turn.error_msg),
+        observation=turn.observation,
+        view=_region(Box(*turn.view)),
+        mask_id=_count(turn.mask_id, 16),
+        score=float(turn.score),
+        reply_seconds=float(turn.reply_seconds),
+        tool_seconds=float(turn.tool_seconds),
+        prompt_tokens=_count(turn.prompt_tokens, 32),
+        cached_tokens=_count(turn.cached_tokens, 32),
+        sampled_tokens=_count(turn.sampled_tokens, 32),
+        record=msgspec.json.encode(turn).decode(),
+    )
+    if turn.mask is not None:
+        rle = {
+            "size": turn.mask["size"],
+            "counts": turn.mask["counts"].encode(),
+        }  # read as it is: decoding takes longer
+        x, y, width, height = (int(side) for side in coco.toBbox(rle))
+        message.area, message.roi = int(coco.area(rle)), _region(Box(x, y, x + width, y + height))
+    if picture is not None:
+        message.overlay = jpeg(picture, header, quality)
+    return message
+
+
+def turn_of(message: TurnMessage) -> Turn:
+    """The turn that a message carries.
+
+    Raises:
+        msgspec.ValidationError: Its `record` is not a turn.
+    """
+    return msgspec.json.decode(message.record, type=Turn)
+
+
+def result_message(
+    result: Result,
+    *,
+    goal_id: str,
+    instruction: str,
+    camera: str,
+    header: Header,
+    seconds: tuple[float, float],
+    trace: Trace | None,
+) -> ResultMessage:
+    """How a goal ended, for `~/result` and the action.
+
+    Args:
+        result: Of the episode; of a goal that ended before one began, its outcome and error.
+        goal_id: Of the goal.
+        instruction: Of the goal.
+        camera: Of the goal.
+        header: Of the source image; an empty one where there was none.
+        seconds: Spent waiting for the image, and from acceptance to now.
+        trace: Of the episode; None where none began.
+    """
+    waited, total = seconds
+    return ResultMessage(
+        header=header,
+        goal_id=goal_id,
+        instruction=text(instruction),
+        camera=camera,
+        outcome=OUTCOME_NUMBERS[result.outcome],
+        error_code=int(result.error_code),
+        error_msg=text(result.error_msg),
+        partial=result.partial,
+        degraded=result.degraded,
+        instances=[_instance(instance, header) for instance in result.instances],
+        candidates=[_instance(instance, header) for instance in result.candidates],
+        question=text(result.question),
+        reason=text(result.reason),
+        turns=_count(result.turns, 16),
+        prompt_tokens=_count(result.prompt_tokens, 32),
+        cached_tokens=_count(result.cached_tokens, 32),
+        sampled_tokens=_count(result.sampled_tokens, 32),
+        policy="" if trace is None else trace.policy,
+        segmenter="" if trace is None else trace.segmenter,
+        timings=Timings(
+            frame=float(waited),
+            policy=float(result.policy_seconds),
+            tools=float(result.tool_seconds),
+            total=float(total),
+        ),
+        trace="" if trace is None else trace.to_json(),
+    )
+
+
+def mask_message(result: Result, goal_id: str, header: Header) -> MaskMessage | None:
+    """All instances of a result as one mask; None when there is none."""
+    mask = result.mask()
+    if mask is None:
+        return None
+    return MaskMessage(
+        header=header,
+        goal_id=goal_id,
+        image=mask_image(mask, header),
+        confidence=float(result.confidence),
+        partial=result.partial,
+    )
+
+
+def text(words: str) -> str:
+    """Words as a ROS string can carry them: what UTF-8 or a C string can't hold becomes a replacement character."""
+    return plain(words).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _count(number: int, bits: int) -> int:
+    """A number as an unsigned field can carry it."""
+    return min(max(int(number), 0), 2**bits - 1)
+
+
+def _instance(instance: Instance, header: Header) -> InstanceMessage:
+    return InstanceMessage(
+        mask=mask_image(instance.mask, header),
+        roi=_region(instance.box),
+        area=area(instance.mask),
+        confidence=float(instance.confidence),
+        track_id=-1,
+    )
+
+
+def _region(box: Box) -> RegionOfInterest:
+    """A box as whole pixels."""
+    x0, y0 = math.floor(box.x0), math.floor(box.y0)
+    return RegionOfInterest(x_offset=x0, y_offset=y0, width=math.ceil(box.x1) - x0, height=math.ceil(box.y1) - y0)

@@ -1,0 +1,1 @@
+"""Who draws masks: one module for each backend of the `Segmenter` protocol."""

@@ -1,0 +1,1 @@
+"""Traces to look at: one self-contained HTML page (`page`), and the folder of files that a run leaves (`folder`)."""

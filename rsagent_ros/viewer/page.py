@@ -1,0 +1,134 @@
+"""One HTML page for one or more episodes: what was looked at, thought, called, and seen, turn by turn.
+
+The page is one file: pictures are inside it, it opens from file://, needs no network, and shows everything without
+its script (the script adds keys and toggles). All text goes through Jinja's autoescaping: instructions, thoughts and
+reasons come from outside.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.geometry import EXTENT, View
+from rsagent_ros.agent.mask import Mask, draw_overlay, fit
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.turn import Trace, Turn
+
+RESULT_SIDE = 960
+"""Longest side in pixels of the picture of the result."""
+
+JPEG_QUALITY = 88
+
+TITLES = {
+    Outcome.FOUND: "found",
+    Outcome.NOT_IN_VIEW: "not in view",
+    Outcome.AMBIGUOUS: "ambiguous",
+    Outcome.GAVE_UP: "gave up",
+    Outcome.CANCELED: "canceled",
+    Outcome.PREEMPTED: "pre-empted",
+    Outcome.SHUTDOWN: "shut down",
+    Outcome.FAILED: "failed",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One episode to show.
+
+    Attributes:
+        trace: Complete or not.
+        frame: (H, W, 3) uint8 RGB, the frame it was about.
+        facts: More to say about it, by label, such as the IoU with a known truth.
+    """
+
+    trace: Trace
+    frame: NDArray[np.uint8]
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A picture in the page, and how large it is in its own pixels."""
+
+    url: str
+    width: int
+    height: int
+
+
+def render(episodes: Sequence[Shown], title: str) -> str:
+    """The page as text; write it as UTF-8."""
+    environment = Environment(
+        loader=PackageLoader("rsagent_ros.viewer", "assets"), autoescape=True, undefined=StrictUndefined
+    )
+    page = environment.get_template("page.html")
+    return page.render(title=title, episodes=[_episode(shown, number) for number, shown in enumerate(episodes, 1)])
+
+
+def _episode(shown: Shown, number: int) -> dict[str, Any]:
+    trace = shown.trace
+    whole = View.whole(trace.width, trace.height)
+    turns, view = [], whole
+    for turn in trace.turns:
+        turns.append(_turn(turn, view, shown.frame))
+        view = View(*turn.view, frame_width=trace.width, frame_height=trace.height)
+    answers = trace.candidate_ids or trace.instance_ids
+    masks = [mask for mask in (trace.mask(number) for number in answers) if mask is not None]
+    together = np.logical_or.reduce(masks) if masks else None
+    return {
+        "number": number,
+        "trace": trace,
+        "outcome": "running" if trace.outcome is None else TITLES[trace.outcome],
+        "state": "running" if trace.outcome is None else trace.outcome.value,
+        "facts": shown.facts,
+        "clean": _encode(fit(shown.frame, min(RESULT_SIDE, max(shown.frame.shape[:2])))),
+        "result": None if together is None else _spotlight(shown.frame, together, RESULT_SIDE),
+        "turns": turns,
+    }
+
+
+def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
+    """What the template needs of a turn; `before` is the view the policy was in when it replied."""
+    picture = turn.shown(frame, RESULT_SIDE)
+    after = View(*turn.view, frame_width=before.frame_width, frame_height=before.frame_height)
+    image = None
+    if picture is not None:
+        # The letterbox bars mean something to a model, nothing to a person.
+        side = picture.pixels.shape[0] / max(after.width, after.height)
+        keep = (round(after.height * side), round(after.width * side)) if picture.kind == "overlay" else None
+        image = _encode(picture.pixels if keep is None else picture.pixels[: keep[0], : keep[1]])
+    crop = before.crop(frame)
+    arguments = turn.arguments or {}
+    return {
+        "turn": turn,
+        "looked_at": _encode(fit(crop, min(480, max(crop.shape[:2])))),
+        "extent": EXTENT,
+        "box": arguments.get("box"),
+        "positive": arguments.get("positive", []),
+        "negative": arguments.get("negative", []),
+        "call": json.dumps(arguments, ensure_ascii=False) if turn.tool else "",
+        "came_back": image,
+        "in_frame": None if before.key == (0, 0, before.frame_width, before.frame_height) else before,
+    }
+
+
+def _spotlight(frame: NDArray[np.uint8], mask: Mask, side: int) -> _Image:
+    small = fit(frame, min(side, max(frame.shape[:2])))
+    square = draw_overlay(frame, mask, max(small.shape[:2]))
+    return _encode(square[: small.shape[0], : small.shape[1]])
+
+
+def _encode(pixels: NDArray[np.uint8]) -> _Image:
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise ValueError(f"an image of {pixels.shape} {pixels.dtype} can't be encoded as JPEG")
+    url = "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return _Image(url, pixels.shape[1], pixels.shape[0])

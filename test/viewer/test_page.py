@@ -1,0 +1,110 @@
+"""The HTML page, as text and in a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.policy import Reply
+from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
+from rsagent_ros.viewer.page import Shown, render
+
+HOSTILE = "the red ball <script>document.title='owned'</script> <img src=x onerror=\"document.title='owned'\">"
+
+
+class DiscSegmenter:
+    """Draws the ellipse that fills the box."""
+
+    name = "disc"
+
+    def encode(self, image: NDArray[np.uint8]) -> tuple[int, int]:
+        return image.shape[0], image.shape[1]
+
+    def masks(self, encoding: tuple[int, int], prompt: MaskPrompt) -> list[Candidate]:
+        canvas = np.zeros(encoding, np.uint8)
+        box = prompt.box
+        assert box is not None
+        centre, axes = (int(box.center.x), int(box.center.y)), (int(box.width / 2), int(box.height / 2))
+        cv2.ellipse(canvas, centre, axes, 0, 0, 360, 1, -1)
+        return [Candidate(canvas.astype(np.bool_), 0.9, canvas * np.float32(10) - 5)]
+
+
+def said(call: str) -> Reply:
+    return Reply(f"<think>{HOSTILE}</think><tool_call>{call}</tool_call>", seconds=0.25)
+
+
+@pytest.fixture(scope="module")
+def shown() -> Shown:
+    frame = np.full((240, 320, 3), 200, np.uint8)
+    cv2.circle(frame, (100, 100), 30, (200, 40, 30), -1)
+    episode = Episode(frame, HOSTILE, DiscSegmenter(), Budget(seconds=600), goal_id="</script>")
+    episode.step(said('{"name": "zoom", "arguments": {"box": [100, 100, 600, 700]}}'))
+    episode.step(said('{"name": "segment", "arguments": {"box": [200, 200, 700, 700], "negative": [[900, 900]]}}'))
+    episode.step(Reply("no call at all </script><script>document.title='owned'</script>"))
+    episode.step(said('{"name": "finish", "arguments": {"mask": 1}}'))
+    assert episode.done
+    return Shown(episode.trace, frame, {"IoU": "0.93", HOSTILE: HOSTILE})
+
+
+@pytest.fixture(scope="module")
+def page(shown: Shown, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(render([shown, shown], HOSTILE), encoding="utf-8")
+    return path
+
+
+def test_page_holds_every_turn_and_needs_no_network(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.count('<li class="turn"') == 8  # four turns, shown twice
+    for word in ("zoom", "segment", "finish", "no_call", "mask 1, score 0.90", "0.93", "looked at pixels 32, 24 to"):
+        assert word in text
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
+
+
+def test_no_text_from_outside_becomes_markup(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<script") == 1
+    assert "onerror=&#34;" in text
+    assert 'onerror="' not in text
+
+
+def test_an_unfinished_trace_can_be_shown(shown: Shown) -> None:
+    episode = Episode(shown.frame, "the ball", DiscSegmenter())
+    assert "running" in render([Shown(episode.trace, shown.frame)], "now")
+
+
+def chromium(*arguments: str, profile: Path) -> str:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    flags += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}"]
+    done = subprocess.run([program, *flags, *arguments], capture_output=True, text=True, timeout=90, check=True)
+    return done.stdout
+
+
+def test_browser_shows_each_turn_and_runs_no_script_of_the_goal(page: Path, tmp_path: Path) -> None:
+    dom = chromium("--dump-dom", page.as_uri(), profile=tmp_path / "profile")
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title is not None
+    assert title.group(1).startswith("the red ball &lt;script&gt;")
+    assert dom.count('<li class="turn"') == 8
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_browser_draws_the_pictures(page: Path, tmp_path: Path, width: int) -> None:
+    shot = tmp_path / "shot.png"
+    chromium(f"--screenshot={shot}", f"--window-size={width},1600", page.as_uri(), profile=tmp_path / f"profile{width}")
+    pixels = cv2.imread(str(shot))
+    assert pixels is not None
+    red = (pixels[:, :, 2] > 150) & (pixels[:, :, 1] < 90) & (pixels[:, :, 0] < 90)
+    assert red.sum() > 1000, "the ball of the frame is not to be seen"

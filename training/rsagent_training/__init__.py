@@ -1,0 +1,1 @@
+"""What happens off the robot: simulated scenes, and what is made of them."""

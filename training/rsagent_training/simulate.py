@@ -1,0 +1,163 @@
+"""Simulated robot scenes: a table top in MuJoCo, what a camera sees of it, and goals in words with their true answer.
+
+    with World(7) as world:
+        frame = world.render()              # frame.rgb, .depth (metres), .masks by name, .camera, .pose
+        for goal in goals(world, frame):    # goal.instruction, .expected, .targets
+            ...
+    for scene in scenes(seed=0, count=100):  # the same as evaluation and training take them
+        ...
+
+On the command line, a folder of scenes and a picture to look through them:
+
+    python -m rsagent_training.simulate scenes/ --seed 0 --count 20 --sheet sheet.png
+
+The parts, in reading order: `simulation.catalogue` (what there is), `shapes` and `meshes` (its bodies), `setting` (the
+room), `layout` (what lies where), `view` (the camera), `world` (rendering), `seen` (what is visible), `truth` (what is
+so, and what is doubtful), `subject` and `goals` (what may be asked), `demo` (a fixed scene).
+
+World number n of a set is the one of seed + n. Sets whose seeds do not overlap share nothing; keep a range for testing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rsagent_ros.agent.scene import Scene, save_scenes
+from rsagent_training.simulation.demo import DEMO_GOALS, demo_world
+from rsagent_training.simulation.goals import CATEGORIES, Goal, goals
+from rsagent_training.simulation.layout import Item, Vocabulary
+from rsagent_training.simulation.sheet import tile, write_sheet
+from rsagent_training.simulation.textures import Picture
+from rsagent_training.simulation.world import Frame, World
+
+__all__ = [
+    "CATEGORIES", "DEMO_GOALS", "Frame", "Goal", "Item", "Vocabulary", "World", "as_scenes", "demo_world", "goals",
+    "main", "scenes",
+]  # fmt: skip
+
+
+def scenes(
+    seed: int,
+    count: int,
+    *,
+    vocabulary: Vocabulary = "full",
+    size: tuple[int, int] = (640, 480),
+    per_world: int = 1,
+) -> Iterator[Scene]:
+    """Scenes of the worlds seed, seed + 1, ..., with the categories of goals in balance.
+
+    The first n scenes do not depend on `count`.
+
+    Args:
+        seed: First world's, not negative.
+        count: How many scenes.
+        vocabulary: "plain" or "full", see `World`.
+        size: (width, height) in pixels.
+        per_world: Goals asked about one picture, of different categories.
+
+    Raises:
+        ValueError: No scene or no goal per world is asked for, or what `World` refuses.
+    """
+    if min(count, per_world) < 1:
+        raise ValueError(f"count is {count} and per_world {per_world}; both must be 1 or more")
+    asked: Counter[str] = Counter()
+    made = 0
+    for world_seed in itertools.count(seed):
+        if made == count:
+            return
+        with World(world_seed, vocabulary=vocabulary, size=size) as world:
+            frame = world.render()
+            possible = goals(world, frame)
+        asked_here = list(as_scenes(world, frame, possible))
+        first_of = {scene.category: scene for scene in reversed(asked_here)}
+        for category in sorted(first_of, key=lambda category: asked[category])[:per_world]:
+            if made < count:
+                asked[category] += 1
+                made += 1
+                yield first_of[category]
+
+
+def as_scenes(world: World, frame: Frame, questions: Iterable[Goal]) -> Iterator[Scene]:
+    """Goals about one picture in the form that evaluation and training read."""
+    for number, goal in enumerate(questions):
+        yield Scene(
+            id=f"{world.vocabulary}-{world.seed:06d}-{number:02d}",
+            image=frame.rgb,
+            instruction=goal.instruction,
+            expected=goal.expected,
+            masks=tuple(frame.masks[name] for name in goal.targets),
+            source=f"simulate vocabulary={world.vocabulary} seed={world.seed} goal={number}",
+            category=goal.category,
+            depth=frame.depth,
+            camera=frame.camera,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes a folder of scenes. Returns 0, or 1 when that failed; bad usage exits with 2."""
+    options = _options(argv)
+    for path in (options.folder, options.sheet):
+        if path is not None and path.exists():
+            sys.stderr.write(f"{path} exists already, not overwriting; choose another name\n")
+            return 1
+    made = scenes(
+        options.seed, options.count, vocabulary=options.vocabulary, size=options.size, per_world=options.per_world
+    )
+    tiles: list[Picture] | None = [] if options.sheet else None
+    try:
+        save_scenes(_watched(made, options.count, tiles), options.folder)
+        if tiles is not None:
+            write_sheet(tiles, options.sheet)
+    except OSError as error:
+        sys.stderr.write(f"\n{error}\n")
+        return 1
+    sys.stderr.write(f"\n{options.count} scenes in {options.folder}\n")
+    return 0
+
+
+def _watched(made: Iterator[Scene], count: int, tiles: list[Picture] | None) -> Iterator[Scene]:
+    """The same scenes, with progress on stderr, and a tile of each where there is a list for them."""
+    for number, scene in enumerate(made, start=1):
+        sys.stderr.write(f"\r{number}/{count}  {scene.category:<10} {scene.instruction[:80]:<80}")
+        sys.stderr.flush()
+        if tiles is not None:
+            tiles.append(tile(scene))
+        yield scene
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m rsagent_training.simulate", description=main.__doc__)
+    parser.add_argument("folder", type=Path, help="where to write; must not exist yet")
+    parser.add_argument("--seed", type=_whole(0), default=0, help="of the first world (default: 0)")
+    parser.add_argument("--count", type=_whole(1), default=20, help="scenes (default: 20)")
+    parser.add_argument("--vocabulary", choices=("plain", "full"), default="full", help="of goals (default: full)")
+    parser.add_argument("--size", type=_size, default=(640, 480), metavar="WxH", help="of pictures (default: 640x480)")
+    parser.add_argument("--per-world", type=_whole(1), default=1, metavar="N", help="goals per picture (default: 1)")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also write one picture of all scenes")
+    return parser.parse_args(argv)
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 640x480")
+    return int(width), int(height)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,76 @@
+"""The table of `make demo`: a fixed, pleasant scene and five goals that show what the agent does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_training.simulation.goals import Goal
+from rsagent_training.simulation.layout import Item, make_item
+from rsagent_training.simulation.setting import FLOORS, TABLES, WALLS, Lamp, Setting
+from rsagent_training.simulation.view import Sway, View
+from rsagent_training.simulation.world import World
+
+_SEED = 2024
+
+_SETTING = Setting(
+    table=TABLES[1],
+    wall=WALLS[1],
+    floor=FLOORS[0],
+    lamps=(
+        Lamp((-0.7, -0.3, 1.5), (0.50, 0.48, 0.45)),
+        Lamp((0.9, -0.2, 1.4), (0.13, 0.13, 0.14)),
+        Lamp((0.3, -1.6, 1.4), (0.27, 0.27, 0.27), shadow=False),
+    ),
+    ambient=0.38,
+    view=View(
+        target=(0.0, 0.02, 0.03), azimuth=-6.0, elevation=43.0, distance=0.98,
+        swing=Sway(9.0, 12.0), nod=Sway(2.5, 9.0), approach=Sway(0.04, 15.0),
+    ),
+    noise=1.2,
+)  # fmt: skip
+
+# Kind, colour, size, pattern, (x, y) in metres, turn in degrees.
+_THINGS = (
+    ("cylinder", "blue", "medium", "plain", (-0.07, 0.05), 0.0),
+    ("box", "red", "small", "plain", (-0.23, 0.04), 20.0),
+    ("box", "red", "small", "checker", (0.12, 0.08), -25.0),
+    ("box", "red", "large", "plain", (0.42, 0.12), 15.0),
+    ("box", "yellow", "medium", "stripes", (0.20, -0.11), 8.0),
+    ("ball", "green", "medium", "plain", (-0.32, -0.13), 0.0),
+    ("cylinder", "green", "small", "plain", (0.00, -0.16), 0.0),
+    ("cone", "green", "small", "plain", (0.42, -0.13), 0.0),
+    ("cone", "purple", "medium", "stripes", (-0.14, 0.26), 0.0),
+    ("mug", "white", "medium", "plain", (-0.37, 0.22), 215.0),
+    ("banana", "yellow", "medium", "plain", (-0.15, -0.21), 150.0),
+    ("plate", "cyan", "medium", "plain", (0.17, 0.25), 0.0),
+    ("spoon", "gray", "medium", "plain", (-0.24, 0.13), 60.0),
+    ("ball", "orange", "medium", "plain", (0.17, 0.235), 0.0),
+)
+_STANDS_ON = {"ball_2": "plate_1"}
+
+DEMO_GOALS: tuple[Goal, ...] = (
+    Goal("the green ball", Outcome.FOUND, "attribute", ("ball_1",)),
+    Goal("the small red box left of the blue cylinder", Outcome.FOUND, "relation", ("box_1",)),
+    Goal("the yellow cone", Outcome.NOT_IN_VIEW, "absent", ()),
+    # An orange ball lies on the cyan plate, inside its bounding box: a mask drawn from the box alone takes the ball
+    # along, and only someone who looks at the overlay notices.
+    Goal("the cyan object", Outcome.FOUND, "attribute", ("plate_1",), "needs correction"),
+    # Several steps, so that there is something to cancel half-way.
+    Goal("the second green thing from the left", Outcome.FOUND, "ordinal", ("cylinder_2",), "for cancelling"),
+)
+
+
+def demo_world(size: tuple[int, int] = (640, 480)) -> World:
+    """The world of the demo; its goals are DEMO_GOALS."""
+    rng = np.random.default_rng(_SEED)
+    items: list[Item] = []
+    for kind, colour, item_size, pattern, (x, y), turn in _THINGS:
+        name = f"{kind}_{1 + sum(item.kind == kind for item in items)}"
+        item = make_item(name, kind, colour, item_size, pattern, rng)
+        on = _STANDS_ON.get(name)
+        height = next((other.shape.surface or 0.0 for other in items if other.name == on), 0.0)
+        items.append(replace(item, position=(x, y, height), yaw=float(np.radians(turn)), on=on))
+    return World(_SEED, vocabulary="plain", size=size, setting=_SETTING, items=items)

@@ -3,13 +3,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test lint bench clean
+.PHONY: help setup build demo demo-tiny test lint bench clean
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
 
 help: ## list these targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand --tabs=14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand --tabs=14
 
 setup: ## make .venv and build the messages (quick when nothing changed)
 	@environment/prepare
@@ -20,13 +20,17 @@ build: ## build the messages again after a change in msg/, action/, srv/, launch
 demo: setup ## a simulated camera, the node and five goals over ROS 2; look at out/demo/index.html
 	@$(WITH_ROS) python examples/demo.py
 
+demo-tiny: setup ## the same with tiny random checkpoints of a vision-language model and SAM 2.1
+	@environment/prepare models
+	@$(WITH_ROS) python examples/demo.py --tiny --out out/demo-tiny
+
 test: setup lint ## all checks: lint, the core on NumPy 1.26, then every test
 	@environment/prepare numpy1
 	env -u PYTHONPATH .venv-numpy1/bin/pytest test/agent test/policies test/segmenters
 	$(WITH_ROS) pytest
 
 lint: ## style, types, and which part may import which
-	@environment/prepare python
+	@environment/prepare python models
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -34,6 +38,7 @@ lint: ## style, types, and which part may import which
 	.venv/bin/lint-imports --no-logo
 
 bench: setup ## measure speed and memory; the table is in out/bench.json too
+	@environment/prepare models
 	@$(WITH_ROS) python benchmarks/run.py
 
 clean: ## remove what was built and written; the environments .venv and .venv-numpy1 stay

@@ -39,7 +39,16 @@ ROS_WHEELS = [
 
 # Meta's own sam2 package, for its .pt checkpoints, is not listed: its build would fetch another torch. After [models]:
 #   SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0
-MODELS = ["torch==2.13.0", "transformers>=5.18,<6", "safetensors", "peft>=0.21", "pillow"]
+MODELS = [
+    "torch==2.13.0",
+    "transformers>=5.18,<6",
+    "tokenizers",
+    "safetensors",
+    "peft>=0.21",
+    "pillow",
+    "huggingface_hub",  # rsagent models fetch
+    *("hydra-core", "iopath", "omegaconf"),  # what sam2 imports
+]
 
 setup(
     name="rsagent",
@@ -49,28 +58,48 @@ setup(
     python_requires=">=3.11,<3.14",  # 3.11 and 3.12 are tested; the ROS wheels end at 3.13
     packages=[*find_packages(include=["rsagent_ros*"]), *find_packages("training")],
     package_dir={"rsagent_training": "training/rsagent_training"},
-    package_data={"rsagent_ros": ["py.typed", "**/*.html", "**/*.css", "**/*.js", "**/*.json"]},
-    entry_points={"console_scripts": ["rsagent = rsagent_ros.cli:main"]},
+    package_data={"rsagent_ros": ["py.typed", "**/*.html", "**/*.jinja", "**/*.css", "**/*.js", "**/*.json"]},
+    entry_points={
+        "console_scripts": ["rsagent = rsagent_ros.cli:main"],
+        "rsagent.commands": [
+            "collect = rsagent_training.data_commands:add_collect",
+            "questions = rsagent_training.data_commands:add_questions",
+            "synthesize = rsagent_training.data_commands:add_synthesize",
+            "sft = rsagent_training.commands:add_sft",
+            "grpo = rsagent_training.commands:add_grpo",
+            "merge = rsagent_training.commands:add_merge",
+            "miniature = rsagent_training.commands:add_miniature",
+        ],
+    },
     install_requires=[
         "numpy>=1.26",  # 1.26 is what cv_bridge from apt is built for
         "opencv-python-headless>=4.6,<5",  # the same cv2 as opencv-python, without windows and the libraries they need
         "jinja2",
+        "markupsafe",
+        "mcap",
         "msgspec",
         "pycocotools",
+        "pyyaml",
         "rosbags",
         "rosbags-image",
+        "tqdm",
+        "zstandard",
     ],
     extras_require={
         "ros-wheels": ROS_WHEELS,
         "models": MODELS,
+        "chat": ["openai>=3.52,<4"],  # the client of a model server; no torch
+        "scale": ["ray>=2.50,<3"],  # evaluate and synthesize on many workers
         "serve": ["vllm"],  # for an environment of its own: it pins another torch and another transformers
         "training": [*MODELS, "trl>=1.16,<1.17", "accelerate", "datasets"],
         "sim": ["mujoco==3.3.7"],
         "dev": [
+            "fastapi",  # with uvicorn and openai: for `transformers serve`, a server that the tests did not write
             "hypothesis",
             "import-linter",
             "jsonschema",
             "mypy",
+            "openai>=3.52,<4",
             "psutil",
             "pytest",
             "pytest-timeout",
@@ -78,6 +107,8 @@ setup(
             "types-jsonschema",
             "types-psutil",
             "types-PyYAML",
+            "types-tqdm",
+            "uvicorn",
         ],
     },
 )

@@ -28,6 +28,7 @@ from turn_overhead import HEIGHT, MIDDLE, THOUGHT, WIDTH, InstantSegmenter
 from rsagent_ros.agent.actions import Finish, Segment, render
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 
 if TYPE_CHECKING:  # imported when they are needed, so that their absence can be told
@@ -182,6 +183,7 @@ class InstantPolicy:
     """Says the same two calls in every conversation, at once."""
 
     name = "instant"
+    pictures = DEFAULT_PICTURES
 
     def open(self) -> InstantConversation:
         """Begin with the first call."""
@@ -203,8 +205,8 @@ class InstantConversation:
 
 
 def _agent() -> int:
+    from rsagent_ros.backends import Models
     from rsagent_ros.ros.agent_node import run as run_node
-    from rsagent_ros.ros.models import Models
 
     return run_node(sys.argv[2:], load=lambda _: Models(InstantPolicy(), InstantSegmenter()))
 

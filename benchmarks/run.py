@@ -18,7 +18,7 @@ from pathlib import Path
 
 from entry import Entry, not_here
 
-MODULES = ("turn_overhead", "ros_latency", "reference_scenes")
+MODULES = ("turn_overhead", "ros_latency", "reference_scenes", "local_policy", "sam2_ratios")
 OUT = Path(__file__).resolve().parents[1] / "out" / "bench.json"
 
 

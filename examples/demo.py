@@ -1,10 +1,16 @@
 """`make demo`: a simulated camera and the agent's node, each a process of its own, and five goals over ROS 2.
 
-    source environment/activate && python examples/demo.py [--out out/demo]
+    source environment/activate && python examples/demo.py [--out out/demo] [--tiny]
 
 One goal is absent, one needs a correction because the segmenter's first mask is wrong, one is cancelled half-way.
 Writes a folder per goal, `index.html` with all conversations, and `result.json` with the outcome, the expected one, and
 the IoU against the simulator's truth. Exit code 0 when all is as expected.
+
+The node records every goal, a bag is recorded beside it, and the truth is sent back as verdicts. Then `demo_log` runs
+all of that again without ROS, and evaluates it: `evaluation/index.html`.
+
+With --tiny the node runs a vision-language model and SAM 2.1 from checkpoints on disk, as a robot with weights does.
+They are tiny and random, so they talk nonsense: what is expected then is a clean end of every goal.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from demo_log import from_the_log
 
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.mask import iou
@@ -40,6 +47,9 @@ from rsagent_training.simulate import DEMO_GOALS
 ROOT = Path(__file__).resolve().parent.parent
 TIME_BUDGET = 60.0
 """Seconds a goal may take: far more than it does, so that a busy machine changes nothing."""
+
+RIGHT = 0.9
+"""IoU from which on the demo's operator accepts a mask as it is."""
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -85,7 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns 0 when every goal ended as expected."""
     parser = argparse.ArgumentParser(description="A simulated camera, the agent's node, and five goals over ROS 2.")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="replaced (default: out/demo)")
-    out: Path = parser.parse_args(argv).out
+    parser.add_argument("--tiny", action="store_true", help="policy local and segmenter sam2, on random checkpoints")
+    arguments = parser.parse_args(argv)
+    out: Path = arguments.out
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
@@ -95,12 +107,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("starting the simulated camera and the agent ...", flush=True)
         camera = [str(ROOT / "examples" / "sim_camera.py"), "--ros-args", "-p", f"truth_dir:={out / 'truth'}"]
         stack.enter_context(Process("camera", camera, out))
+        bag = [str(ROOT / "examples" / "record_bag.py"), str(out / "bag")]
+        stack.enter_context(Process("bag", bag, out))
         node = ["-m", "rsagent_ros.ros.agent_node", "--ros-args", "--params-file", str(ROOT / "config" / "agent.yaml")]
+        node += ["-p", f"record_dir:={out / 'records'}"]
+        if arguments.tiny:
+            node += tiny_models(out / "models")
         stack.enter_context(Process("agent", [*node, *(word for remap in REMAPS for word in ("-r", remap))], out))
         scenes = wait_for_truth(out / "truth")
         agent = stack.enter_context(Agent(wait=START_SECONDS))
+        agent.wait_until_active(START_SECONDS)
         told = [send(agent, scene, flavour) for scene, flavour in zip(scenes, flavours(), strict=True)]
-    return report(told, out)
+    wrong = report(told, out, any_clean_end=arguments.tiny)
+    if not arguments.tiny:
+        wrong += from_the_log(out)
+    for sentence in wrong:
+        print(sentence)
+    return 1 if wrong else 0
+
+
+def tiny_models(folder: Path) -> list[str]:
+    """Make the checkpoints; returns the node's arguments that choose them."""
+    from rsagent_ros.models.tiny import save_tiny
+    from rsagent_ros.models.tiny_sam2 import save_tiny_sam2
+    from rsagent_ros.policies.family import QWEN2_5_VL
+
+    save_tiny(QWEN2_5_VL, folder / "qwen2_5_vl")
+    save_tiny_sam2(folder / "sam2")
+    chosen = {
+        "policy": "local",
+        "local.checkpoint": folder / "qwen2_5_vl",
+        "segmenter": "sam2",
+        "sam2.checkpoint": folder / "sam2",
+        "max_reply_tokens": 16,  # they never stop by themselves
+    }
+    return [word for name, value in chosen.items() for word in ("-p", f"{name}:={value}")]
 
 
 class Process:
@@ -163,11 +204,22 @@ def send(agent: Agent, scene: Scene, flavour: str) -> Told:
     told = Told(scene, scene.expected if cancel is None else Outcome.CANCELED, answer)
     score = "" if told.iou is None else f", IoU {told.iou:.3f} with the simulator's truth"
     print(f"  {answer.outcome} after {answer.message.turns} turns, {answer.seconds:.2f} s{score}", flush=True)
+    if cancel is None:
+        judge(agent, told)
     return told
 
 
-def report(told: list[Told], out: Path) -> int:
-    """Write the folders, the page and result.json; returns the exit code."""
+def judge(agent: Agent, told: Told) -> None:
+    """Tell the agent what is true, as an operator or a planner would: its records become a test set."""
+    truth = told.scene
+    absent = truth.expected is Outcome.NOT_IN_VIEW
+    right = told.answer.outcome == truth.expected and (told.iou is None or told.iou >= RIGHT)
+    mask = None if right or not truth.masks else np.asarray(np.logical_or.reduce(truth.masks), dtype=np.bool_)
+    agent.judge(told.answer.goal_id, right, absent=absent, mask=mask, note="the simulator's truth")
+
+
+def report(told: list[Told], out: Path, *, any_clean_end: bool) -> list[str]:
+    """Write the folders, the page and result.json; returns what is wrong, one sentence for each goal."""
     rows, pages = [], []
     for number, one in enumerate(told, 1):
         folder = f"{number}-" + re.sub(r"\W+", "-", one.scene.instruction.lower()).strip("-")
@@ -179,9 +231,12 @@ def report(told: list[Told], out: Path) -> int:
     cv2.imwrite(str(out / "frame.png"), cv2.cvtColor(told[0].scene.image, cv2.COLOR_RGB2BGR))
     (out / "result.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "index.html").write_text(render(pages, "Five goals on a simulated table"), encoding="utf-8")
-    wrong = [row for row in rows if row["outcome"] != row["expected"]]
+    if any_clean_end:
+        wrong = [row for row in rows if row["outcome"] == Outcome.FAILED]
+    else:
+        wrong = [row for row in rows if row["outcome"] != row["expected"]]
     print(f"\n{len(rows) - len(wrong)} of {len(rows)} goals ended as expected; open {out / 'index.html'}")
-    return 1 if wrong else 0
+    return [f"{row['instruction']!r} ended as {row['outcome']}; {row['expected']} was expected." for row in wrong]
 
 
 if __name__ == "__main__":

@@ -1,16 +1,33 @@
 """Starts the agent: `ros2 launch rsagent_ros agent.launch.py image:=/camera/color/image_raw`.
 
+`serve:=true` starts a model server first, as a recipe of config/serve says, and the agent once that is healthy.
 `--show-args` lists all arguments.
 """
 
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable, TimerAction
-from launch.events.process import ProcessExited
+import sys
+from pathlib import Path
+
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessIO
+from launch.events import Shutdown
+from launch.events.process import ProcessExited, ProcessIO
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.substitutions import FindPackageShare
 
 from rsagent_ros.backends import POLICIES, SEGMENTERS
+from rsagent_ros.serve.program import READY
+from rsagent_ros.serve.recipe import load
 
 CONFIG = PathJoinSubstitution([FindPackageShare("rsagent_ros"), "config"])
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -32,14 +49,50 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "policy",
         default_value=FROM_FILE,
-        choices=[FROM_FILE, *sorted(POLICIES)],
+        choices=[FROM_FILE, *POLICIES],
         description="Who decides; empty: as params_file says.",
     ),
     DeclareLaunchArgument(
         "segmenter",
         default_value=FROM_FILE,
-        choices=[FROM_FILE, *sorted(SEGMENTERS)],
+        choices=[FROM_FILE, *SEGMENTERS],
         description="Who draws the masks; empty: as params_file says.",
+    ),
+    DeclareLaunchArgument(
+        "local.checkpoint",
+        default_value=FROM_FILE,
+        description="Folder of the model for policy:=local; empty: as params_file says.",
+    ),
+    DeclareLaunchArgument(
+        "sam2.checkpoint",
+        default_value=FROM_FILE,
+        description="Folder of the model for segmenter:=sam2; empty: as params_file says.",
+    ),
+    DeclareLaunchArgument(
+        "chat_server.model",
+        default_value=FROM_FILE,
+        description="The model's name at its server, or a LoRA adapter's; empty: as params_file or the recipe says.",
+    ),
+    DeclareLaunchArgument(
+        "chat_server.base_url",
+        default_value=FROM_FILE,
+        description="Root of the model server's API; empty: as params_file or the recipe says.",
+    ),
+    DeclareLaunchArgument(
+        "serve",
+        default_value="false",
+        choices=["true", "false"],
+        description="Start a model server (vLLM) too, keep it up, and let it decide.",
+    ),
+    DeclareLaunchArgument(
+        "recipe",
+        default_value=PathJoinSubstitution([CONFIG, "serve", "desktop_24gb.yaml"]),
+        description="What serve:=true runs: model, context, memory, adapters.",
+    ),
+    DeclareLaunchArgument(
+        "vllm",
+        default_value=FROM_FILE,
+        description="The vllm of its own environment; empty: as the recipe says.",
     ),
     DeclareLaunchArgument(
         "camera_mode",
@@ -52,6 +105,9 @@ ARGUMENTS = (
         default_value=FROM_FILE,
         choices=[FROM_FILE, "raw", "compressed"],
         description="What the camera publishes; empty: as params_file says.",
+    ),
+    DeclareLaunchArgument(
+        "record_dir", default_value=FROM_FILE, description="Folder for records of goals; empty: as params_file says."
     ),
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", choices=["true", "false"], description="Take the time from /clock."
@@ -75,16 +131,27 @@ ARGUMENTS = (
     ),
 )
 
-OVERRIDES = ("policy", "segmenter", "camera_mode", "image_transport")
+OVERRIDES = (
+    "policy",
+    "segmenter",
+    "local.checkpoint",
+    "sam2.checkpoint",
+    "chat_server.model",
+    "chat_server.base_url",
+    "camera_mode",
+    "image_transport",
+    "record_dir",
+)
 """Arguments that are parameters of the node, used where they are given."""
 
 
 def agent(context: LaunchContext) -> list[LifecycleNode]:
     """The node. It configures and activates itself (parameter `autostart`)."""
     given = {name: LaunchConfiguration(name).perform(context) for name in OVERRIDES}
-    overrides: dict[str, object] = {name: value for name, value in given.items() if value != FROM_FILE}
-    overrides["use_sim_time"] = LaunchConfiguration("use_sim_time").perform(context) == "true"
-    again = LaunchConfiguration("respawn").perform(context) == "true"
+    overrides: dict[str, object] = served(context) if _true("serve", context) else {}
+    overrides |= {name: value for name, value in given.items() if value != FROM_FILE}
+    overrides["use_sim_time"] = _true("use_sim_time", context)
+    again = _true("respawn", context)
     return [
         LifecycleNode(
             package="rsagent_ros",
@@ -110,7 +177,52 @@ def restart(event: ProcessExited, context: LaunchContext) -> list[LogInfo | Time
     ]
 
 
+def served(context: LaunchContext) -> dict[str, object]:
+    """The parameters that make the node ask the server which the recipe describes."""
+    recipe = load(Path(LaunchConfiguration("recipe").perform(context)))
+    return {
+        "policy": "chat_server",
+        "chat_server.model": recipe.served_name or recipe.model,
+        "chat_server.base_url": f"{recipe.root}/v1",
+        "chat_server.family": recipe.family,
+        "chat_server.max_images": recipe.max_images,
+        "view_side": recipe.side,
+    }
+
+
+def server_first(context: LaunchContext) -> list[Action]:
+    """The agent; with `serve`, the model server, and the agent once that has said that it is healthy."""
+    if not _true("serve", context):
+        return list(agent(context))
+    load(Path(LaunchConfiguration("recipe").perform(context)))  # what is wrong with it is said before anything starts
+    vllm = LaunchConfiguration("vllm").perform(context)
+    server = ExecuteProcess(
+        cmd=[
+            *(sys.executable, "-m", "rsagent_ros.serve", LaunchConfiguration("recipe")),
+            *(["--executable", vllm] if vllm else []),
+        ],
+        name="model_server",
+        output="screen",
+        sigterm_timeout="20",  # it lets the server end first, which frees the GPU's memory
+        on_exit=EmitEvent(event=Shutdown(reason="the model server ended for good")),
+    )
+    started: list[ProcessIO] = []
+
+    def healthy(event: ProcessIO) -> list[Action]:
+        """Start the agent at the first such line; after a restart of the server it is there already."""
+        if started or READY not in event.text.decode(errors="replace"):
+            return []
+        started.append(event)
+        return [OpaqueFunction(function=agent)]
+
+    return [server, RegisterEventHandler(OnProcessIO(target_action=server, on_stdout=healthy))]
+
+
+def _true(name: str, context: LaunchContext) -> bool:
+    return LaunchConfiguration(name).perform(context) == "true"
+
+
 def generate_launch_description() -> LaunchDescription:
     """What `ros2 launch` runs."""
     profile = SetEnvironmentVariable(PROFILE, LaunchConfiguration("fastdds_profile"))
-    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=agent)])
+    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=server_first)])

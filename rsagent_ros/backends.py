@@ -1,47 +1,222 @@
-"""Which policies and segmenters there are, by the name that parameters and flags use. Imported only when chosen."""
+"""Which policies and segmenters there are, by the name that parameters and flags use. Imported only when chosen.
+
+To use what somebody chose:
+
+    with open_models(Choice(policy="local", settings={"local.checkpoint": "/models/qwen"})) as models:
+        drive(Episode(frame, "the red mug", models.segmenter, pictures=models.policy.pictures), models.policy)
+
+`add_arguments` and `chosen` do the same for a command line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields
+from types import TracebackType
+from typing import Any, TypeVar
 
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Policy
 from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.policies.chat_server import ChatServerConfig, open_chat_server
+from rsagent_ros.policies.fallback import FallbackPolicy
+from rsagent_ros.policies.local import LocalConfig, load_local_policy
+from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.settings import Setting, settings_of
+
+POLICIES = ("chat_server", "local", "reference")
+SEGMENTERS = ("classical", "sam2")
+NO_FALLBACK = ""
+
+CONFIGS: dict[str, type[Any]] = {"local": LocalConfig, "chat_server": ChatServerConfig, "sam2": Sam2Config}
+"""What can be set about a backend; the others have no settings."""
+
+SETTINGS: dict[str, Setting] = {
+    f"{name}.{key}": known for name, config in CONFIGS.items() for key, known in settings_of(config).items()
+}
+"""All of that, by names such as `local.checkpoint`."""
+
+DEFAULTS: dict[str, Any] = {
+    f"{name}.{part.name}": part.default
+    for name, config in CONFIGS.items()
+    for part in fields(config)
+    if f"{name}.{part.name}" in SETTINGS
+}
+
+Config = TypeVar("Config")
 
 
-def _reference() -> Policy:
+@dataclass(frozen=True)
+class Choice:
+    """Who decides, who draws, and what is set about them.
+
+    Attributes:
+        policy, segmenter: One of POLICIES, one of SEGMENTERS.
+        fallback_policy: Who decides while the chat server is lost; empty for nobody.
+        view_side: Longest side of the clean pictures in the chat, pixels.
+        settings: Values by the names of SETTINGS; those left out are at their defaults.
+
+    Raises:
+        ValueError: A name that does not exist, a value out of its range, or a fallback for what is no server.
+    """
+
+    policy: str = "reference"
+    segmenter: str = "classical"
+    fallback_policy: str = NO_FALLBACK
+    view_side: int = 768
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, name, known in (
+            ("policy", self.policy, POLICIES),
+            ("segmenter", self.segmenter, SEGMENTERS),
+            ("fallback_policy", self.fallback_policy, (NO_FALLBACK, *POLICIES)),
+        ):
+            if name not in known:
+                raise ValueError(f"there is no {kind} {name!r}; choose one of {', '.join(filter(None, known))}")
+        if self.fallback_policy and (self.policy != "chat_server" or self.fallback_policy == self.policy):
+            raise ValueError(
+                f"fallback_policy is {self.fallback_policy!r} and policy is {self.policy!r}: a fallback stands in for "
+                "chat_server, and is another policy"
+            )
+        for name, value in self.settings.items():
+            if name not in SETTINGS:
+                raise ValueError(f"there is no setting {name!r}; docs/parameters.md lists them")
+            if not SETTINGS[name].allows(value):
+                raise ValueError(f"{name} is {value!r}; allowed: {SETTINGS[name].limits}")
+
+    def config(self, kind: type[Config], name: str, **more: Any) -> Config:
+        """What is set about a backend.
+
+        Raises:
+            RunFailed: MODEL_UNAVAILABLE: the settings can't be; the message names them.
+        """
+        prefix = f"{name}."
+        values = {key.removeprefix(prefix): value for key, value in self.settings.items() if key.startswith(prefix)}
+        try:
+            return kind(**values, **more)
+        except ValueError as error:
+            raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"{prefix}{error}") from error
+
+
+class Models:
+    """What thinks and what draws. A context manager: `close` lets go of connections."""
+
+    def __init__(self, policy: Policy, segmenter: Segmenter[Any], closing: ExitStack | None = None) -> None:
+        self.policy = policy
+        self.segmenter = segmenter
+        self._closing = ExitStack() if closing is None else closing
+
+    @property
+    def lost(self) -> str:
+        """Why the fallback decides in the policy's place; empty as long as it does not."""
+        return self.policy.status.reason if isinstance(self.policy, FallbackPolicy) else ""
+
+    def close(self) -> None:
+        """Close what was opened; replies under way are broken off. Blocks for about a second at most."""
+        self._closing.close()
+
+    def __enter__(self) -> Models:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_models(choice: Choice) -> Models:
+    """Load policy and segmenter, and hold what is set against what is there. Blocks while they load.
+
+    Raises:
+        RunFailed: A model can't be used; one sentence that says what to do. OUT_OF_MEMORY.
+    """
+    # The hub's client reads it when it is imported: nothing is ever downloaded at a start.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    with ExitStack() as opened:
+        policy = _policy(choice, opened)
+        segmenter = _segmenter(choice)
+        return Models(policy, segmenter, opened.pop_all())
+
+
+def _policy(choice: Choice, opened: ExitStack) -> Policy:
+    match choice.policy:
+        case "reference":
+            return _reference(PictureFormat(choice.view_side))
+        case "local":
+            return _local(choice)
+    primary = open_chat_server(choice.config(ChatServerConfig, "chat_server", side=choice.view_side))
+    opened.callback(primary.close)
+    if choice.fallback_policy == NO_FALLBACK:
+        primary.check()
+        return primary
+    fallback = _local(choice) if choice.fallback_policy == "local" else _reference(primary.pictures)
+    try:
+        both = FallbackPolicy(primary, fallback, primary.check)
+    except ValueError as error:
+        raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"fallback_policy: {error}") from error
+    opened.callback(both.close)
+    return both
+
+
+def _reference(pictures: PictureFormat) -> Policy:
     from rsagent_ros.policies.reference import ReferencePolicy
 
-    return ReferencePolicy()
+    return ReferencePolicy(pictures)
 
 
-def _classical() -> Segmenter[Any]:
-    from rsagent_ros.segmenters.classical import ClassicalSegmenter
-
-    return ClassicalSegmenter()
+def _local(choice: Choice) -> Policy:
+    return load_local_policy(choice.config(LocalConfig, "local", side=choice.view_side))
 
 
-POLICIES: dict[str, Callable[[], Policy]] = {"reference": _reference}
-SEGMENTERS: dict[str, Callable[[], Segmenter[Any]]] = {"classical": _classical}
+def _segmenter(choice: Choice) -> Segmenter[Any]:
+    if choice.segmenter == "classical":
+        from rsagent_ros.segmenters.classical import ClassicalSegmenter
+
+        return ClassicalSegmenter()
+    config = choice.config(Sam2Config, "sam2")
+    try:
+        from rsagent_ros.segmenters.sam2 import open_sam2
+    except ImportError as error:
+        sentence = f"the segmenter sam2 needs torch and transformers ({error}); pip install 'rsagent[models]'"
+        raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
+    segmenter = open_sam2(config)
+    segmenter.warm_up()
+    return segmenter
 
 
-def make_policy(name: str) -> Policy:
-    """The policy of that name; blocks while it loads.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags for everything in a Choice; `chosen` reads them."""
+    parser.add_argument("--policy", choices=POLICIES, default=Choice.policy, help="who decides (%(default)s)")
+    parser.add_argument("--segmenter", choices=SEGMENTERS, default=Choice.segmenter, help="who draws (%(default)s)")
+    parser.add_argument(
+        "--fallback-policy", choices=POLICIES, default=NO_FALLBACK, help="who decides while the chat server is lost"
+    )
+    parser.add_argument(
+        "--view-side", type=int, default=Choice.view_side, metavar="PIXELS", help="of the pictures (%(default)s)"
+    )
+    groups = {name: parser.add_argument_group(f"settings of {name}") for name in CONFIGS}
+    for name, known in SETTINGS.items():
+        kind: Callable[[str], Any] = type(DEFAULTS[name])
+        options: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
+        if kind is not bool:
+            options["metavar"] = "|".join(known.choices) or kind.__name__.upper()
+        help_text = (known.meaning + (f" [{known.unit}]" if known.unit else "")).replace("%", "%%")
+        group = groups[name.partition(".")[0]]
+        group.add_argument(f"--{name}", default=argparse.SUPPRESS, help=f"{help_text} ({DEFAULTS[name]!r})", **options)
+
+
+def chosen(arguments: argparse.Namespace) -> Choice:
+    """The Choice of flags that `add_arguments` added.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: They contradict each other.
     """
-    if name not in POLICIES:
-        raise ValueError(f"there is no policy {name!r}; choose one of {sorted(POLICIES)}")
-    return POLICIES[name]()
-
-
-def make_segmenter(name: str) -> Segmenter[Any]:
-    """The segmenter of that name; blocks while it loads.
-
-    Raises:
-        ValueError: There is none of that name.
-    """
-    if name not in SEGMENTERS:
-        raise ValueError(f"there is no segmenter {name!r}; choose one of {sorted(SEGMENTERS)}")
-    return SEGMENTERS[name]()
+    given = vars(arguments)
+    settings = {name: given[name] for name in SETTINGS if name in given}
+    return Choice(arguments.policy, arguments.segmenter, arguments.fallback_policy, arguments.view_side, settings)

@@ -25,7 +25,14 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.backends import POLICIES, SEGMENTERS, make_policy, make_segmenter
+from rsagent_ros.backends import add_arguments, chosen, open_models
+from rsagent_ros.confidence.command import add_command as add_calibrate
+from rsagent_ros.evaluation.commands.compare import add_command as add_compare
+from rsagent_ros.evaluation.commands.evaluate import add_command as add_evaluate
+from rsagent_ros.evaluation.commands.score import add_command as add_score
+from rsagent_ros.models.cli import add_commands as add_models
+from rsagent_ros.records.command import add_command as add_replay
+from rsagent_ros.serve.program import add_command as add_serve
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import Shown
 
@@ -66,12 +73,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("image", type=Path, metavar="IMAGE", help="any format that OpenCV reads")
     run.add_argument("instruction", metavar="INSTRUCTION", help='what to look for, such as "the red mug"')
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    run.add_argument("--policy", choices=sorted(POLICIES), default="reference", help="who decides")
-    run.add_argument("--segmenter", choices=sorted(SEGMENTERS), default="classical", help="who draws the masks")
     run.add_argument("--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="default: %(default)g")
     run.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="default %(default)d")
     run.add_argument("--quiet", action="store_true", help="print only the last line")
+    add_arguments(run)
     run.set_defaults(command=_run)
+    add_evaluate(commands)
+    add_score(commands)
+    add_compare(commands)
+    add_calibrate(commands)
+    add_models(commands)
+    add_replay(commands)
+    add_serve(commands)
     for entry in entry_points(group="rsagent.commands"):
         entry.load()(commands)
     return parser
@@ -82,14 +95,22 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError("the instruction is empty; say what to look for")
     try:
         budget = Budget(seconds=arguments.budget, max_turns=arguments.max_turns)
+        choice = chosen(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if arguments.out.exists() and not arguments.out.is_dir():
         raise UsageError(f"--out {arguments.out} is a file; name a folder")
     frame = _read_image(arguments.image)
-    policy, segmenter = make_policy(arguments.policy), make_segmenter(arguments.segmenter)
-    episode = Episode(frame, arguments.instruction, segmenter, budget, policy_name=policy.name)
-    result = drive(episode, policy, on_turn=None if arguments.quiet else _print_turn)
+    with open_models(choice) as models:
+        episode = Episode(
+            frame,
+            arguments.instruction,
+            models.segmenter,
+            budget,
+            policy_name=models.policy.name,
+            pictures=models.policy.pictures,
+        )
+        result = drive(episode, models.policy, on_turn=None if arguments.quiet else _print_turn)
     write_folder(arguments.out, Shown(episode.trace, frame))
     note = f" ({result.error_msg})" if result.error_msg else ""
     page = arguments.out / "index.html"

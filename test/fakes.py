@@ -26,6 +26,7 @@ from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
 
@@ -60,6 +61,7 @@ POLICY_SCRIPTS: Mapping[str, Sequence[Step]] = {
     "ambiguous": (SEGMENT, SEGMENT_LEFT, AMBIGUOUS),
     "never_ends": (SEGMENT,),
     "malformed": (MALFORMED, SEGMENT, "no call", "<tool_call>{", FINISH),
+    "breaks_off": (SEGMENT, Reply("", stop="cancel")),
     "slow": (SEGMENT, Slow(30.0)),
     "hang": (SEGMENT, Hang()),
     "hang_at_once": (Hang(),),
@@ -79,6 +81,7 @@ class FakePolicy:
     """
 
     name = "fake_policy"
+    pictures = DEFAULT_PICTURES
 
     def __init__(
         self, script: Sequence[Step] = POLICY_SCRIPTS["instant"], *, count_tokens: bool = False, remember: bool = True

@@ -2,7 +2,8 @@
 
 A reply is `<think>...</think>` and then ONE `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, with nothing
 after it. `parse` checks everything before any state changes; a mistake is a `ReplyError` that the policy is told.
-The tables `TOOLS` feed the parser, the system prompt, the JSON schema and the grammar, so they can't disagree.
+The table `TOOLS` feeds the parser, the system prompt, and the JSON schema and grammar (`grammar`), so they can't
+disagree.
 The paper does not print its tools; names and arguments are this project's.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -194,9 +194,14 @@ def thought(reply: str) -> str:
     return reply.split(CALL_OPEN, 1)[0].replace("<think>", "").replace("</think>", "").strip()
 
 
-def render(action: Action) -> str:
-    """The call of an action as a policy would write it, coordinates rounded to a thousandth: `parse` gives it back."""
-    name, arguments = to_json(action)
+def render(action: Action, extent: tuple[float, float] = (EXTENT, EXTENT)) -> str:
+    """The call of an action as a policy would write it: `parse` with the same extent gives it back.
+
+    Args:
+        action: Its coordinates are written rounded to a thousandth of a unit.
+        extent: Width and height of the coordinate space to write in.
+    """
+    name, arguments = to_json(_scaled(action, extent[0] / EXTENT, extent[1] / EXTENT))
     call = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
     # Only a sentence can hold "<"; as an escape it can't be taken for the end of the call.
     return CALL_OPEN + call.replace("<", "\\u003c") + CALL_CLOSE
@@ -230,6 +235,23 @@ def to_json(action: Action) -> tuple[str, dict[str, object]]:
             return "report_absent", {"reason": reason}
         case ReportAmbiguous(masks, question):
             return "report_ambiguous", {"masks": list(masks), "question": question}
+
+
+def _scaled(action: Action, x: float, y: float) -> Action:
+    """The action with its coordinates in another unit."""
+
+    def points(given: tuple[Point, ...]) -> tuple[Point, ...]:
+        return tuple(Point(point.x * x, point.y * y) for point in given)
+
+    def box(given: Box) -> Box:
+        return Box(given.x0 * x, given.y0 * y, given.x1 * x, given.y1 * y)
+
+    match action:
+        case Segment(given, positive, negative, refine):
+            return Segment(None if given is None else box(given), points(positive), points(negative), refine)
+        case Zoom(given):
+            return Zoom(box(given))
+    return action
 
 
 def _box_json(box: Box) -> list[float]:
@@ -427,79 +449,3 @@ class _Call:
                 f"{self.name}: {key} holds {axis} = {_quote(value)}, outside the current view (0 to {limit:g}).",
             )
         return float(number) * EXTENT / limit
-
-
-def schema() -> dict[str, object]:
-    """JSON schema of one call, for servers that can hold a model to it."""
-    return {"oneOf": [_tool_schema(name, tool) for name, tool in TOOLS.items()]}
-
-
-def _tool_schema(name: str, tool: Tool) -> dict[str, object]:
-    coordinate = {"type": "integer", "minimum": 0, "maximum": EXTENT}
-    pair = {"type": "array", "items": coordinate, "minItems": 2, "maxItems": 2}
-    mask = {"type": "integer", "minimum": 1}
-    masks = {"type": "array", "items": mask, "minItems": 1, "maxItems": MAX_MASKS}
-    kinds: dict[ArgumentKind, dict[str, object]] = {
-        "box": {"type": "array", "items": coordinate, "minItems": 4, "maxItems": 4},
-        "points": {"type": "array", "items": pair, "maxItems": MAX_POINTS},
-        "mask": mask,
-        "masks": masks,
-        "two_or_more_masks": {**masks, "minItems": 2},
-        "mask_or_masks": {"anyOf": [mask, masks]},
-        "sentence": {"type": "string", "minLength": 1, "maxLength": MAX_SENTENCE},
-    }
-    return {
-        "type": "object",
-        "description": tool.meaning,
-        "properties": {
-            "name": {"const": name},
-            "arguments": {
-                "type": "object",
-                "properties": {
-                    key: {"description": argument.meaning, **kinds[argument.kind]}
-                    for key, argument in tool.arguments.items()
-                },
-                "required": [key for key, argument in tool.arguments.items() if argument.required],
-                "additionalProperties": False,
-            },
-        },
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
-
-
-def grammar() -> str:
-    """A regular expression for one whole reply: a thought, then one call with its arguments in the table's order."""
-    number = r"(0|[1-9][0-9]{0,3})"
-    mask = r"[1-9][0-9]?"
-    masks = rf"\[{mask}(, {mask}){{0,{MAX_MASKS - 1}}}\]"
-    pair = rf"\[{number}, {number}\]"
-    kinds: dict[ArgumentKind, str] = {
-        "box": rf"\[{number}, {number}, {number}, {number}\]",
-        "points": rf"\[{pair}(, {pair}){{0,{MAX_POINTS - 1}}}\]",
-        "mask": mask,
-        "masks": masks,
-        "two_or_more_masks": rf"\[{mask}(, {mask}){{1,{MAX_MASKS - 1}}}\]",
-        "mask_or_masks": rf"({mask}|{masks})",
-        "sentence": r'"[^"\\<\x00-\x1f]{1,300}"',  # shorter than what is read: servers unroll a counted repeat
-    }
-    calls = [rf'"name": "{name}", "arguments": {_arguments_grammar(tool, kinds)}' for name, tool in TOOLS.items()]
-    return rf"<think>[^<]*</think>\s?{CALL_OPEN}\{{({'|'.join(calls)})\}}{CALL_CLOSE}"
-
-
-def _arguments_grammar(tool: Tool, kinds: dict[ArgumentKind, str]) -> str:
-    """Arguments in order, with the commas right whichever of the optional ones are there."""
-    items = [(rf'"{key}": {kinds[argument.kind]}', argument.required) for key, argument in tool.arguments.items()]
-    # One alternative for each argument that can come first; behind it every later one brings its own comma.
-    alternatives = []
-    for first, (text, required) in enumerate(items):
-        tail = "".join(f"(, {later})" + ("" if must else "?") for later, must in items[first + 1 :])
-        alternatives.append(text + tail)
-        if required:
-            break
-    else:
-        alternatives.append("")
-    return rf"\{{({'|'.join(alternatives)})\}}"
-
-
-GRAMMAR = re.compile(grammar())

@@ -13,7 +13,6 @@ The same object runs on the robot, in replay, in evaluation, in trajectory synth
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -32,11 +31,12 @@ from rsagent_ros.agent.evidence import MaskEntry, best_so_far
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.mask import MAX_PIXELS, encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.agent.prompt import opening
+from rsagent_ros.agent.prompt import opening, told
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.toolbox import Effect, Toolbox, pick
-from rsagent_ros.agent.turn import Trace, Turn, draw_picture
+from rsagent_ros.agent.turn import Trace, Turn
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Episode:
         *,
         goal_id: str = "",
         policy_name: str = "",
-        view_side: int = 768,
+        pictures: PictureFormat = DEFAULT_PICTURES,
     ) -> None:
         """Begin; the clock starts now.
 
@@ -70,7 +70,7 @@ class Episode:
             budget: What may be spent.
             goal_id: Echoed in the trace.
             policy_name: For the record.
-            view_side: Longest side in pixels of the clean pictures in the chat.
+            pictures: How the deciding policy wants pictures and coordinates: its `pictures`.
 
         Raises:
             RunFailed: INVALID_GOAL or BAD_IMAGE, before anything has run.
@@ -100,7 +100,7 @@ class Episode:
         self._result: Result | None = None
         height, width = frame.shape[:2]
         whole = View.whole(width, height)
-        self._tools = Toolbox(frame, segmenter)
+        self._tools = Toolbox(frame, segmenter, pictures)
         self._view = whole
         self._masks: list[MaskEntry] = []
         self._trace = Trace(
@@ -109,15 +109,16 @@ class Episode:
             width,
             height,
             self._budget.max_turns,
-            view_side,
+            pictures,
             policy_name,
             segmenter.name,
         )
         self._chat = opening(
             instruction,
             whole,
-            draw_picture(frame, whole, None, view_side),
+            draw_picture(frame, whole, None, pictures),
             self._budget.max_turns,
+            pictures,
         )
         self._unsent = 0
 
@@ -194,7 +195,7 @@ class Episode:
         try:
             if reply.stop in ("cancel", "deadline") or started >= self._deadline:
                 raise ReplyError("broken_off", "The reply was broken off.")
-            action = actions.parse(reply.text, reply.extent)
+            action = actions.parse(reply.text, self._trace.pictures.extent(self._view.width, self._view.height))
             name, arguments = actions.to_json(action)
             turn = replace(turn, tool=name, arguments=arguments)
             if isinstance(action, Finish | ReportAbsent | ReportAmbiguous):
@@ -245,7 +246,6 @@ class Episode:
             reply=text,
             view=self._view.key,
             stop=reply.stop,
-            extent=reply.extent,
             thought=actions.thought(text),
             degraded=reply.degraded,
             token_ids=reply.token_ids,
@@ -316,11 +316,11 @@ class Episode:
         # A turn that ends the episode is told nothing: nobody is left to read it.
         if not last:
             facts["turns_left"] = self._budget.max_turns - turn.index
-            turn = replace(turn, observation=json.dumps(facts, ensure_ascii=True))
+            turn = replace(turn, observation=told(facts))
         if effect is None:
             return turn, None
         mask = effect.entry.mask if effect.entry is not None else None
-        return turn, draw_picture(self._frame, effect.view, mask, self._trace.view_side)
+        return turn, draw_picture(self._frame, effect.view, mask, self._trace.pictures)
 
     def _close_with_best(self, outcome: Outcome, error_code: ErrorCode, error_msg: str) -> None:
         best = best_so_far(self._masks)

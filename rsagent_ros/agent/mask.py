@@ -135,12 +135,17 @@ def fit(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Scale an (h, w, 3) image so that its longer side has `side` pixels, keeping its shape."""
     height, width = image.shape[:2]
     scale = fit_scale(width, height, side)
-    if scale == 1.0:
+    return resize(image, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """An (h, w, 3) image at another size in pixels; always a copy."""
+    if image.shape[:2] == (height, width):
         return image.copy()
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     # AREA averages when shrinking (no moire); linear does not ring at edges when enlarging.
+    smaller = width * height < image.shape[0] * image.shape[1]
     return np.asarray(
-        cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR),
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR),
         dtype=np.uint8,
     )
 

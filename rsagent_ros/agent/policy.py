@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
-from rsagent_ros.agent.geometry import EXTENT
+from rsagent_ros.agent.pictures import PictureFormat
 
 Stop = Literal["call", "length", "cancel", "deadline"]
 
@@ -37,8 +37,6 @@ class Reply:
         text: Word for word, the closing `</tool_call>` included.
         stop: `call`: it ended by itself; `length`: cut at max_tokens; `cancel` and `deadline`: broken off, `text` is
             what had come by then.
-        extent: Width and height of the coordinate space of this reply's numbers. Model families differ: 0..1000 of the
-            view, or pixels of the image as the model saw it. The numbers are converted; the text never is.
         token_ids, logprobs: Of the sampled tokens, where the backend has them; finite.
         prompt_tokens: Tokens the model was given, all turns together; 0 where unknown, like the next two.
         cached_tokens: Of these, how many were not computed again.
@@ -47,12 +45,11 @@ class Reply:
         degraded: A fallback gave this reply.
 
     Raises:
-        ValueError: A number that no record could hold: an empty extent, not finite, a negative count.
+        ValueError: A number that no record could hold: not finite, or a negative count.
     """
 
     text: str
     stop: Stop = "call"
-    extent: tuple[float, float] = (EXTENT, EXTENT)
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     prompt_tokens: int = 0
@@ -62,8 +59,6 @@ class Reply:
     degraded: bool = False
 
     def __post_init__(self) -> None:
-        if not all(0 < side < math.inf for side in self.extent):
-            raise ValueError(f"a reply with the extent {self.extent}: width and height must be positive and finite")
         if not all(map(math.isfinite, (self.seconds, *(self.logprobs or ())))):
             raise ValueError("a reply whose seconds or logprobs are not finite")
         if min(self.prompt_tokens, self.cached_tokens, self.sampled_tokens) < 0:
@@ -98,6 +93,11 @@ class Policy(Protocol):
     @property
     def name(self) -> str:
         """What results and records call it."""
+        ...
+
+    @property
+    def pictures(self) -> PictureFormat:
+        """How its model wants pictures and coordinates; episodes that it decides are made with it."""
         ...
 
     def open(self) -> Conversation:

@@ -12,16 +12,21 @@ import json
 from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS
 from rsagent_ros.agent.chat import Message, Picture, Text
 from rsagent_ros.agent.geometry import EXTENT, View
-from rsagent_ros.agent.mask import OVERLAY_SIDE
+from rsagent_ros.agent.pictures import PictureFormat
 
-SYSTEM = f"""You find things in a robot's camera image and mark their pixels with a mask.
+_TASK = f"""You find things in a robot's camera image and mark their pixels with a mask.
 You work in turns. In each turn, think in <think>...</think>, then make exactly one tool call and stop:
 {CALL_OPEN}{{"name": "segment", "arguments": {{"box": [120, 340, 260, 520]}}}}{CALL_CLOSE}
-Coordinates are integers from 0 to {EXTENT} across and down the CURRENT view, x first. After a zoom they are those of \
-the zoomed view.
+"""
+_COORDINATES = {
+    "thousandths": f"Coordinates are integers from 0 to {EXTENT} across and down the CURRENT view, x first. After a \
+zoom they are those of the zoomed view.",
+    "pixels": "Coordinates are pixels of the clean picture of the CURRENT view, x first; its size is told as \
+`picture`. After a zoom they are those of the zoomed view's picture.",
+}
+_CHECK = """
 A new mask comes back as a spotlight on the current view: what the mask covers is bright, the rest is dark, a magenta \
-line runs along the edge. That picture is {OVERLAY_SIDE}x{OVERLAY_SIDE}, with the view at its top left and black \
-filling the rest.
+line runs along the edge. That picture is a square, with the view at its top left and black filling the rest.
 Look at it before you end: is it the right thing, all of it, and nothing else? If not, correct it with a box, with \
 positive and negative points, with another view, or by combining masks.
 If the thing is not there, say so. If several things fit the words, mark each and ask.
@@ -33,17 +38,28 @@ Tools:
 )
 
 
-def opening(instruction: str, view: View, picture: Picture, turns: int) -> list[Message]:
+def system(pictures: PictureFormat) -> str:
+    """The system prompt, with coordinates in the unit of the pictures' format."""
+    return _TASK + _COORDINATES[pictures.coordinates] + _CHECK
+
+
+def opening(instruction: str, view: View, picture: Picture, turns: int, pictures: PictureFormat) -> list[Message]:
     """The first messages of an episode: the system prompt, then the instruction and the whole view."""
-    facts = {
-        "instruction": instruction,
-        "image": [view.width, view.height],
-        "turns_left": turns,
-    }
-    return [Message("system", (Text(SYSTEM),)), observation(facts, picture)]
+    facts = {"instruction": instruction, "image": [view.width, view.height]} | looked_at(view, pictures)
+    return [Message("system", (Text(system(pictures)),)), observation(facts | {"turns_left": turns}, picture)]
+
+
+def looked_at(view: View, pictures: PictureFormat) -> dict[str, object]:
+    """What has to be told about a clean picture so that coordinates can be read off it."""
+    return {} if pictures.coordinates == "thousandths" else {"picture": [*pictures.size(view.width, view.height)]}
 
 
 def observation(facts: dict[str, object], picture: Picture | None) -> Message:
     """One observation: facts as a line of JSON, then the picture, if the turn made one."""
-    text = Text(json.dumps(facts, ensure_ascii=True))
+    text = Text(told(facts))
     return Message("user", (text,) if picture is None else (text, picture))
+
+
+def told(facts: dict[str, object]) -> str:
+    """Facts as a line of JSON in ASCII without `<`: a model server can't take a goal's text for its special tokens."""
+    return json.dumps(facts, ensure_ascii=True).replace("<", "\\u003c")

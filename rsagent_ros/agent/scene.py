@@ -166,14 +166,19 @@ def load_scenes(folder: Path) -> Iterator[Scene]:
             if not line.strip():
                 continue
             try:
-                scene = _scene(line, folder)
+                scene = read_scene(line, folder)
             # RuntimeError is what paths raise for a loop of links, and JSON for a deep nest.
             except (msgspec.DecodeError, ValueError, OSError, RuntimeError) as error:
                 raise ValueError(f"{rows}, line {number}: {error}") from error
             yield scene
 
 
-def _scene(line: bytes, folder: Path) -> Scene:
+def read_scene(line: bytes, folder: Path) -> Scene:
+    """The scene of one line of a folder's scenes.jsonl.
+
+    Raises:
+        ValueError: What is wrong with the line, or with a file that it names.
+    """
     version = msgspec.json.decode(line, type=_Versioned).version
     if version != VERSION:
         raise ValueError(f"the scene is of version {version}; this release reads version {VERSION}")

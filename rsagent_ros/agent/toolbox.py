@@ -21,6 +21,8 @@ from rsagent_ros.agent.evidence import MaskEntry, entry_of, stability
 from rsagent_ros.agent.geometry import EXTENT, Box, View
 from rsagent_ros.agent.mask import area
 from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.prompt import looked_at
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 
 PRIOR_SIDE = 256
@@ -48,14 +50,16 @@ class Effect:
 class Toolbox:
     """The tools over one frame."""
 
-    def __init__(self, frame: NDArray[np.uint8], segmenter: Segmenter[Any]) -> None:
+    def __init__(self, frame: NDArray[np.uint8], segmenter: Segmenter[Any], pictures: PictureFormat) -> None:
         """Nothing is encoded yet.
 
         Args:
             frame: (H, W, 3) uint8 RGB.
             segmenter: Who draws the masks.
+            pictures: In what unit the policy is told where things are.
         """
         self._frame = frame
+        self._pictures = pictures
         self._segmenter = segmenter
         self._encodings: dict[tuple[int, int, int, int], object] = {}
 
@@ -94,7 +98,7 @@ class Toolbox:
             "view": [wanted.x0, wanted.y0, wanted.x1, wanted.y1],
             "image": [wanted.frame_width, wanted.frame_height],
         }
-        return Effect(wanted, None, facts, "view")
+        return Effect(wanted, None, facts | looked_at(wanted, self._pictures), "view")
 
     def _segment(self, action: Segment, view: View, masks: list[MaskEntry]) -> Effect:
         base = None if action.refine is None else pick(masks, action.refine)
@@ -117,7 +121,7 @@ class Toolbox:
             logits=best.logits,
             parents=() if base is None else (base.mask_id,),
         )
-        return _made(entry, view, "Nothing could be segmented there. Try another box or point.")
+        return self._made(entry, view, "Nothing could be segmented there. Try another box or point.")
 
     def _combine(self, action: Combine, view: View, masks: list[MaskEntry]) -> Effect:
         added = [pick(masks, number) for number in action.add]
@@ -133,7 +137,21 @@ class Toolbox:
             view_key=view.key,
             parents=action.add + action.subtract,
         )
-        return _made(entry, view, "Nothing is left of these masks.")
+        return self._made(entry, view, "Nothing is left of these masks.")
+
+    def _made(self, entry: MaskEntry | None, view: View, nothing: str) -> Effect:
+        """The effect of a call that should make a mask."""
+        if entry is None:
+            raise ToolFailed("empty_mask", nothing)
+        shown = view.crop(entry.mask)
+        seen = view.box_to_view(entry.box).intersection(Box(0, 0, EXTENT, EXTENT))
+        facts: dict[str, object] = {
+            "mask": entry.mask_id,
+            "score": round(entry.score, 3),
+            "area_percent": round(100 * area(shown) / shown.size, 2),
+            "box": self._pictures.box(seen, view) if seen.area > 0 else None,
+        }
+        return Effect(view, entry, facts, "overlay")
 
 
 def pick(masks: list[MaskEntry], mask_id: int) -> MaskEntry:
@@ -146,33 +164,6 @@ def pick(masks: list[MaskEntry], mask_id: int) -> MaskEntry:
         known = f"Masks so far: 1 to {len(masks)}." if masks else "There is no mask yet: call segment first."
         raise ReplyError("unknown_mask", f"There is no mask {mask_id}. {known}")
     return masks[mask_id - 1]
-
-
-def _made(entry: MaskEntry | None, view: View, nothing: str) -> Effect:
-    """The effect of a call that should make a mask."""
-    if entry is None:
-        raise ToolFailed("empty_mask", nothing)
-    shown = view.crop(entry.mask)
-    facts: dict[str, object] = {
-        "mask": entry.mask_id,
-        "score": round(entry.score, 3),
-        "area_percent": round(100 * area(shown) / shown.size, 2),
-        "box": _box_in_view(entry.box, view),
-    }
-    return Effect(view, entry, facts, "overlay")
-
-
-def _box_in_view(box: Box, view: View) -> list[int] | None:
-    """A full-frame box as whole 0..1000 coordinates of the view; None where it is out of sight."""
-    seen = view.box_to_view(box).intersection(Box(0, 0, EXTENT, EXTENT))
-    if seen.area <= 0:
-        return None
-    return [
-        math.floor(seen.x0),
-        math.floor(seen.y0),
-        math.ceil(seen.x1),
-        math.ceil(seen.y1),
-    ]
 
 
 def _choose(candidates: list[Candidate], view: View) -> Candidate:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.chat import Message, Picture, Text
-from rsagent_ros.agent.geometry import EXTENT, View
-from rsagent_ros.agent.mask import Mask, Rle, check_rle, decode_rle, draw_overlay, fit
+from rsagent_ros.agent.geometry import View
+from rsagent_ros.agent.mask import Mask, Rle, check_rle, decode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
 from rsagent_ros.agent.prompt import opening
 
 VERSION = 1
@@ -29,7 +30,6 @@ class Turn:
         index: 1 for the first turn.
         reply: The policy's text, word for word; only the beginning of one that was refused as too long.
         stop: How the reply ended, as in `policy.Reply`.
-        extent: Width and height of the coordinate space of the reply's numbers.
         thought: What stood before the call.
         tool: Name of the tool; empty when the reply held no valid call.
         arguments: Its arguments, coordinates converted to 0..1000 of the view the call was made in.
@@ -52,7 +52,6 @@ class Turn:
     reply: str
     view: tuple[int, int, int, int]
     stop: str = "call"
-    extent: tuple[float, float] = (EXTENT, EXTENT)
     thought: str = ""
     tool: str = ""
     arguments: dict[str, Any] | None = None
@@ -73,13 +72,13 @@ class Turn:
     reply_seconds: float = 0.0
     tool_seconds: float = 0.0
 
-    def shown(self, frame: NDArray[np.uint8], view_side: int) -> Picture | None:
+    def shown(self, frame: NDArray[np.uint8], pictures: PictureFormat) -> Picture | None:
         """The picture that went with this turn's observation, drawn again from the (H, W, 3) frame."""
         if self.picture is None:
             return None
         view = View(*self.view, frame_width=frame.shape[1], frame_height=frame.shape[0])
         full = None if self.mask is None else decode_rle(self.mask)
-        return draw_picture(frame, view, full if self.picture == "overlay" else None, view_side)
+        return draw_picture(frame, view, full if self.picture == "overlay" else None, pictures)
 
     def messages(self, picture: Picture | None) -> list[Message]:
         """What this turn adds to the chat: the policy's reply, and the observation unless the episode ended."""
@@ -97,7 +96,7 @@ class Trace:
     Attributes:
         goal_id, instruction, policy, segmenter: Who asked what of whom.
         width, height: Of the frame, pixels.
-        max_turns, view_side: What the pictures and the first observation were made with.
+        max_turns, pictures: What the pictures and the first observation were made with.
         turns: In order.
         outcome: None while the episode runs; the next six are the Result's.
         instance_ids, candidate_ids: Ids of the masks that were the answer.
@@ -111,7 +110,7 @@ class Trace:
     width: int
     height: int
     max_turns: int
-    view_side: int
+    pictures: PictureFormat = DEFAULT_PICTURES
     policy: str = ""
     segmenter: str = ""
     turns: tuple[Turn, ...] = ()
@@ -133,11 +132,12 @@ class Trace:
         chat = opening(
             self.instruction,
             whole,
-            draw_picture(frame, whole, None, self.view_side),
+            draw_picture(frame, whole, None, self.pictures),
             self.max_turns,
+            self.pictures,
         )
         for turn in self.turns:
-            chat += turn.messages(turn.shown(frame, self.view_side))
+            chat += turn.messages(turn.shown(frame, self.pictures))
         return chat
 
     def mask(self, mask_id: int) -> Mask | None:
@@ -187,15 +187,3 @@ def _check_against_frame(turn: Turn, width: int, height: int) -> None:
 @dataclass(frozen=True)
 class _Versioned:
     version: int
-
-
-def draw_picture(frame: NDArray[np.uint8], view: View, mask: Mask | None, view_side: int) -> Picture:
-    """The picture of a view: clean, or with a full-frame mask as its overlay."""
-    crop = view.crop(frame)
-    if mask is None:
-        longer = max(view.width, view.height)
-        pixels, kind = fit(crop, min(max(longer, view_side // 2), view_side)), "view"
-    else:
-        pixels, kind = draw_overlay(crop, view.crop(mask)), "overlay"
-    pixels.flags.writeable = False
-    return Picture(pixels, "view" if kind == "view" else "overlay")

@@ -7,13 +7,14 @@ accepted action goal, which waits for the goal's end.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -33,20 +34,22 @@ from rsagent_ros.action import Segment
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.backends import Models
 from rsagent_ros.msg import Goal as GoalMessage
 from rsagent_ros.msg import Turn as TurnMessage
 from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros import diagnostics
 from rsagent_ros.ros.conversions import OUTCOMES, same
 from rsagent_ros.ros.execution import Execution
-from rsagent_ros.ros.frames import Camera
+from rsagent_ros.ros.frames import Camera, Frame
 from rsagent_ros.ros.goals import Desk, Request, Run, Source
 from rsagent_ros.ros.lifecycle import SafeLifecycleNode
-from rsagent_ros.ros.models import Load, Models, load_and_warm_up, load_models
+from rsagent_ros.ros.models import LOADING, Load, load_and_warm_up, load_models
 from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.parameters import changed, declare
+from rsagent_ros.ros.recording import Recorder
 from rsagent_ros.ros.verdicts import SOURCES, Kept, Verdicts
-from rsagent_ros.ros.worker import Worker
+from rsagent_ros.ros.worker import WORKER, Worker
 
 SUCCEEDED = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS, Outcome.GAVE_UP)
 """Outcomes that end an action goal as SUCCEEDED: whoever asked got an answer, and reads `outcome`."""
@@ -57,7 +60,7 @@ THREADS = 6
 LINGER = 0.25
 """Seconds between the end of the last goal and that of the node: rclpy can't tell when a result has arrived."""
 
-EXIT_DEFECT, EXIT_USAGE, EXIT_HANG = 1, 2, 75
+EXIT_USAGE, EXIT_HANG = 2, 75
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -65,11 +68,12 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 class AgentNode(SafeLifecycleNode):
     """The node `agent`. Its executor needs THREADS threads."""
 
-    def __init__(self, load: Load = load_models) -> None:
+    def __init__(self, load: Load = load_models, stopping: Callable[[], bool] = lambda: False) -> None:
         """Create everything that does not depend on the models; nothing is loaded yet.
 
         Args:
             load: Makes the models when the node is configured; may block, may raise.
+            stopping: Whether the node is about to end: what it loads is not waited for then.
 
         Raises:
             ValueError: A parameter out of its range or choices.
@@ -83,13 +87,15 @@ class AgentNode(SafeLifecycleNode):
             raise
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
-        self.stopping = threading.Event()
+        self._stopping = stopping
+        self._finishing = False
         self.last_end = 0.0
         self._load = load
         self._state = "unconfigured"
         self._problem = ""
         self._camera = Camera(self, lambda: self.parameters)
         self._verdicts = Verdicts()
+        self._recorder = Recorder(self.get_logger(), lambda: self.get_clock().now().nanoseconds)
         self._outputs = Outputs(self, self._ended)
         self._worker = Worker()
         self._models: Models | None = None
@@ -124,7 +130,7 @@ class AgentNode(SafeLifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the models and let them take a turn. Blocks meanwhile; on an error the node stays unconfigured."""
         try:
-            self._models = load_and_warm_up(self._load, self.parameters, self.stopping)
+            self._models = load_and_warm_up(self._load, self.parameters, lambda: self._finishing or self._stopping())
             self._problem = ""
         except Exception as error:  # a backend may raise anything, and the node must stay usable
             self._problem = error.message if isinstance(error, RunFailed) else describe(error)
@@ -140,6 +146,7 @@ class AgentNode(SafeLifecycleNode):
         if self._models is None:
             return FAILURE
         self._execution = Execution(self._models, self._camera, self._outputs, self._worker)
+        self._recorder.open(self.parameters)
         self._camera.open()
         self._desk.open()
         self._state = "active"
@@ -156,7 +163,9 @@ class AgentNode(SafeLifecycleNode):
         return SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of the models."""
+        """Let go of the models; what a hung one still says is discarded. Blocks for about a second at most."""
+        if self._models is not None:
+            self._models.close()
         self._models = self._execution = None
         self._state = "unconfigured"
         return SUCCESS
@@ -165,14 +174,20 @@ class AgentNode(SafeLifecycleNode):
         """Deactivate and clean up, for good."""
         self.on_deactivate(state)
         self.on_cleanup(state)
+        self._recorder.close()
         self._state = "finalized"
-        self.stopping.set()
         return SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """After a defect in a transition: back to unconfigured."""
+        """After a defect in a transition: back to unconfigured. rclpy does not tell which."""
+        self.get_logger().error("a transition failed, which is a defect; the node is unconfigured")
         self.on_deactivate(state)
         return self.on_cleanup(state)
+
+    @property
+    def finalized(self) -> bool:
+        """Whether it has shut down: no transition leads on from there."""
+        return self._state == "finalized"
 
     def start(self) -> None:
         """Configure and activate, unless somebody else is at it. Blocks while the models load."""
@@ -182,9 +197,9 @@ class AgentNode(SafeLifecycleNode):
 
     def finish(self) -> None:
         """Shut down, from any state."""
-        self.stopping.set()
+        self._finishing = True
         with self.transition:
-            if self._state != "finalized":
+            if not self.finalized:
                 self.trigger_shutdown()
 
     # Goals -----------------------------------------------------------------------------------------------------------
@@ -199,9 +214,8 @@ class AgentNode(SafeLifecycleNode):
         def feedback(turn: TurnMessage) -> None:
             handle.publish_feedback(Segment.Feedback(turn=turn))
 
-        run = self._submit(handle.request, "action", feedback)
-        self._runs[bytes(handle.goal_id.uuid)] = run
-        handle.execute(partial(self._finish, run))
+        self._runs[bytes(handle.goal_id.uuid)] = self._submit(handle.request, "action", feedback)
+        handle.execute()
 
     def _submit(
         self,
@@ -217,6 +231,7 @@ class AgentNode(SafeLifecycleNode):
     def _work(self, run: Run) -> None:
         if self._execution is None:
             raise RuntimeError("the desk is open while the node is not active")
+        self._recorder.settle()
         self._execution(run)
 
     def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
@@ -225,10 +240,11 @@ class AgentNode(SafeLifecycleNode):
             run.stop(Outcome.CANCELED)
         return CancelResponse.ACCEPT
 
-    def _finish(self, run: Run, handle: ServerGoalHandle) -> Segment.Result:
+    def _finish(self, handle: ServerGoalHandle) -> Segment.Result:
         """Wait for the goal's end, and give the action its one terminal state."""
+        run = self._runs[bytes(handle.goal_id.uuid)]
         run.closed.wait()
-        self._runs.pop(bytes(handle.goal_id.uuid), None)
+        del self._runs[bytes(handle.goal_id.uuid)]
         answer = run.answer
         if answer is None:
             raise RuntimeError("a goal was closed without an answer")
@@ -241,9 +257,12 @@ class AgentNode(SafeLifecycleNode):
             handle.abort()
         return same(answer, Segment.Result)
 
-    def _ended(self, run: Run, result: Result, trace: Trace | None) -> None:
-        size = None if trace is None else (trace.width, trace.height)
-        self._verdicts.keep(run.request.id, Kept(run.request.instruction, result.outcome, size))
+    def _ended(self, run: Run, result: Result, trace: Trace | None, frame: Frame | None) -> None:
+        if trace is not None:
+            kept = Kept(run.request.instruction, result.outcome, (trace.width, trace.height))
+            self._verdicts.keep(run.request.id, kept)
+            if frame is not None:
+                self._recorder.goal(run, frame, trace)
         self.last_end = time.monotonic()
 
     def _judge(self, verdict: VerdictMessage) -> None:
@@ -252,6 +271,7 @@ class AgentNode(SafeLifecycleNode):
         except ValueError as error:
             self.get_logger().warning(f"verdict refused: {error}")
             return
+        self._recorder.verdict(verdict)
         right = "accepted" if verdict.accepted else "rejected"
         self.get_logger().info(
             f"goal {verdict.goal_id!r} ({goal.instruction!r}, {goal.outcome}) was {right} by {SOURCES[verdict.source]}"
@@ -276,20 +296,15 @@ class AgentNode(SafeLifecycleNode):
         overdue = self._worker.overdue
         return overdue if overdue > self.parameters.hang_grace else 0.0
 
-    @property
-    def working(self) -> bool:
-        """Whether a model is at work, for a goal or because it hangs."""
-        return self._worker.busy
-
     def _diagnose(self) -> None:
         name, models = self.get_fully_qualified_name(), self._models
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        names = None if models is None else (models.policy.name, models.segmenter.name)
         message.status = [
             diagnostics.goals_status(name, self._desk.running, self._outputs.outcomes, self._verdicts),
             diagnostics.camera_status(name, self._camera, self.parameters.camera_mode, active=self._state == "active"),
-            diagnostics.models_status(name, self._state, names, self._problem, self.overdue),
+            diagnostics.models_status(name, self._state, models, self._problem, self.overdue),
+            diagnostics.records_status(name, self._recorder),
         ]
         self._diagnostics.publish(message)
 
@@ -308,25 +323,25 @@ def _became_canceling(handle: ServerGoalHandle) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or a shutdown transition; returns the exit code.
 
-    0: it was asked to end. 1: a defect. 2: bad arguments or parameters. 75: a model hung longer than restart_on_hang.
+    0: it was asked to end. 2: bad arguments or parameters. 75: a model hung longer than restart_on_hang.
     """
     return run(argv)
 
 
 def run(argv: Sequence[str] | None = None, load: Load = load_models) -> int:
     """`main` with models of one's own."""
-    stop = threading.Event()
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        # The handler interrupts the main thread wherever it is: it may not take a lock, as setting an Event would.
+        signal.signal(number, lambda number, frame: signals.put(number))
     try:
         # rclpy's own handlers would close every publisher at once, and the running goal could not be answered any more.
         rclpy.init(args=None if argv is None else list(argv), signal_handler_options=SignalHandlerOptions.NO)
-        node = AgentNode(load)
+        node = AgentNode(load, stopping=lambda: not signals.empty())
     except (ValueError, RCLError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         rclpy.logging.get_logger("agent").fatal(str(error))
         rclpy.try_shutdown()
         return EXIT_USAGE
-    node.stopping = stop
     executor = MultiThreadedExecutor(THREADS)
     executor.add_node(node)
     over = threading.Event()
@@ -335,7 +350,10 @@ def run(argv: Sequence[str] | None = None, load: Load = load_models) -> int:
     if node.parameters.autostart:
         node.start()
     code = 0
-    while not stop.wait(0.5):
+    while not node.finalized:
+        with contextlib.suppress(queue.Empty):
+            signals.get(timeout=0.5)
+            break
         limit = node.parameters.restart_on_hang
         if limit and node.overdue > limit:
             node.get_logger().fatal(f"a model has hung for {node.overdue:.1f} s: ending with exit code {EXIT_HANG}")
@@ -347,11 +365,10 @@ def run(argv: Sequence[str] | None = None, load: Load = load_models) -> int:
     executor.create_task(over.is_set)  # something to do, so that the spinner looks up
     spinner.join(timeout=1.0)
     executor.shutdown()
-    hung = node.working
     node.destroy_node()
     rclpy.shutdown()
-    if hung:
-        os._exit(code)  # a thread that hangs in native code can bring the interpreter down on its way out
+    if any(thread.name in (WORKER, LOADING) for thread in threading.enumerate()):
+        os._exit(code)  # a model that hangs in native code can bring the interpreter down on its way out
     return code
 
 

@@ -26,12 +26,18 @@ from typing import Any
 import numpy as np
 import rclpy
 from action_msgs.msg import GoalStatus
+from lifecycle_msgs.srv import GetState
 from numpy.typing import NDArray
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
+from rclpy.client import Client
+from rclpy.clock import Clock
 from rclpy.context import Context
+from rclpy.duration import Duration
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.task import Future
 from std_msgs.msg import Header
 from unique_identifier_msgs.msg import UUID
@@ -42,11 +48,14 @@ from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome
 from rsagent_ros.agent.turn import Turn
+from rsagent_ros.msg import Verdict
 from rsagent_ros.ros.conversions import OUTCOMES, stamp, turn_of
-from rsagent_ros.ros.images import rgb_image, to_mask
+from rsagent_ros.ros.images import mask_image, rgb_image, to_mask
 
 CANCEL_SECONDS = 2.0
 """How long a client that gives up waits for its cancel request to be acknowledged."""
+
+POLL_SECONDS = 0.01
 
 RESEND_SECONDS = 1.0
 """After that long without an answer, a request is taken for lost."""
@@ -56,6 +65,9 @@ ENDED = (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED, GoalStatus.STA
 
 CANCEL_POLL = 0.05
 """Seconds within which a raised cancel token is noticed."""
+
+LATE_TURNS_SECONDS = 0.5
+"""Turns come on a topic of their own: the last ones may arrive after the result, and are waited for so long."""
 
 
 class AgentUnavailable(ConnectionError):
@@ -166,10 +178,14 @@ class Agent:
             node: Whose executor is spun in another thread; None: a node of its own, with its own context and thread.
             wait: Seconds that a goal waits for the agent to be there.
         """
+        self._name = name
         self._action = f"{name}/segment"
         self._given = node
         self._seconds = wait
         self._client: SafeActionClient | None = None
+        self._state: Client | None = None
+        self._verdicts: Publisher | None = None
+        self._clock = Clock()
         self._resources = ExitStack()
 
     def __enter__(self) -> Agent:
@@ -177,6 +193,17 @@ class Agent:
             node = self._own_node(stack) if self._given is None else self._given
             self._client = SafeActionClient(node, self._action)
             stack.callback(self._client.destroy)
+            self._state = node.create_client(GetState, f"{self._name}/get_state")
+            stack.callback(node.destroy_client, self._state)
+            self._clock = node.get_clock()
+            # Without event handlers: those can't be destroyed while another thread waits for them.
+            self._verdicts = node.create_publisher(
+                Verdict,
+                f"{self._name}/verdict",
+                10,
+                event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+            )
+            stack.callback(node.destroy_publisher, self._verdicts)
             self._resources = stack.pop_all()
         return self
 
@@ -187,8 +214,28 @@ class Agent:
 
     def close(self) -> None:
         """Disconnect. Idempotent."""
-        self._client = None
+        self._client = self._state = self._verdicts = None
         self._resources.close()
+
+    def wait_until_active(self, seconds: float) -> None:
+        """Block until the agent takes goals: its models may take minutes to load.
+
+        Raises:
+            AgentUnavailable: It does not within that time; the message says in which state it is.
+        """
+        if self._state is None:
+            raise RuntimeError("the agent's client is not open; use `with Agent() as agent:`")
+        until = time.monotonic() + seconds
+        state = "not there"
+        while state != "active":
+            if time.monotonic() >= until:
+                raise AgentUnavailable(f"the agent {self._name!r} is {state} after {seconds:g} s; see its log")
+            future = self._state.call_async(GetState.Request())
+            with contextlib.suppress(TimeoutError):  # it is not there yet, or does not know this client yet
+                state = finished(future, min(RESEND_SECONDS, seconds)).current_state.label
+            if state != "active":
+                self._state.remove_pending_request(future)
+                time.sleep(POLL_SECONDS)
 
     def segment(
         self,
@@ -253,14 +300,17 @@ class Agent:
             )
         news = threading.Event()
         failures: list[Exception] = []
+        heard = 0
 
         def turn(message: Any) -> None:
+            nonlocal heard
             try:
                 if on_turn is not None:
                     on_turn(turn_of(message.feedback.turn))
             except Exception as error:  # belongs to the caller of `send`, not to the thread that spins
                 failures.append(error)
-                news.set()
+            heard += 1
+            news.set()
 
         until = math.inf if timeout is None else time.monotonic() + timeout
         handle = client.send(goal, turn, self._seconds)
@@ -271,6 +321,7 @@ class Agent:
             asked = False
             while not future.done():
                 news.wait(max(0.0, min(1.0 if cancel is None else CANCEL_POLL, until - time.monotonic())))
+                news.clear()
                 now = time.monotonic()
                 if cancel is not None and cancel.is_set and not asked:
                     asked = True
@@ -292,7 +343,51 @@ class Agent:
             with contextlib.suppress(TimeoutError):  # then the agent is gone, and the goal with it
                 finished(client.cancel(handle), CANCEL_SECONDS)
             raise
-        return _answer(future.result().result)
+        result = future.result().result
+        late = min(until, time.monotonic() + LATE_TURNS_SECONDS)
+        while on_turn is not None and not failures and heard < result.turns and time.monotonic() < late:
+            time.sleep(POLL_SECONDS)
+        if failures:
+            raise failures[0]
+        return _answer(result)
+
+    def judge(
+        self,
+        goal_id: str,
+        accepted: bool,
+        *,
+        absent: bool = False,
+        mask: Mask | None = None,
+        note: str = "",
+        source: int = Verdict.OPERATOR,
+    ) -> None:
+        """Say what turned out to be true about a goal; the node records it with the goal, and training learns from it.
+
+        Args:
+            goal_id: `Answer.goal_id`.
+            accepted: The result was right.
+            absent: What was asked for was not in view at all.
+            mask: (H, W) bool, what would have been right, of the image's size.
+            note: Such as what was meant.
+            source: A constant of Verdict: OPERATOR, GRASP or PLANNER.
+
+        Raises:
+            AgentUnavailable: No agent listens.
+        """
+        if self._verdicts is None:
+            raise RuntimeError("the agent's client is not open; use `with Agent() as agent:`")
+        until = time.monotonic() + self._seconds
+        while not self._verdicts.get_subscription_count():
+            if time.monotonic() >= until:
+                raise AgentUnavailable(f"nobody listens on {self._name}/verdict after {self._seconds:g} s")
+            time.sleep(POLL_SECONDS)
+        verdict = Verdict(goal_id=goal_id, source=source, accepted=accepted, absent=absent, note=note)
+        verdict.stamp = self._clock.now().to_msg()
+        if mask is not None:
+            verdict.corrected_mask = mask_image(mask, Header())
+        self._verdicts.publish(verdict)
+        if not self._verdicts.wait_for_all_acked(Duration(seconds=max(0.0, until - time.monotonic()))):
+            raise AgentUnavailable(f"nobody took the verdict on {self._name}/verdict within {self._seconds:g} s")
 
     @staticmethod
     def _own_node(stack: ExitStack) -> Node:

@@ -6,17 +6,15 @@ import logging
 import time
 from dataclasses import replace
 
-from std_msgs.msg import Header
-
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.backends import Models
 from rsagent_ros.ros.frames import Camera, Frame
 from rsagent_ros.ros.goals import Run
-from rsagent_ros.ros.models import Models
 from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.worker import Worker
 
@@ -56,9 +54,8 @@ class Execution:
         except Exception as error:  # a goal has to end, whatever is wrong with this package
             log.exception("goal %r failed because of a defect", run.request.id)
             result = _defect(error)
-        header = Header() if frame is None else frame.header
         try:
-            self._outputs.end(run, result, header=header, waited=waited, trace=trace)
+            self._outputs.end(run, result, frame=frame, waited=waited, trace=trace)
         except Exception as error:
             log.exception("the result of goal %r could not be told", run.request.id)
             if run.answer is None:
@@ -106,7 +103,7 @@ class Execution:
             budget,
             goal_id=run.request.id,
             policy_name=models.policy.name,
-            view_side=parameters.view_side,
+            pictures=models.policy.pictures,
         )
         cancel = CancelToken()
 
@@ -127,28 +124,25 @@ class Execution:
         while True:
             done = episode.done  # asked before the turns: once it is done, no turn follows
             for turn in episode.trace.turns[published:]:
-                self._outputs.turn(run, turn, frame, episode.trace.view_side)
+                self._outputs.turn(run, turn, frame, episode.trace.pictures)
                 published += 1
             if done:
-                return self._honest(run, episode.result), episode.trace
+                return self._in_terms_of(run, episode.result), episode.trace
             if run.ending is not None:
                 episode.stop(run.ending.outcome, error_msg=run.ending.error_msg)
             elif time.monotonic() > run.deadline + DEADLINE_GRACE:
-                budget = run.deadline - run.started
-                episode.stop(
-                    Outcome.GAVE_UP,
-                    ErrorCode.TIME_SPENT,
-                    f"the time budget of {budget:g} s is spent, and {self._models.policy.name} did not answer in time",
-                )
+                episode.stop(Outcome.GAVE_UP, ErrorCode.TIME_SPENT)
             else:
                 run.wait(run.deadline + DEADLINE_GRACE + 0.001)
 
-    def _honest(self, run: Run, result: Result) -> Result:
-        """Nobody but a client can cancel a goal: a policy that broke off by itself has failed."""
-        if result.outcome is not Outcome.CANCELED or run.ending is not None:
-            return result
-        message = f"{self._models.policy.name} broke off its reply without being asked to"
-        return replace(result, outcome=Outcome.FAILED, error_code=ErrorCode.POLICY_FAILED, error_msg=message)
+    def _in_terms_of(self, run: Run, result: Result) -> Result:
+        """The episode's result as that of the goal, whose clock started earlier, and which only a client can cancel."""
+        if result.error_code is ErrorCode.TIME_SPENT:
+            return replace(result, error_msg=f"the time budget of {run.deadline - run.started:g} s is spent")
+        if result.outcome is Outcome.CANCELED and run.ending is None:
+            message = f"{self._models.policy.name} broke off its reply without being asked to"
+            return replace(result, outcome=Outcome.FAILED, error_code=ErrorCode.POLICY_FAILED, error_msg=message)
+        return result
 
 
 def _stopped(run: Run) -> Result:

@@ -22,7 +22,7 @@ from rsagent_ros.msg import Goal as GoalMessage
 from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.msg import Turn as TurnMessage
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.parameters import SPECS, NodeParameters
+from rsagent_ros.ros.parameters import PARAMETERS, NodeParameters
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Request:
         Raises:
             RunFailed: INVALID_GOAL or FOLLOW_UP_UNKNOWN, with what to do instead.
         """
-        low, high = SPECS["time_budget"].low, SPECS["time_budget"].high
+        low, high = PARAMETERS["time_budget"].setting.low, PARAMETERS["time_budget"].setting.high
         if len(self.id) > MAX_ID or not self.id.isprintable():
             raise RunFailed(ErrorCode.INVALID_GOAL, f"a goal's id is at most {MAX_ID} printable characters")
         if not self.instruction:

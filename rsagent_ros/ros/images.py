@@ -1,13 +1,6 @@
-"""Pixels of image messages: to (H, W, 3) RGB and depth in metres, and back to messages.
+"""Pixels of live messages: to (H, W, 3) RGB and depth in metres as `records.pixels` does it, and back to messages.
 
-Every encoding that rosbags-image knows is read, padded rows and either byte order included:
-
-- rgb8 bgr8 rgba8 bgra8 mono8, the same with 16 bits, bayer_*8 and bayer_*16, uyvy yuyv yuv422 yuv422_yuy2;
-- nv12 and nv21, with or without the colour rows counted in `height`;
-- OpenCV's own: 8UC1, 8UC3, 8UC4 and 16UC1... are read as mono, bgr, bgra; 32F and 64F as 0..1.
-
-16 bits become 8 over the full range (65535 is white); an alpha channel is dropped. Where a ROS install has cv_bridge it
-does the colour conversions. A message that can't be read raises BAD_IMAGE with the reason; nothing is guessed.
+Where a ROS install has cv_bridge it does the colour conversions.
 """
 
 from __future__ import annotations
@@ -15,49 +8,23 @@ from __future__ import annotations
 import array
 import logging
 import re
-import sys
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.image import ImageError, message_to_cvimage
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from rsagent_ros.agent.errors import RunFailed
-from rsagent_ros.agent.mask import MAX_PIXELS, Mask
-from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.mask import Mask
+from rsagent_ros.records.pixels import Tight, by_opencv, compressed_to_rgb, raw_to_rgb, to_depth, to_mask
+
+__all__ = ["cv_bridge", "jpeg", "mask_image", "rgb_image", "to_depth", "to_mask", "to_rgb"]
 
 log = logging.getLogger(__name__)
 
-_LAYOUTS: dict[str, tuple[str, int]] = {
-    "mono8": ("u1", 1), "rgb8": ("u1", 3), "bgr8": ("u1", 3), "rgba8": ("u1", 4), "bgra8": ("u1", 4),
-    "mono16": ("u2", 1), "rgb16": ("u2", 3), "bgr16": ("u2", 3), "rgba16": ("u2", 4), "bgra16": ("u2", 4),
-    "bayer_rggb8": ("u1", 1), "bayer_bggr8": ("u1", 1), "bayer_gbrg8": ("u1", 1), "bayer_grbg8": ("u1", 1),
-    "bayer_rggb16": ("u2", 1), "bayer_bggr16": ("u2", 1), "bayer_gbrg16": ("u2", 1), "bayer_grbg16": ("u2", 1),
-    "uyvy": ("u1", 2), "yuv422": ("u1", 2), "yuyv": ("u1", 2), "yuv422_yuy2": ("u1", 2),
-    "nv12": ("u1", 1), "nv21": ("u1", 1),
-}  # fmt: skip
-"""Type and channels of one pixel, by encoding."""
-
-_GENERIC = re.compile(r"(8U|16U|32F|64F)C?([134])?")
-_GENERIC_TYPES = {"8U": "u1", "16U": "u2", "32F": "f4", "64F": "f8"}
-_GENERIC_COLOURS = {1: "mono", 3: "bgr", 4: "bgra"}
 _FOR_CV_BRIDGE = re.compile(r"mono16|rgb16|bgr8|bgr16|rgba8|rgba16|bgra8|bgra16|mono8|bayer_.*")
-
-
-@dataclass(frozen=True)
-class _Tight:
-    """What rosbags-image reads of a message, with neither padding nor foreign byte order."""
-
-    encoding: str
-    height: int
-    width: int
-    data: NDArray[Any]
-    is_bigendian: bool = sys.byteorder == "big"
 
 
 def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
@@ -66,34 +33,7 @@ def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
     Raises:
         RunFailed: BAD_IMAGE, with the reason.
     """
-    rgb = _decompressed(message) if isinstance(message, CompressedImage) else _converted(message)
-    rgb.flags.writeable = False
-    return rgb
-
-
-def to_depth(message: Image) -> NDArray[np.float32]:
-    """Depth as (H, W) float32 metres; NaN where the sensor saw nothing (0 or not finite).
-
-    Raises:
-        RunFailed: BAD_IMAGE: neither 32FC1 (metres) nor 16UC1 (millimetres), or broken.
-    """
-    if message.encoding not in ("32FC1", "16UC1", "mono16"):
-        raise _bad(message, "a depth image is 32FC1 (metres) or 16UC1 (millimetres)")
-    pixels = _pixels(message)
-    depth = pixels.astype(np.float32) / np.float32(1 if message.encoding == "32FC1" else 1000)
-    depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
-    return depth
-
-
-def to_mask(message: Image) -> Mask:
-    """A mono8 mask as (H, W) bool: everything from 128 up is inside.
-
-    Raises:
-        RunFailed: BAD_IMAGE: not mono8 or 8UC1, or broken.
-    """
-    if message.encoding not in ("mono8", "8UC1"):
-        raise _bad(message, "a mask is mono8, 0 or 255")
-    return np.asarray(_pixels(message) >= 128)
+    return compressed_to_rgb(message) if isinstance(message, CompressedImage) else raw_to_rgb(message, _by_ros)
 
 
 def mask_image(mask: Mask, header: Header) -> Image:
@@ -119,73 +59,11 @@ def _image(pixels: NDArray[np.uint8], encoding: str, header: Header) -> Image:
     return Image(header=header, height=height, width=width, encoding=encoding, step=pixels.size // height, data=data)
 
 
-def _converted(message: Image) -> NDArray[np.uint8]:
-    pixels, encoding = _pixels(message), message.encoding
-    if generic := _GENERIC.fullmatch(encoding):
-        depth, channels = generic[1], int(generic[2] or 1)
-        if depth in ("32F", "64F"):
-            pixels, depth = (np.nan_to_num(pixels, nan=0.0).clip(0, 1) * 255).astype(np.uint8), "8U"
-        encoding = _GENERIC_COLOURS[channels] + depth.rstrip("U")
-    if encoding == "rgb8":
-        return np.ascontiguousarray(pixels)
-    tight = _Tight(encoding, pixels.shape[0], pixels.shape[1], np.ascontiguousarray(pixels))
-    try:
-        if (bridge := cv_bridge()) is not None and _FOR_CV_BRIDGE.fullmatch(encoding):
-            return np.array(bridge.imgmsg_to_cv2(_bare(tight), "rgb8"))
-        return np.asarray(message_to_cvimage(tight, "rgb8"), dtype=np.uint8)  # type: ignore[arg-type]  # reads these five
-    except (ImageError, cv2.error) as error:
-        raise _bad(message, str(error)) from error
-
-
-def _pixels(message: Image) -> NDArray[Any]:
-    """A (rows, width) or (rows, width, channels) view of the data, in the machine's byte order, without padding.
-
-    Raises:
-        RunFailed: BAD_IMAGE: size, step or data do not go together, or the encoding is not known.
-    """
-    generic = _GENERIC.fullmatch(message.encoding)
-    if generic is None and message.encoding not in _LAYOUTS:
-        raise _bad(message, f"the encoding {message.encoding!r} can't be converted; rgb8, bgr8 and mono8 always can")
-    kind, channels = (
-        (_GENERIC_TYPES[generic[1]], int(generic[2] or 1)) if generic is not None else _LAYOUTS[message.encoding]
-    )
-    rows, width, step, held = message.height, message.width, message.step, len(message.data)
-    if not (rows > 0 and width > 0 and rows * width <= MAX_PIXELS):
-        raise _bad(message, f"1 to {MAX_PIXELS} pixels are needed")
-    if message.encoding in ("nv12", "nv21") and held >= step * (rows + rows // 2):
-        rows += rows // 2  # half as many rows of colour follow; some drivers count them in the height
-    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
-    row = width * channels * dtype.itemsize
-    if step < row:
-        raise _bad(message, f"step is {step} bytes, but a row of {width} pixels has {row}")
-    if held < step * (rows - 1) + row:
-        raise _bad(message, f"{step * (rows - 1) + row} bytes are needed, data has {held}")
-    pixels: NDArray[Any] = np.ndarray(
-        (rows, width, channels),
-        dtype,
-        memoryview(message.data),
-        strides=(step, channels * dtype.itemsize, dtype.itemsize),
-    )
-    if channels == 1:
-        pixels = pixels[:, :, 0]
-    return pixels.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _decompressed(message: CompressedImage) -> NDArray[np.uint8]:
-    data = np.frombuffer(message.data, np.uint8)
-    # The camera's calibration is of the sensor's rows and columns: an orientation tag must not turn them.
-    picture = None
-    try:
-        if data.size:
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise _bad_compressed(message, str(error)) from error
-    if picture is None:
-        raise _bad_compressed(message, "it can't be decoded")
-    # OpenCV fills a JPEG that was cut short with grey, and only prints a warning.
-    if data[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in data[data.size // 2 :].tobytes():
-        raise _bad_compressed(message, "the JPEG is cut short")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+def _by_ros(tight: Tight) -> NDArray[np.uint8]:
+    bridge = cv_bridge()
+    if bridge is None or not _FOR_CV_BRIDGE.fullmatch(tight.encoding):
+        return by_opencv(tight)
+    return np.array(bridge.imgmsg_to_cv2(_bare(tight), "rgb8"))
 
 
 @cache
@@ -201,19 +79,9 @@ def cv_bridge() -> Any | None:
     return CvBridge()
 
 
-def _bare(tight: _Tight) -> Image:
+def _bare(tight: Tight) -> Image:
     """A message again, as cv_bridge insists on one."""
     data = array.array("B", tight.data.tobytes())
     return Image(
         height=tight.height, width=tight.width, encoding=tight.encoding, step=len(data) // tight.height, data=data
     )
-
-
-def _bad(message: Image, why: str) -> RunFailed:
-    about = f"image of {message.width} x {message.height} pixels, encoding {message.encoding!r}"
-    return RunFailed(ErrorCode.BAD_IMAGE, f"{about}, frame {message.header.frame_id!r}: {why}")
-
-
-def _bad_compressed(message: CompressedImage, why: str) -> RunFailed:
-    about = f"compressed image of {len(message.data)} bytes, format {message.format!r}"
-    return RunFailed(ErrorCode.BAD_IMAGE, f"{about}, frame {message.header.frame_id!r}: {why}")

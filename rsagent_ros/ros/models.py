@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,21 +13,14 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
-from rsagent_ros.agent.policy import Policy
-from rsagent_ros.agent.segmenter import Segmenter
-from rsagent_ros.backends import make_policy, make_segmenter
+from rsagent_ros.backends import Models, open_models
 from rsagent_ros.ros.parameters import NodeParameters
+
+LOADING = "loading"
+"""Name of the thread that loads."""
 
 WARM_UP_SECONDS = 120.0
 """The first turn of a large model may compile kernels."""
-
-
-@dataclass(frozen=True)
-class Models:
-    """What thinks and what draws."""
-
-    policy: Policy
-    segmenter: Segmenter[Any]
 
 
 Load = Callable[[NodeParameters], Models]
@@ -37,11 +28,11 @@ Load = Callable[[NodeParameters], Models]
 
 def load_models(parameters: NodeParameters) -> Models:
     """Policy and segmenter as the parameters name them; blocks while they load."""
-    return Models(make_policy(parameters.policy), make_segmenter(parameters.segmenter))
+    return open_models(parameters.choice)
 
 
-def load_and_warm_up(load: Load, parameters: NodeParameters, stopping: threading.Event) -> Models:
-    """Load, and take one turn where the parameters say so. Blocks until done, or until `stopping` is set.
+def load_and_warm_up(load: Load, parameters: NodeParameters, stopping: Callable[[], bool]) -> Models:
+    """Load, and take one turn where the parameters say so. Blocks until done, or until `stopping` says so.
 
     Raises:
         RunFailed: A model can't be used, or the wait was broken off.
@@ -52,16 +43,20 @@ def load_and_warm_up(load: Load, parameters: NodeParameters, stopping: threading
     def work() -> None:
         try:
             models = load(parameters)
-            if parameters.warm_up:
-                warm_up(models)
+            try:
+                if parameters.warm_up:
+                    warm_up(models)
+            except BaseException:
+                models.close()
+                raise
             loading.set_result(models)
         except BaseException as error:
             loading.set_exception(error)
 
     # In a thread that nobody has to wait for: the node can be stopped while a model hangs in its loading.
-    threading.Thread(target=work, name="loading", daemon=True).start()
+    threading.Thread(target=work, name=LOADING, daemon=True).start()
     while not wait([loading], timeout=0.1).done:
-        if stopping.is_set():
+        if stopping():
             raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, "the node was stopped while its models were loaded")
     return loading.result()
 
@@ -74,6 +69,11 @@ def warm_up(models: Models) -> None:
     """
     grey = np.full((240, 320, 3), 128, dtype=np.uint8)
     budget = Budget(seconds=WARM_UP_SECONDS, max_turns=1)
-    result = drive(Episode(grey, "warm-up", models.segmenter, budget, policy_name=models.policy.name), models.policy)
+    result = drive(
+        Episode(
+            grey, "warm-up", models.segmenter, budget, policy_name=models.policy.name, pictures=models.policy.pictures
+        ),
+        models.policy,
+    )
     if result.outcome is Outcome.FAILED:
         raise RunFailed(result.error_code, result.error_msg)

@@ -16,6 +16,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
+from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.msg import Mask as MaskMessage
 from rsagent_ros.msg import Result as ResultMessage
@@ -37,7 +38,7 @@ def latched(depth: int) -> QoSProfile:
 class Outputs:
     """The publishers of the node, and the count of how goals ended. Thread-safe."""
 
-    def __init__(self, node: Node, ended: Callable[[Run, Result, Trace | None], None]) -> None:
+    def __init__(self, node: Node, ended: Callable[[Run, Result, Trace | None, Frame | None], None]) -> None:
         """Create the publishers.
 
         Args:
@@ -55,9 +56,9 @@ class Outputs:
         self._lock = threading.Lock()
         self.outcomes: Counter[Outcome] = Counter()
 
-    def turn(self, run: Run, turn: Turn, frame: Frame, view_side: int) -> None:
+    def turn(self, run: Run, turn: Turn, frame: Frame, pictures: PictureFormat) -> None:
         """Send a turn as feedback and trace, and its picture to whoever watches."""
-        picture = turn.shown(frame.rgb, view_side)
+        picture = turn.shown(frame.rgb, pictures)
         request = run.request
         pixels = None if picture is None else picture.pixels
         quality = run.parameters.jpeg_quality
@@ -70,19 +71,19 @@ class Outputs:
             self._overlay.publish(rgb_image(captioned(pixels, lines), frame.header))
 
     def end(
-        self, run: Run, result: Result, *, header: Header | None = None, waited: float = 0.0, trace: Trace | None = None
+        self, run: Run, result: Result, *, frame: Frame | None = None, waited: float = 0.0, trace: Trace | None = None
     ) -> None:
         """Close a goal and tell everybody how it ended.
 
         Args:
             run: The goal.
             result: Its ending.
-            header: Of the image; None where there was none.
+            frame: What it looked at; None where there was nothing.
             waited: Seconds until the image was there.
             trace: Of its episode; None where none began.
         """
         request = run.request
-        head = Header() if header is None else header
+        head = Header() if frame is None else frame.header
         message = result_message(
             result,
             goal_id=request.id,
@@ -101,7 +102,7 @@ class Outputs:
         self._result.publish(message)
         with self._lock:
             self.outcomes[result.outcome] += 1
-        self._ended(run, result, trace)
+        self._ended(run, result, trace, frame)
         code = "" if result.error_code is ErrorCode.NONE else f"{result.error_code.name}: "
         why = f" ({code}{result.error_msg})" if result.error_msg else ""
         self._log.info(

@@ -16,18 +16,18 @@ SOURCES = {VerdictMessage.OPERATOR: "operator", VerdictMessage.GRASP: "grasp", V
 
 @dataclass
 class Kept:
-    """A goal that has ended.
+    """A goal that has looked at an image and ended.
 
     Attributes:
         instruction: What was asked.
         outcome: How it ended.
-        size: Width and height of its image in pixels; None where there was none.
+        size: Width and height of its image in pixels.
         verdict: The newest one.
     """
 
     instruction: str
     outcome: Outcome
-    size: tuple[int, int] | None
+    size: tuple[int, int]
     verdict: VerdictMessage | None = None
 
 
@@ -73,7 +73,7 @@ class Verdicts:
     def _checked(self, verdict: VerdictMessage) -> Kept:
         goal = self._kept.get(verdict.goal_id)
         if goal is None:
-            raise ValueError(f"no goal {verdict.goal_id!r} among the last {self._limit} that ended")
+            raise ValueError(f"no goal {verdict.goal_id!r} among the last {self._limit} that looked at an image")
         if verdict.source not in SOURCES:
             raise ValueError(f"source is {verdict.source}; allowed: {', '.join(map(str, SOURCES))}")
         if verdict.accepted and verdict.absent and goal.outcome is not Outcome.NOT_IN_VIEW:

@@ -6,6 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
+WORKER = "worker"
+"""Name of the thread."""
+
 
 class Worker:
     """Runs one job at a time, and knows whether the last one has come back since its goal ended. Thread-safe."""
@@ -38,7 +41,7 @@ class Worker:
                 raise RuntimeError("the worker is busy")
             self._abandoned = 0.0
             # A daemon: a job that hangs for ever must not keep the process from ending.
-            self._job = threading.Thread(target=job, name="worker", daemon=True)
+            self._job = threading.Thread(target=job, name=WORKER, daemon=True)
             self._job.start()
 
     def abandon(self) -> None:

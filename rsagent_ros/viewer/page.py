@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.geometry import EXTENT, View
 from rsagent_ros.agent.mask import Mask, draw_overlay, fit
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
 
 RESULT_SIDE = 960
@@ -97,7 +98,7 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
 
 def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
     """What the template needs of a turn; `before` is the view the policy was in when it replied."""
-    picture = turn.shown(frame, RESULT_SIDE)
+    picture = turn.shown(frame, PictureFormat(RESULT_SIDE))
     after = View(*turn.view, frame_width=before.frame_width, frame_height=before.frame_height)
     image = None
     if picture is not None:

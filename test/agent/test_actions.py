@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import actions, thousandths, whole_numbers
 
@@ -230,6 +232,21 @@ def test_parse_undoes_render(action: Action, before: str) -> None:
     name, arguments = to_json(action)
     assert parse(call(name, arguments)) == action
     assert set(arguments) <= set(TOOLS[name].arguments)
+
+
+@given(actions(thousandths), st.tuples(st.integers(28, 4096), st.integers(28, 4096)))
+def test_parse_undoes_render_in_pixels(action: Action, extent: tuple[float, float]) -> None:
+    name, arguments = to_json(action)
+    box: Any = arguments.get("box", [0, 0, 1, 1])
+    assume(min(box[2] - box[0], box[3] - box[1]) > 0.1)  # what is under a thousandth of a pixel can not be written
+    again, read = to_json(parse(render(action, extent), extent))
+    assert again == name
+    for key, value in read.items():
+        if key in ("box", "positive", "negative"):
+            # Rounded to a thousandth of a pixel, of which there are at least 28 to 1000 units.
+            assert np.allclose(np.asarray(value), np.asarray(arguments[key]), atol=0.02)
+        else:
+            assert value == arguments[key]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.mask import MAX_PIXELS
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import Trace, Turn
 
@@ -87,7 +88,7 @@ def test_instruction_that_says_nothing_or_too_much_is_refused(instruction: str) 
 
 
 def test_opening_shows_the_whole_frame_once() -> None:
-    episode = Episode(FRAME, "  the mug\n", FakeSegmenter(), goal_id="7", policy_name="p", view_side=200)
+    episode = Episode(FRAME, "  the mug\n", FakeSegmenter(), goal_id="7", policy_name="p", pictures=PictureFormat(200))
     assert [message.role for message in episode.messages] == ["system", "user"]
     assert told(episode) == {"instruction": "the mug", "image": [800, 400], "turns_left": 8}
     (picture,) = episode.messages[1].pictures
@@ -240,14 +241,16 @@ def test_chat_can_be_drawn_again_from_the_trace() -> None:
 
 
 def test_turn_records_what_was_said_and_done() -> None:
-    episode = begin()
-    text = '<think>A mug.</think><tool_call>{"name": "segment", "arguments": {"box": [0, 0, 672, 378]}}</tool_call>'
-    reply = Reply(text, "call", (1344, 756), (5, 6), (-0.5, -0.25), 100, 90, 2, 0.5, degraded=True)
+    episode = Episode(FRAME, "the mug", FakeSegmenter(), pictures=PictureFormat(756, 28, "pixels"))
+    assert told(episode)["picture"] == [756, 392]
+    text = '<think>A mug.</think><tool_call>{"name": "segment", "arguments": {"box": [0, 0, 378, 196]}}</tool_call>'
+    reply = Reply(text, "call", (5, 6), (-0.5, -0.25), 100, 90, 2, 0.5, degraded=True)
     turn = say(episode, reply)
     assert episode.trace.turns == (turn,)
     assert (turn.index, turn.reply, turn.thought, turn.stop) == (1, text, "A mug.", "call")
     assert (turn.tool, turn.arguments) == ("segment", {"box": [0, 0, 500, 500]})
-    assert (turn.extent, turn.token_ids, turn.logprobs) == ((1344, 756), (5, 6), (-0.5, -0.25))
+    assert json.loads(turn.observation)["box"] == [0, 0, 378, 196]
+    assert (turn.token_ids, turn.logprobs) == ((5, 6), (-0.5, -0.25))
     assert (turn.prompt_tokens, turn.cached_tokens, turn.sampled_tokens, turn.reply_seconds) == (100, 90, 2, 0.5)
     assert (turn.mask_id, turn.score, turn.stability, turn.picture) == (1, 0.9, 1.0, "overlay")
     assert (turn.error_code, turn.error_msg, turn.degraded) == ("", "", True)

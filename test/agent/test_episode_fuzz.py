@@ -30,6 +30,7 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed, ToolFailed
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits, Stop
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
 from rsagent_ros.agent.turn import Trace, Turn
@@ -43,6 +44,8 @@ ERRORS: list[Callable[[], Exception]] = [
     RecursionError,
     lambda: KeyError(("a", b"\xff")),
 ]
+
+FORMATS = [PictureFormat(96), PictureFormat(112, 28, "pixels"), PictureFormat(96, 32)]
 
 
 class Moody(FakeSegmenter):
@@ -69,6 +72,7 @@ class Babbler:
     """A policy that says anything: good calls, wild numbers, masks that do not exist, noise; and sometimes fails."""
 
     name = "babbler"
+    pictures = DEFAULT_PICTURES
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -97,8 +101,7 @@ class Babbler:
                 [noise(dice, 300), "", text * 2, text.removesuffix(CALL_CLOSE), "[" * 5000, "x" * 40_000]
             )
         stop: Stop = dice.choice(["length", "cancel", "deadline"]) if dice.random() < 0.03 else "call"
-        extent = dice.choice([(1000, 1000)] * 8 + [(1344, 1008.5), (28, 28)])
-        return Reply(text, stop, extent, sampled_tokens=dice.randrange(600), degraded=dice.random() < 0.1)
+        return Reply(text, stop, sampled_tokens=dice.randrange(600), degraded=dice.random() < 0.1)
 
     def action(self) -> Action:
         dice = self.dice
@@ -143,7 +146,7 @@ def test_1000_episodes_end_once_and_within_their_budget(caplog: pytest.LogCaptur
         budget = Budget(seconds=1e6, max_turns=dice.randrange(1, 10), max_tokens=dice.randrange(1, 8000))
         segmenter = Moody(dice, dice.choice([0.0, 0.1, 0.5]))
         policy = Babbler(dice)
-        episode = Episode(frame, noise(dice, 50).strip() or "the mug", segmenter, budget, view_side=96)
+        episode = Episode(frame, noise(dice, 50).strip() or "the mug", segmenter, budget, pictures=dice.choice(FORMATS))
         seen: list[Turn] = []
         result = drive(episode, policy, on_turn=seen.append)
 

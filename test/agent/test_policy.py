@@ -13,10 +13,6 @@ from rsagent_ros.agent.policy import Reply
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"extent": (0, 1000)},
-        {"extent": (1000, -1)},
-        {"extent": (math.nan, 1000)},
-        {"extent": (1000, math.inf)},
         {"seconds": math.nan},
         {"seconds": math.inf},
         {"logprobs": (-0.5, -math.inf)},

@@ -14,6 +14,7 @@ from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed
 from rsagent_ros.agent.evidence import MaskEntry
 from rsagent_ros.agent.geometry import Box, Point, View
 from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
 from rsagent_ros.agent.toolbox import PRIOR_LOGIT, PRIOR_SIDE, Effect, Toolbox, pick
 
@@ -27,7 +28,7 @@ class Bench:
 
     def __init__(self, segmenter: FakeSegmenter | None = None) -> None:
         self.segmenter = FakeSegmenter() if segmenter is None else segmenter
-        self.tools = Toolbox(FRAME, self.segmenter)
+        self.tools = Toolbox(FRAME, self.segmenter, DEFAULT_PICTURES)
         self.view = WHOLE
         self.masks: list[MaskEntry] = []
 

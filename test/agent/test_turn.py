@@ -14,10 +14,10 @@ from fakes import FINISH, SEGMENT, ZOOM, FakePolicy, FakeSegmenter
 from rsagent_ros.agent.chat import to_bytes
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
-from rsagent_ros.agent.turn import MAX_TRACE_BYTES, VERSION, Trace, Turn, draw_picture
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES
+from rsagent_ros.agent.turn import MAX_TRACE_BYTES, VERSION, Trace, Turn
 
 FRAME = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
@@ -40,7 +40,6 @@ def test_every_field_comes_back() -> None:
     full = replace(
         TRACE.turns[1],
         stop="length",
-        extent=(1344.0, 756.5),
         degraded=True,
         token_ids=(1, 2, 151_643),
         logprobs=(-0.5, -1e-9, 0.0),
@@ -95,21 +94,8 @@ def test_chat_of_another_frame_is_refused() -> None:
         TRACE.messages(FRAME[:-1])
 
 
-def test_pictures_are_read_only_and_of_the_promised_size() -> None:
-    whole = View.whole(64, 48)
-    clean = draw_picture(FRAME, whole, None, 768)
-    overlay = draw_picture(FRAME, whole, np.ones((48, 64), dtype=np.bool_), 768)
-    assert (clean.kind, clean.pixels.shape) == ("view", (288, 384, 3))  # enlarged to half of view_side, no further
-    assert (overlay.kind, overlay.pixels.shape) == ("overlay", (384, 384, 3))
-    large = np.zeros((1080, 1920, 3), dtype=np.uint8)
-    assert draw_picture(large, View.whole(1920, 1080), None, 768).pixels.shape == (432, 768, 3)
-    for picture in (clean, overlay):
-        with pytest.raises(ValueError, match="read-only"):
-            picture.pixels[0, 0] = 0
-
-
 def test_turn_without_a_picture_shows_none() -> None:
-    assert Turn(1, "no call", (0, 0, 64, 48)).shown(FRAME, 768) is None
+    assert Turn(1, "no call", (0, 0, 64, 48)).shown(FRAME, DEFAULT_PICTURES) is None
 
 
 def changed(change: Callable[[Any], object]) -> str:
@@ -150,7 +136,6 @@ HOSTILE: list[tuple[str | bytes, str]] = [
     (changed(lambda d: d.update(width=0)), "not in the frame"),
     (changed(lambda d: d["turns"][0].pop("index")), "index"),
     (changed(lambda d: d["turns"][0].update(picture="photo")), r"\$.turns\[0\].picture"),
-    (changed(lambda d: d["turns"][0].update(extent=[1])), r"\$.turns\[0\].extent"),
     (changed(lambda d: d["turns"][0].update(view=[0, 0, 65, 48])), r"\$.turns\[0\]"),
     (changed(lambda d: d["turns"][0].update(view=[-1, 0, 64, 48])), r"\$.turns\[0\]"),
     (changed(lambda d: d["turns"][0].update(view=[5, 0, 5, 48])), r"\$.turns\[0\]"),

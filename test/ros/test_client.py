@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from ros_support import AgentProcess, Robot, picture
+from lifecycle_msgs.msg import Transition
+from ros_support import PATIENCE, AgentProcess, Robot, picture, until
 from rsagent_ros.msg import Result
 
 from rsagent_ros.agent.outcome import ErrorCode
@@ -47,6 +48,38 @@ def test_three_lines(start: Start) -> None:
     assert threading.active_count() == threads
 
 
+@pytest.mark.usefixtures("here")
+def test_a_verdict_reaches_the_agent(start: Start) -> None:
+    process = start()
+    right = np.zeros((48, 64), dtype=bool)
+    right[10:20, 10:20] = True
+    with Agent() as agent:
+        answer = agent.segment("the red mug", image=IMAGE)
+        agent.judge(answer.goal_id, False, mask=right, note="the other one")
+    process.wait_for("was rejected by operator: 'the other one'")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_verdict_for_nobody_is_told() -> None:
+    with Agent(wait=0.2) as agent, pytest.raises(AgentUnavailable, match="nobody listens on agent/verdict"):
+        agent.judge("mine", True)
+
+
+@pytest.mark.usefixtures("here")
+def test_it_waits_until_the_agent_takes_goals(domain: int) -> None:
+    with Agent() as agent:
+        with pytest.raises(AgentUnavailable, match=r"is not there after 0\.2 s"):
+            agent.wait_until_active(0.2)
+        with AgentProcess(domain, "-p", "autostart:=false"), Robot(domain) as robot:
+            until(lambda: robot.state() == "unconfigured")
+            with pytest.raises(AgentUnavailable, match=r"is unconfigured after 1\.5 s; see its log"):
+                agent.wait_until_active(1.5)
+            assert robot.change_state(Transition.TRANSITION_CONFIGURE)
+            assert robot.change_state(Transition.TRANSITION_ACTIVATE)
+            agent.wait_until_active(PATIENCE)
+            assert agent.segment("the red mug", image=IMAGE).outcome == "found"
+
+
 def test_inside_a_process_that_has_a_node(robot: Robot, start: Start) -> None:
     start(script="ambiguous")
     robot.camera(picture())
@@ -71,12 +104,8 @@ def test_failures_are_answers(start: Start) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_nobody_there() -> None:
-    with (
-        Agent("/left/agent", wait=0.5) as agent,
-        pytest.raises(
-            AgentUnavailable, match=r"no action server '/left/agent/segment' after 0\.5 s: is the agent running"
-        ),
-    ):
+    told = r"no action server '/left/agent/segment' after 0\.5 s: is the agent running"
+    with Agent("/left/agent", wait=0.5) as agent, pytest.raises(AgentUnavailable, match=told):
         agent.segment("the red mug")
     with pytest.raises(RuntimeError, match="with Agent"):
         agent.segment("the red mug")
@@ -108,7 +137,9 @@ def test_an_exception_of_the_planner_cancels_the_goal(robot: Robot, start: Start
 
 
 PLANNER = """
+import signal
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in case whoever runs the tests ignores it
 from rsagent_ros.ros.client import Agent
 def say(turn):
     print("turn", flush=True)

@@ -73,6 +73,7 @@ def test_words_become_a_mask(robot: Robot, start: Start) -> None:
         ("instant", "nan_score", SUCCEEDED, Result.GAVE_UP, Result.TURNS_SPENT),
         ("raises", "none", ABORTED, Result.FAILED, Result.POLICY_FAILED),
         ("out_of_memory", "none", ABORTED, Result.FAILED, Result.OUT_OF_MEMORY),
+        ("breaks_off", "none", ABORTED, Result.FAILED, Result.POLICY_FAILED),
         ("instant", "raises", ABORTED, Result.FAILED, Result.SEGMENTER_FAILED),
         ("instant", "wrong_shape", ABORTED, Result.FAILED, Result.SEGMENTER_FAILED),
     ],
@@ -84,7 +85,7 @@ def test_every_outcome_has_its_action_state(
     ended, result = robot.ask(image=picture())
     assert (ended, result.outcome, result.error_code) == (status, outcome, error)
     assert bool(result.error_msg) == (error != Result.NONE)
-    assert result.partial == (script in ("never_ends", "raises", "out_of_memory"))
+    assert result.partial == (script in ("never_ends", "raises", "out_of_memory", "breaks_off"))
     assert bool(result.instances) == (outcome == Result.FOUND or result.partial)
     assert (bool(result.candidates), bool(result.question)) == (outcome == Result.AMBIGUOUS,) * 2
     assert bool(result.reason) == (outcome == Result.NOT_IN_VIEW)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +19,7 @@ import pytest
 from ros_support import PATIENCE, Robot, picture, until
 from rsagent_ros.msg import Result
 
-from rsagent_ros.ros.parameters import NodeParameters
+from rsagent_ros.ros.parameters import PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -77,7 +77,7 @@ def test_every_argument_is_described_and_used(path: Path) -> None:
     used = {ast.literal_eval(call.args[0]) for call in calls(path, "LaunchConfiguration") if call.args[0] in words}
     used |= {
         call.args[0].value
-        for call in calls(path, "LaunchConfiguration")
+        for call in calls(path, "LaunchConfiguration") + calls(path, "_true")
         if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
     }
     by_name = {"agent.launch.py": {*assigned(FILES[0], "OVERRIDES"), "image", "camera_info", "depth"}}
@@ -96,8 +96,7 @@ def test_what_they_start_is_installed() -> None:
 
 
 def test_arguments_that_stand_for_parameters_are_parameters() -> None:
-    names = {part.name for part in fields(NodeParameters)}
-    assert set(assigned(ROOT / "launch/agent.launch.py", "OVERRIDES")) <= names
+    assert set(assigned(ROOT / "launch/agent.launch.py", "OVERRIDES")) <= set(PARAMETERS)
 
 
 def test_the_simulation_gives_the_agent_arguments_that_it_has() -> None:
@@ -121,21 +120,29 @@ def test_the_profile_for_large_images_is_well_formed() -> None:
 
 
 @contextmanager
-def launched(domain: int, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def launched(
+    domain: int, *arguments: str, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     pytest.importorskip("launch_ros", reason="launch and launch_ros are not installed: they come with ROS from apt")
     process = subprocess.Popen(
         [sys.executable, "-c", RUNNER, str(ROOT / "launch/agent.launch.py"), *arguments],
-        env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
+        env=os.environ | {"ROS_DOMAIN_ID": str(domain)} | (environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            interrupt(process)
         sys.stdout.write(process.communicate(timeout=PATIENCE)[0])
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """As Ctrl-C on a terminal does, which reaches the whole process group: launch counts on that."""
+    os.killpg(process.pid, signal.SIGINT)
 
 
 def test_launch_starts_an_agent_that_answers(domain: int) -> None:
@@ -146,7 +153,7 @@ def test_launch_starts_an_agent_that_answers(domain: int) -> None:
         robot.camera(picture(), "/camera/image")
         until(lambda: robot.state() == "active")
         assert robot.ask("the red mug")[1].outcome != Result.FAILED
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         assert process.wait(PATIENCE) == 0
 
 
@@ -156,6 +163,37 @@ def test_launch_starts_a_killed_agent_again(domain: int) -> None:
         (agent,) = psutil.Process(process.pid).children()
         agent.kill()
         until(lambda: {child.pid for child in psutil.Process(process.pid).children()} - {agent.pid} != set())
+
+
+def test_launch_serves_a_model_first_and_then_starts_the_agent(domain: int, tmp_path: Path) -> None:
+    pytest.importorskip("openai", reason="the chat server's policy needs the package openai")
+    (tmp_path / "mode").write_text("sick", encoding="utf-8")
+    vllm = tmp_path / "vllm"
+    vllm.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "test/serve/fake_vllm.py"} "$@"\n', encoding="utf-8")
+    vllm.chmod(0o755)
+    recipe = tmp_path / "recipe.yaml"
+    text = (ROOT / "config/serve/desktop_24gb.yaml").read_text(encoding="utf-8")
+    recipe.write_text(f"{text}\nport: {free_port()}\n", encoding="utf-8")
+    arguments = ("serve:=true", f"recipe:={recipe}", f"vllm:={vllm}")
+    with (
+        launched(domain, *arguments, environment={"FAKE_VLLM": str(tmp_path)}) as process,
+        Robot(domain) as robot,
+    ):
+        until((tmp_path / "starts").exists)
+        assert robot.node.count_publishers("/agent/result") == 0
+        (tmp_path / "mode").write_text("well", encoding="utf-8")
+        # The fake server lists no models, so the agent looks for its own in vain, and says so: it has asked.
+        until(lambda: robot.state() in ("unconfigured", "active"))
+        interrupt(process)
+        process.wait(PATIENCE)
+        server, worker = map(int, (tmp_path / "starts").read_text(encoding="utf-8").split())
+        until(lambda: not psutil.pid_exists(server) and not psutil.pid_exists(worker))
+
+
+def free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
 
 
 def test_launch_refuses_a_policy_that_does_not_exist(domain: int) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,30 @@ import pytest
 import yaml
 from rcl_interfaces.msg import ParameterDescriptor, ParameterType
 from rcl_interfaces.srv import DescribeParameters
+from rclpy.parameter import Parameter
 from ros_support import PATIENCE, AgentProcess, Robot, picture
 from rsagent_ros.msg import Result
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.ros.client import finished
-from rsagent_ros.ros.parameters import SPECS, NodeParameters, descriptor, table
+from rsagent_ros.ros.parameters import PARAMETERS, NodeParameters, changed, descriptor, table
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = [part.name for part in fields(NodeParameters)]
+NAMES = list(PARAMETERS)
 
 
 def test_the_file_in_config_holds_every_parameter_at_its_default() -> None:
     document = yaml.safe_load((ROOT / "config/agent.yaml").read_text())
-    values = document["/**"]["ros__parameters"]
+    values = {
+        f"{name}.{key}" if key else name: value
+        for name, entry in document["/**"]["ros__parameters"].items()
+        for key, value in (entry if isinstance(entry, dict) else {"": entry}).items()
+    }
+    defaults = {name: parameter.default for name, parameter in PARAMETERS.items()}
     assert list(values) == NAMES
-    assert NodeParameters(**values) == NodeParameters()
+    assert values == defaults
     assert {name: type(value) for name, value in values.items()} == {
-        name: type(value) for name, value in vars(NodeParameters()).items()
+        name: type(value) for name, value in defaults.items()
     }
 
 
@@ -48,20 +54,30 @@ def test_defaults_are_those_of_a_budget() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_value_has_its_limits(name: str) -> None:
-    spec, default = SPECS[name], vars(NodeParameters())[name]
+    spec, default = PARAMETERS[name].setting, PARAMETERS[name].default
     assert spec.meaning
-    if isinstance(default, bool):
+    if isinstance(default, bool) or (isinstance(default, str) and not spec.choices):
         return
     wrong: tuple[Any, ...] = ("?",) if spec.choices else (spec.low - 1, spec.high + 1, float("nan"), "many")
     for value in wrong:
-        with pytest.raises(ValueError, match=f"{name} is .*; allowed: {spec.limits[:10]}"):
+        with pytest.raises(ValueError, match=re.escape(f"; allowed: {spec.limits}")):
             changed_to(name, value)
     for value in spec.choices or (type(default)(spec.low), type(default)(spec.high)):
-        assert vars(changed_to(name, value))[name] == value
+        if name not in ("policy", "fallback_policy"):  # those two have to fit each other
+            new = changed_to(name, value)
+            assert {**vars(new), **new.backends}[name] == value
 
 
 def changed_to(name: str, value: Any) -> NodeParameters:
-    return replace(NodeParameters(), **{name: value})
+    return changed(NodeParameters(), [Parameter(name, value=value)])
+
+
+def test_a_fallback_has_to_fit_its_policy() -> None:
+    server = changed_to("policy", "chat_server")
+    both = changed(server, [Parameter("fallback_policy", value="reference")])
+    assert both.choice.fallback_policy == "reference"
+    with pytest.raises(ValueError, match="a fallback stands in for chat_server"):
+        changed(both, [Parameter("policy", value="local")])
 
 
 def test_descriptors_say_what_is_allowed() -> None:

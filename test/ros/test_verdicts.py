@@ -19,7 +19,7 @@ def verdicts() -> Verdicts:
     verdicts = Verdicts(limit=3)
     verdicts.keep("found", Kept("a mug", Outcome.FOUND, (64, 48)))
     verdicts.keep("absent", Kept("a mug", Outcome.NOT_IN_VIEW, (64, 48)))
-    verdicts.keep("blind", Kept("a mug", Outcome.FAILED, None))
+    verdicts.keep("failed", Kept("a mug", Outcome.FAILED, (32, 24)))
     return verdicts
 
 
@@ -52,7 +52,7 @@ def test_it_is_kept_with_its_goal(verdicts: Verdicts, fields: dict[str, Any]) ->
         ({"source": 0}, "source is 0; allowed: 1, 2, 3"),
         ({"accepted": True, "absent": True}, "accepted and absent contradict each other: the goal ended as found"),
         ({"corrected_mask": mask(64, 47)}, r"corrected_mask is of \(64, 47\)"),
-        ({"goal_id": "blind", "corrected_mask": mask(64, 48)}, "the goal's image of None"),
+        ({"goal_id": "failed", "corrected_mask": mask(64, 48)}, r"the goal's image of \(32, 24\)"),
         ({"corrected_mask": Image(width=64, height=48, encoding="mono8", step=64)}, "data has 0"),
         ({"corrected_mask": Image(width=64, height=48, encoding="rgb8")}, "a mask is mono8"),
     ],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsagent_ros.policies.reference import places
+from rsagent_ros.policies.reference import places, wording
 from rsagent_ros.policies.reference.language import Phrase, Relation
 from rsagent_ros.policies.reference.perception import Thing
 
@@ -55,10 +55,10 @@ class Grounding:
 def ground(phrase: Phrase, things: Sequence[Thing], width: int, height: int) -> Grounding:
     """What the phrase means among the things of a picture of this size."""
     candidates = _fitting(phrase, things)
-    if phrase.unknown_noun and not phrase.decided:
-        return Grounding((), False, len(candidates), "something I know a word for")
+    if not phrase.decided:
+        return Grounding((), False, len(candidates), f"anything that I know as {wording.unknown_words(phrase)}")
     if not candidates:
-        return Grounding((), False, 0, f"a {_plainly(phrase)}")
+        return Grounding((), False, 0, wording.indefinite(_plainly(phrase)))
     meant = [
         thing
         for thing in candidates
@@ -72,13 +72,18 @@ def ground(phrase: Phrase, things: Sequence[Thing], width: int, height: int) -> 
             return Grounding((), False, len(candidates), missing)
     if phrase.side:
         meant = places.on_side(meant, phrase.side, width, height)
+    wanted = phrase.number
     if phrase.pick and meant:
         line = places.row(meant, phrase.pick.direction)
-        rank = phrase.pick.rank - 1 if phrase.pick.rank > 0 else len(line) - 1
-        meant = line[rank : rank + 1]
+        wanted = phrase.pick.count
+        start = phrase.pick.rank - 1 if phrase.pick.rank > 0 else max(0, len(line) - wanted)
+        meant = line[start : start + wanted]
     if not meant:
-        return Grounding((), False, len(candidates), f"a {phrase}")
-    return Grounding(tuple(meant), len(meant) > 1 and not phrase.every, len(candidates))
+        return Grounding((), False, len(candidates), wording.indefinite(str(phrase)))
+    if len(meant) < wanted:
+        return Grounding((), False, len(candidates), wording.count(wanted, str(phrase)))
+    too_many = len(meant) > wanted if wanted else len(meant) > 1 and not phrase.every
+    return Grounding(tuple(meant), too_many, len(candidates))
 
 
 def fit(phrase: Phrase, thing: Thing) -> float:
@@ -108,7 +113,7 @@ def _noun_fit(noun: str, thing: Thing) -> float:
         if not any(shape in _SHAPES[noun] for shape in family)
     ]
     # Pixels blur the outlines of small things: near misses say less there.
-    scale = 0.004 + 0.06 / np.sqrt(thing.area)
+    scale = 0.002 + 0.03 / np.sqrt(thing.area)
     weights = np.exp(-(np.array([own, *rivals]) - own) / scale)
     gate = float(np.clip((0.10 - own) / 0.04, 0.0, 1.0)) * float(np.clip((thing.solidity - 0.7) / 0.15, 0.0, 1.0))
     return float(weights[0] / weights.sum()) * gate * _flatness(noun, thing)
@@ -134,10 +139,10 @@ def _related(
     """Those that stand in the relation, and the landmark's words where there is no such landmark."""
     sets = []
     for phrase in relation.landmarks:
-        found = ground(phrase, things, width, height).targets
-        if not found:
-            return [], f"a {phrase}"
-        sets.append(found)
+        found = ground(phrase, things, width, height)
+        if not found.targets:
+            return [], found.missing
+        sets.append(found.targets)
     if relation.kind == "between":
         first, second = sets[0], sets[-1]
         return [

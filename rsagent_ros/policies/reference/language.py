@@ -11,6 +11,7 @@ from rsagent_ros.policies.reference.vocabulary import (
     FILLERS,
     GROUND,
     NOUN_OF,
+    NUMBERS,
     ORDINALS,
     PHRASES,
     PLURAL_OF,
@@ -22,10 +23,11 @@ from rsagent_ros.policies.reference.vocabulary import (
 
 @dataclass(frozen=True)
 class Pick:
-    """One out of a row: the `rank`-th counted from a direction of `vocabulary.EXTREMES`, -1 for the last."""
+    """Some of a row: `count` from the `rank`-th on, from a direction of `vocabulary.EXTREMES`; rank -1 for the last."""
 
     direction: str
     rank: int = 1
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ class Phrase:
         relations: All must hold.
         excluded: What fits one of these is not meant.
         every: All that fit are meant, not one.
+        number: So many of them there are, by what is said; 0 where nothing is said.
         unknown: Words that were not understood.
         unknown_noun: They say what kind of thing it is or what it is for; or nothing at all was understood.
+        muddled: Known words in an order that means nothing here, such as "the ball's box".
     """
 
     noun: str = "thing"
@@ -64,20 +68,28 @@ class Phrase:
     relations: tuple[Relation, ...] = ()
     excluded: tuple[Phrase, ...] = ()
     every: bool = False
+    number: int = 0
     unknown: tuple[str, ...] = ()
     unknown_noun: bool = False
+    muddled: bool = False
 
     @property
     def decided(self) -> bool:
-        """Whether something other than noun and size tells which things it can mean."""
-        return bool(self.colours or self.excluded or self.relations or self.side)
+        """Whether it can be told which things it means, if need be by something other than noun and size."""
+        told = self.colours or self.excluded or self.relations or self.side
+        return not self.muddled and (bool(told) or not self.unknown_noun)
 
     def __str__(self) -> str:
         """In plain words, for thoughts and questions, without an article."""
         words = [self.size, " or ".join(self.colours), "thing" if self.unknown_noun else self.noun]
-        words += [f"that is not {' or '.join(phrase.colours) or f'the {phrase}'}" for phrase in self.excluded]
+        words += [f"that is not {phrase._as_excluded()}" for phrase in self.excluded]
         words += [str(relation) for relation in self.relations]
         return " ".join(word for word in words if word)
+
+    def _as_excluded(self) -> str:
+        if self.noun == "thing" and not (self.size or self.pick or self.side):
+            return " and ".join([" or ".join(self.colours)] * bool(self.colours) + [str(one) for one in self.relations])
+        return f"the {self}"
 
 
 def understood(instruction: str) -> tuple[Phrase, ...]:
@@ -93,7 +105,7 @@ _SPOKEN = re.compile("|".join(rf"(?P<p{number}>\b(?:{pattern})\b)" for number, (
 
 
 def _tokens(instruction: str) -> list[str]:
-    plain = instruction.lower().replace("\u2019", "'").replace("'s ", " ")
+    plain = instruction.lower().replace("\u2019", "'")
     plain = re.sub(r"[^\w' ]+|_", " ", plain)
     plain = re.sub(r"\s+", " ", plain).strip()
 
@@ -111,26 +123,32 @@ class _Reader:
 
     def phrase(self, *, part: bool = False) -> Phrase:
         """The next phrase. As `part` of another it ends before "and" and before what can be said of the other again."""
-        phrase, rank, named, empty = Phrase(), 0, False, True
+        phrase, rank, named, empty, single, before = Phrase(), 0, False, True, False, ""
         while self.tokens:
             word = self.tokens[0]
             kind, _, value = word.partition(":")
-            if word == "and" and named and (part or self._noun_follows()):
+            if word == "and" and named and (part or self._another_follows()):
                 if not part:
                     self.tokens.pop(0)
                 break
-            if part and not empty and kind in ("RELATION", "NOT", "SIDE", "FROM"):
+            if part and not empty and (kind in ("RELATION", "NOT", "SIDE", "FROM") or word == "but"):
                 break
             self.tokens.pop(0)
-            empty = empty and (word in FILLERS or word in ("the", "and"))
+            noun = NOUN_OF.get(word) or PLURAL_OF.get(word, "")
+            empty = empty and (word in FILLERS or word in ("the", "and", "but"))
             if kind == "RELATION":
-                phrase = self._related(phrase, value)
-            elif kind == "NOT":
-                phrase = self._excluding(phrase, named)
+                phrase = self._related(phrase, value) if named or part or value != "with" else phrase
+            elif kind == "NOT" or (word == "but" and phrase.every):
+                phrase = self._excluding(phrase, named or phrase.every)
             elif kind == "SIDE":
                 phrase = replace(phrase, side=value)
             elif kind in ("FROM", "EXTREME"):
                 phrase = replace(phrase, pick=Pick(value))
+            elif kind == "POSSESSIVE":
+                phrase = replace(phrase, muddled=phrase.muddled or named)
+            elif kind == "AMONG":
+                # "The larger of the two boxes" is one box.
+                single = not (phrase.every or phrase.number)
             elif word in EXTREME_OF:
                 # "the top left one" is the leftmost of those at the top.
                 side = phrase.pick.direction if phrase.pick else phrase.side
@@ -141,41 +159,90 @@ class _Reader:
                 phrase = replace(phrase, size=SIZE_OF[word])
             elif word in ORDINALS:
                 rank = ORDINALS[word]
-            elif word in NOUN_OF or word in PLURAL_OF:
-                if phrase.noun == "thing":
-                    noun, several = NOUN_OF.get(word) or PLURAL_OF[word], word in PLURAL_OF
-                    phrase = replace(phrase, noun=noun, every=phrase.every or several)
-                named = True
+            elif word in NUMBERS:
+                phrase = replace(phrase, number=NUMBERS[word])
+            elif noun:
+                if "thing" not in (noun, phrase.noun) and noun != phrase.noun and before != "noun":
+                    phrase = replace(phrase, muddled=True)
+                if phrase.noun == "thing" or (before == "noun" and noun != "thing"):
+                    phrase = replace(phrase, noun=noun)
+                several = (word in PLURAL_OF or word in SEVERAL) and not single
+                phrase, named = replace(phrase, every=phrase.every or several), True
             elif word in SEVERAL:
                 phrase = replace(phrase, every=True)
-            elif word not in FILLERS and word not in ("the", "and"):
-                phrase = replace(phrase, unknown=(*phrase.unknown, word))
-        if rank:
-            phrase = replace(phrase, pick=Pick(phrase.pick.direction if phrase.pick else "left", rank))
-        said_nothing = not named and phrase == Phrase()
-        return replace(phrase, unknown_noun=said_nothing or (bool(phrase.unknown) and phrase.noun == "thing"))
+            elif word not in FILLERS and word not in ("the", "and", "but"):
+                # "The ball pen": what follows a noun at once is the noun that counts, but "the ball lying there".
+                compound = before == "noun" and phrase.noun != "thing" and not word.endswith(("ing", "ed"))
+                phrase = replace(phrase, unknown=(*phrase.unknown, word), muddled=phrase.muddled or compound)
+            before = "noun" if noun else ""
+        return _rounded_off(phrase, rank, named)
 
     def _related(self, phrase: Phrase, kind: str) -> Phrase:
         landmarks = [self.phrase(part=True)]
         if kind == "between" and self.tokens[:1] == ["and"]:
             self.tokens.pop(0)
             landmarks.append(self.phrase(part=True))
+        if kind in ("in", "on") and landmarks[0] == _NOTHING:
+            return phrase
         if any(landmark.unknown[-1:] and landmark.unknown[-1] in GROUND for landmark in landmarks):
             return phrase
-        return replace(phrase, relations=(*phrase.relations, Relation(kind, tuple(landmarks))))
+        if _NOTHING in landmarks:
+            return replace(phrase, unknown=(*phrase.unknown, *RELATIONS.get(kind, kind).split()))
+        if kind == "with":
+            return self._having(phrase, landmarks[0])
+        return replace(phrase, relations=(*phrase.relations, Relation("on" if kind == "in" else kind, (*landmarks,))))
+
+    def _having(self, phrase: Phrase, had: Phrase) -> Phrase:
+        if self.tokens[:1] == ["RELATION:on"] and self.tokens[1:2] in (["it"], ["top"], ["them"]):
+            del self.tokens[:2]
+        elif self.tokens[:1] == ["SIDE:top"]:
+            del self.tokens[:1]
+        if had.noun != "thing":
+            return replace(phrase, relations=(*phrase.relations, Relation("with", (had,))))
+        if had == Phrase(colours=had.colours):
+            return replace(phrase, colours=(*phrase.colours, *had.colours))
+        return replace(phrase, unknown=(*phrase.unknown, *had.unknown))
 
     def _excluding(self, phrase: Phrase, named: bool) -> Phrase:
         if named:
-            excluded = replace(self.phrase(part=True), every=False)
+            excluded = replace(self.phrase(part=True), every=False, number=0)
+        elif self.tokens[:1] == ["the"]:
+            # "not the red ball but the blue one"
+            excluded = self.phrase(part=True)
         else:
             # "the non-red ball": what comes after the colours is not excluded.
             colours = []
             while self.tokens and (self.tokens[0] in COLOUR_OF or self.tokens[0] in FILLERS):
                 colours += [COLOUR_OF[word] for word in [self.tokens.pop(0)] if word in COLOUR_OF]
             excluded = Phrase(colours=tuple(colours))
-        return phrase if excluded == Phrase() else replace(phrase, excluded=(*phrase.excluded, excluded))
+        return phrase if excluded in (Phrase(), _NOTHING) else replace(phrase, excluded=(*phrase.excluded, excluded))
 
-    def _noun_follows(self) -> bool:
-        """Whether what comes after "and" names a thing of its own: "the ball and the box", not "red and green"."""
-        rest = self.tokens[1:]
+    def _another_follows(self) -> bool:
+        """Whether what comes after "and" is a thing of its own: "the ball and the box", not "red and green"."""
+        rest = [token for token in self.tokens[1:] if token not in FILLERS]
+        if rest[:1] and rest[0].partition(":")[0] in ("RELATION", "SIDE", "NOT", "FROM"):
+            return False  # "the ball left of the box and behind the cone"
         return any(word in NOUN_OF or word in PLURAL_OF for word in rest)
+
+
+def _rounded_off(phrase: Phrase, rank: int, named: bool) -> Phrase:
+    """A phrase as it is meant once all of its words are known."""
+    pick = phrase.pick
+    if rank:
+        pick = Pick(pick.direction if pick else "left", rank, max(1, phrase.number))
+    elif pick and phrase.number:
+        pick = Pick(pick.direction, 1, phrase.number)
+    elif pick and phrase.every:
+        # "The largest boxes" are some of them, and nobody says how many.
+        sized = pick.direction in ("large", "small")
+        phrase = replace(phrase, size=pick.direction) if sized else replace(phrase, side=phrase.side or pick.direction)
+        pick = None
+    elif phrase.number:
+        phrase = replace(phrase, every=True)
+    said_nothing = not named and pick is None and phrase == Phrase()
+    unknown_noun = said_nothing or phrase.unknown_noun or (bool(phrase.unknown) and phrase.noun == "thing")
+    return replace(phrase, pick=pick, unknown_noun=unknown_noun)
+
+
+_NOTHING = Phrase(unknown_noun=True)
+"""What is read where nothing was said."""

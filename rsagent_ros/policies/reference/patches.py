@@ -19,10 +19,14 @@ Floats = NDArray[np.float32]
 _DARK = 25.0
 """Added to R + G + B: pulls the chromaticity of nearly black pixels, which is mostly noise, to neutral."""
 
-_EDGE_SCALE = (350.0, 350.0, 45.0)
+_FULL = 765 + _DARK
+_LEVELS = 4.0
+"""Grey levels by which the colour of a patch may be off, by noise or compression: in the dark that is a lot."""
+
+_EDGE_SCALE = (350.0, 350.0, 90.0)
 """Grey levels per unit of tone where edges between surfaces are looked for."""
 
-_FIT_WEIGHTS = np.array([1.0, 1.0, 0.13], np.float32)
+_FIT_WEIGHTS = np.array([1.0, 1.0, 0.3], np.float32)
 _PATCHES_A_SIDE = 80
 _FIT_ROUNDS = 3
 
@@ -35,7 +39,7 @@ def tones_of(pixels: NDArray[np.uint8]) -> Floats:
         [
             (red - green) * np.float32(0.7071) / total,
             (red + green - 2 * blue) * np.float32(0.4082) / total,
-            cv2.log(total / (765 + _DARK)),
+            cv2.log(total / _FULL),
         ]
     )
 
@@ -99,7 +103,8 @@ class Patches:
         while len(pairs):
             first, second = pairs.T
             distance = np.linalg.norm((tones[first] - tones[second]) * scale, axis=1)
-            distance /= limit + grain / np.sqrt(np.minimum(areas[first], areas[second]))
+            doubt = _LEVELS / (_FULL * np.exp(np.maximum(tones[first, 2], tones[second, 2])))
+            distance /= limit + doubt + grain / np.sqrt(np.minimum(areas[first], areas[second]))
             least = np.full(len(areas), np.inf)
             np.minimum.at(least, first, distance)
             np.minimum.at(least, second, distance)

@@ -14,11 +14,16 @@ from rsagent_ros.agent.mask import Mask, bounding_box
 from rsagent_ros.policies.reference import colours, outlines
 from rsagent_ros.policies.reference.figures import figures_of
 from rsagent_ros.policies.reference.lids import owners
+from rsagent_ros.policies.reference.patches import tones_of
 from rsagent_ros.policies.reference.touching import parted
 
 _RIM = 4
 _STRIP = 9
 """Pixels across, at most, of a strip that can be nothing but the edge of what it lies along."""
+
+_SHED, _SHED_STEP = 33, 0.15
+"""Colour that is shed beyond an edge reaches half of these pixels (a block of JPEG's), and differs from the ground by
+less than this in log brightness."""
 
 _SURELY = 1.2e-3
 """Share of the picture from which on a thing counts whatever its outline; smaller ones may be the rim of another."""
@@ -107,22 +112,44 @@ def look(pixels: NDArray[np.uint8]) -> list[Thing]:
             thing = thing_of(mask, pixels, light, taken & ~mask, body)
             if thing.area > _SURELY * mask.size or (thing.solidity > 0.75 and min(thing.shapes.values()) < 0.1):
                 things.append(thing)
-    return _without_rims(sorted(things, key=lambda thing: -thing.area))
+    return _without_rims(sorted(things, key=lambda thing: -thing.area), taken, pixels)
 
 
-def _without_rims(things: list[Thing]) -> list[Thing]:
-    """Things, larger ones first, but for thin strips along a larger one: its edge, mixed with the ground."""
+def _without_rims(things: list[Thing], taken: Mask, pixels: NDArray[np.uint8]) -> list[Thing]:
+    """Things, larger ones first, but for what only the edge of a larger one makes.
+
+    That are thin strips along it, where it is mixed with the ground, and the colour that compression lets it shed
+    beyond its edge: small, near it, and no brighter or darker than the ground.
+    """
     kept: list[Thing] = []
     for thing in things:
-        strip = thing.mask.astype(np.uint8)
-        thick = 2 * float(cv2.distanceTransform(strip, cv2.DIST_L2, 3).max())
-        near = np.zeros(strip.shape, np.bool_)
-        if thick <= _STRIP and kept:
-            larger = np.logical_or.reduce([other.mask for other in kept]).astype(np.uint8)
-            near = cv2.dilate(larger, np.ones((_STRIP, _STRIP), np.uint8)) > 0
-        if np.count_nonzero(thing.mask & near) < 0.8 * thing.area:
+        thick = 2 * float(cv2.distanceTransform(thing.mask.astype(np.uint8), cv2.DIST_L2, 3).max())
+        strip = thick <= _STRIP and _share_near(thing, kept, _STRIP) >= 0.8
+        shed = (
+            thick <= _SHED / 2 and _share_near(thing, kept, _SHED) >= 0.8 and _step(thing, taken, pixels) < _SHED_STEP
+        )
+        if not (strip or shed):
             kept.append(thing)
     return kept
+
+
+def _share_near(thing: Thing, others: list[Thing], reach: int) -> float:
+    """Share of a thing that is at most half of `reach` pixels away from one of the others."""
+    if not others:
+        return 0.0
+    around = np.logical_or.reduce([other.mask for other in others]).astype(np.uint8)
+    near = cv2.dilate(around, np.ones((reach, reach), np.uint8)) > 0
+    return int(np.count_nonzero(thing.mask & near)) / thing.area
+
+
+def _step(thing: Thing, taken: Mask, pixels: NDArray[np.uint8]) -> float:
+    """Difference in log brightness between a thing and the ground along it; infinite where there is no ground."""
+    ring = cv2.dilate(thing.mask.astype(np.uint8), np.ones((_SHED, _SHED), np.uint8)) > 0
+    ground = ring & ~taken
+    if not ground.any():
+        return float("inf")
+    inside, outside = (tones_of(pixels[part][None])[..., 2].mean() for part in (thing.mask, ground))
+    return abs(float(inside - outside))
 
 
 def thing_of(mask: Mask, pixels: NDArray[np.uint8], light: float, others: Mask, body: Mask) -> Thing:

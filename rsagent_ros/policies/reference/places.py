@@ -12,6 +12,9 @@ from rsagent_ros.policies.reference.perception import Thing
 _STEP = 0.02
 """Share of the picture's width or height by which places must differ to count as different."""
 
+_STEP_IN_SIZE = 1.2
+"""Ratio of areas from which on one thing is the larger one."""
+
 KEYS: dict[str, Callable[[Thing], float]] = {
     "left": lambda thing: thing.centre.x,
     "right": lambda thing: -thing.centre.x,
@@ -36,15 +39,12 @@ def row(things: Sequence[Thing], direction: str) -> list[Thing]:
 
 
 def sized(things: Sequence[Thing], size: str) -> list[Thing]:
-    """The small or the large ones of some things: on their side of the widest gap in size, all where there is none."""
-    ordered = sorted(things, key=KEYS["small"])
-    if len(ordered) < 2:
+    """The small or the large ones of some things: those before the widest step in size; all where there is none."""
+    ordered = row(things, size)
+    ratios = [max(a.area / b.area, b.area / a.area) for a, b in pairwise(ordered)]
+    if not ratios or max(ratios) < _STEP_IN_SIZE:
         return ordered
-    ratios = [large.area / small.area for small, large in pairwise(ordered)]
-    gap = int(np.argmax(ratios))
-    if ratios[gap] < 1.2:
-        return ordered
-    return ordered[: gap + 1] if size == "small" else ordered[gap + 1 :]
+    return ordered[: int(np.argmax(ratios)) + 1]
 
 
 def on_side(things: Sequence[Thing], side: str, width: int, height: int) -> list[Thing]:
@@ -66,7 +66,7 @@ def on_side(things: Sequence[Thing], side: str, width: int, height: int) -> list
 
 
 def related(kind: str, thing: Thing, landmark: Thing, width: int, height: int) -> bool:
-    """Whether `thing` is left, right, above, below, in front, behind, on or next to a landmark."""
+    """Whether `thing` is in a relation of `vocabulary.RELATIONS` to one landmark; any unknown one is "next"."""
     right, down = (thing.centre.x - landmark.centre.x) / width, (thing.centre.y - landmark.centre.y) / height
     widths = thing.box.width + landmark.box.width
     in_line = abs(thing.centre.x - landmark.centre.x) < 0.6 * widths
@@ -86,6 +86,12 @@ def related(kind: str, thing: Thing, landmark: Thing, width: int, height: int) -
             return down < -_STEP and lower < -_STEP / 2 and in_line
         case "on":
             return gap(thing, landmark) == 0 and landmark.box.y0 < thing.box.y1 < landmark.box.y1 and in_line
+        case "with":
+            return related("on", landmark, thing, width, height)
+        case "larger":
+            return thing.area > _STEP_IN_SIZE * landmark.area
+        case "smaller":
+            return landmark.area > _STEP_IN_SIZE * thing.area
         case _:
             size = max(thing.box.width, thing.box.height, landmark.box.width, landmark.box.height)
             return gap(thing, landmark) < size

@@ -8,6 +8,7 @@ from dataclasses import replace
 from rsagent_ros.agent.actions import ResetView, render
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
 from rsagent_ros.policies.reference.observation import Observation, observed
 from rsagent_ros.policies.reference.search import Moves, search
@@ -26,15 +27,21 @@ class ReferencePolicy:
 
     name = "reference"
 
+    def __init__(self, pictures: PictureFormat = DEFAULT_PICTURES) -> None:
+        """Take the format of the pictures: another policy's, where this one may have to go on with its chat."""
+        self.pictures = pictures
+
     def open(self) -> Conversation:
         """Begin a conversation for one episode."""
-        return _ReferenceConversation()
+        return _ReferenceConversation(self.pictures)
 
 
 class _ReferenceConversation:
     """One episode's talk. Each reply takes milliseconds, but those to a clean picture: about 0.2 s at 640x480."""
 
-    def __init__(self) -> None:
+    def __init__(self, pictures: PictureFormat) -> None:
+        self._pictures = pictures
+        self._extent = (0.0, 0.0)
         self._moves: Moves | None = None
         self._instruction = ""
         self._sent = 0.0
@@ -47,11 +54,14 @@ class _ReferenceConversation:
             return Reply("", "cancel" if cancel.is_set else "deadline")
         told = [observed(message) for message in new_messages if message.role == "user"]
         observation = told[-1]
+        for one in told:
+            if one.view is not None:
+                self._extent = self._pictures.extent(round(one.view.width), round(one.view.height))
         if self._moves is None:
             first = self._taken_over(told)
             if first is None:
                 return Reply(f"<think>I take over, and look at all of it again.</think>{render(ResetView())}")
-            self._moves = search(first)
+            self._moves = search(first, self._pictures.overlay_side)
             move = next(self._moves)
         else:
             self._slowest = max(self._slowest, started - self._sent)
@@ -61,7 +71,7 @@ class _ReferenceConversation:
         seconds = self._sent - started
         if cancel.is_set or self._sent >= limits.deadline:
             return Reply("", "cancel" if cancel.is_set else "deadline", seconds=seconds)
-        return Reply(f"<think>{move.thought}</think>{render(move.action)}", seconds=seconds)
+        return Reply(f"<think>{move.thought}</think>{render(move.action, self._extent)}", seconds=seconds)
 
     def _taken_over(self, told: list[Observation]) -> Observation | None:
         """What to begin with; None where the whole image must be seen again first.

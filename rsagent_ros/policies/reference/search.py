@@ -7,13 +7,14 @@ from top to bottom.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous, Zoom
 from rsagent_ros.agent.chat import Picture
 from rsagent_ros.agent.geometry import Box
-from rsagent_ros.agent.mask import bounding_box
+from rsagent_ros.agent.mask import OVERLAY_SIDE, bounding_box
 from rsagent_ros.policies.reference import places, prompts, wording
 from rsagent_ros.policies.reference.drawing import Drawn, Move, draw
 from rsagent_ros.policies.reference.grounding import Grounding, ground
@@ -37,12 +38,17 @@ _TURNS_FOR_A_ZOOM = 4
 Moves = Generator[Move, Observation, None]
 
 
-def search(first: Observation) -> Moves:
-    """The moves of an episode, from its first observation on; the last one ends it."""
+def search(first: Observation, overlay_side: int = OVERLAY_SIDE) -> Moves:
+    """The moves of an episode, from its first observation on; the last one ends it.
+
+    Args:
+        first: It shows the whole image.
+        overlay_side: Pixels a side of the square overlays that will be shown.
+    """
     if first.view is None or first.picture is None:
         yield Move("I was shown no picture.", ReportAbsent("I was shown no picture."))
         return
-    sight = _look(first.picture, first.view)
+    sight = _look(first.picture, first.view, overlay_side)
     height, width = sight.pixels.shape[:2]
     phrases = understood(first.instruction)
     grounded = [ground(phrase, sight.things, width, height) for phrase in phrases]
@@ -108,8 +114,8 @@ def _draw_all(sight: Sight, things: Sequence[Thing], lead: str) -> Generator[Mov
     return drawn
 
 
-def _look(picture: Picture, view: Box) -> Sight:
-    return Sight(picture.pixels, view, tuple(look(picture.pixels)))
+def _look(picture: Picture, view: Box, overlay_side: int) -> Sight:
+    return Sight(picture.pixels, view, tuple(look(picture.pixels)), overlay_side)
 
 
 def _worth_a_zoom(sight: Sight, thing: Thing) -> bool:
@@ -123,7 +129,7 @@ def _closer(sight: Sight, thing: Thing, observation: Observation) -> tuple[Sight
     """What is seen of a thing after a zoom; as before where the zoom failed."""
     if observation.picture is None or observation.view is None:
         return sight, thing
-    closer = _look(observation.picture, observation.view)
+    closer = _look(observation.picture, observation.view, sight.overlay_side)
     expected = closer.shown(thing.mask, sight)
     overlaps = [
         (int(np.count_nonzero(other.mask & expected)) / max(1, int(np.count_nonzero(other.mask | expected))), other)
@@ -138,7 +144,7 @@ def _closer(sight: Sight, thing: Thing, observation: Observation) -> tuple[Sight
     # Closer up it was seen as something else; the first impression counts.
     kept = Thing(expected, box, thing.colours, thing.flat, np.zeros_like(expected))
     others = tuple(one for one in closer.things if not (one.mask & expected).any())
-    return Sight(closer.pixels, closer.view, (kept, *others)), kept
+    return replace(closer, things=(kept, *others)), kept
 
 
 def _not_known(phrases: Sequence[Phrase]) -> list[str]:
@@ -152,7 +158,7 @@ def _not_known(phrases: Sequence[Phrase]) -> list[str]:
 
 
 def _absence(phrase: Phrase, found: Grounding, sight: Sight) -> str:
-    if phrase.unknown_noun and not phrase.decided:
+    if not phrase.decided:
         return (
             f"I do not know {wording.unknown_words(phrase)}. I know colours, sizes, places and simple shapes, "
             "and can't tell whether it is here."

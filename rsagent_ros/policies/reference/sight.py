@@ -22,11 +22,13 @@ class Sight:
         pixels: (h, w, 3) uint8 RGB, its clean picture.
         view: What it shows, in pixels of the frame; the picture may be smaller or larger.
         things: What is seen in it, masks in pixels of the picture.
+        overlay_side: Pixels a side of its square overlays.
     """
 
     pixels: NDArray[np.uint8]
     view: Box
     things: tuple[Thing, ...]
+    overlay_side: int = OVERLAY_SIDE
 
     def box(self, box: Box, margin: float = 0.0) -> Box:
         """A box of the picture's pixels, widened by a margin in pixels, in whole coordinates of the view."""
@@ -82,5 +84,5 @@ class Sight:
     @property
     def _overlay_size(self) -> tuple[int, int]:
         width, height = round(self.view.width), round(self.view.height)
-        scale = fit_scale(width, height, OVERLAY_SIDE)
+        scale = fit_scale(width, height, self.overlay_side)
         return max(1, round(width * scale)), max(1, round(height * scale))

@@ -30,6 +30,9 @@ _WORST_FIT = 0.06
 _LARGE_GAIN, _WORST_FIT_THEN = 0.15, 0.09
 """... and where the parts are so much more solid than the whole."""
 
+_LONGEST = 3.5
+"""Times its width: what is longer is rather the handle of something."""
+
 _DEEPEST = 4
 
 
@@ -49,7 +52,14 @@ def parted(mask: Mask) -> list[Mask]:
         return pieces
     solid = np.average([solidity(piece) for piece in pieces], weights=[np.count_nonzero(piece) for piece in pieces])
     limit = _WORST_FIT_THEN if solid - solidity(mask) > _LARGE_GAIN else _WORST_FIT
-    return pieces if all(min(distances(piece).values()) < limit for piece in pieces) else [mask]
+    whole_things = all(min(distances(piece).values()) < limit and _length(piece) < _LONGEST for piece in pieces)
+    return pieces if whole_things else [mask]
+
+
+def _length(mask: Mask) -> float:
+    """How many times longer than wide a mask is."""
+    _, (width, height), _ = cv2.minAreaRect(cv2.findNonZero(mask.astype(np.uint8)))
+    return (max(width, height) + 1) / (min(width, height) + 1)
 
 
 def _parted(mask: Mask, depth: int) -> list[Mask]:

@@ -16,15 +16,15 @@ NOUNS: dict[str, tuple[str, ...]] = {
 """What each noun covers; an outline decides, see `grounding`."""
 
 COLOURS: dict[str, tuple[str, ...]] = {
-    "red": ("red", "crimson", "scarlet"),
+    "red": ("red", "crimson", "scarlet", "reddish"),
     "orange": ("orange",),
-    "yellow": ("yellow", "golden"),
-    "green": ("green", "lime"),
+    "yellow": ("yellow", "golden", "yellowish"),
+    "green": ("green", "lime", "greenish"),
     "cyan": ("cyan", "turquoise", "teal", "aqua"),
-    "blue": ("blue", "navy"),
+    "blue": ("blue", "navy", "bluish"),
     "purple": ("purple", "violet"),
     "pink": ("pink", "magenta", "rose"),
-    "brown": ("brown",),
+    "brown": ("brown", "brownish"),
     "black": ("black",),
     "white": ("white",),
     "gray": ("gray", "grey", "silver"),
@@ -59,6 +59,9 @@ RELATIONS: dict[str, str] = {
     "closest": "closest to",
     "farthest": "farthest from",
     "between": "between",
+    "with": "with",
+    "larger": "larger than",
+    "smaller": "smaller than",
 }
 
 ORDINALS: dict[str, int] = {
@@ -73,56 +76,87 @@ ORDINALS: dict[str, int] = {
     for word in words
 } | {"last": -1}  # fmt: skip
 
-SEVERAL = frozenset("all every each both everything two three four five six".split())
-GROUND = frozenset("table desk floor ground counter wall shelf tablecloth cloth paper sheet page background".split())
+NUMBERS: dict[str, int] = {
+    word: number for number, word in enumerate("two three four five six seven eight nine ten".split(), start=2)
+}
+SEVERAL = frozenset("all every each both everything".split())
+GROUND = frozenset(
+    "table tabletop desk floor ground counter wall shelf tablecloth cloth paper sheet page canvas background".split()
+)
 """What things stand or hang on: "the ball on the table" is just the ball."""
 
 _THE = r"(?:the |its |my )?"
-_SIDE = r"(?: hand)?(?: side)?"
-_FROM = rf"(?:counting |counted )?from {_THE}"
+_SIDE = r"(?: hand)?(?: side| edge| border| end| corner| half| part)?"
+_OF_ALL = rf" of {_THE}(?:picture|image|photo|view|scene|screen|frame|table|desk|page|paper|sheet)"
+_OF_IT = rf"(?:{_OF_ALL})?"
+_FROM = rf"(?:counting |counted |starting )?from {_THE}(?:very |far )?"
+_AT = rf"(?:on|at|to|in) {_THE}(?:very |far )?"
 _CAMERA = rf"{_THE}(?:camera|robot|viewer|me|us)"
+_NEAR, _FAR = r"(?:nearest|closest|nearer|closer)", r"(?:farthest|furthest|farther|further)"
+_OUTER = rf"(?:(?:{_FAR}|most)(?: away)?(?: to| on| at)?|{_NEAR} to) {_THE}"
 PHRASES: tuple[tuple[str, str], ...] = (
+    (r"(?:what|it|that|there|where|who|which|let)'s", ""),
+    (r"right (?:now|away|here|there)", ""),
+    (r"'s", "POSSESSIVE"),
     (rf"{_FROM}left{_SIDE}", "FROM:left"),
     (rf"{_FROM}right{_SIDE}", "FROM:right"),
-    (rf"{_FROM}top", "FROM:top"),
-    (rf"{_FROM}bottom", "FROM:bottom"),
+    (rf"{_FROM}top{_SIDE}", "FROM:top"),
+    (rf"{_FROM}bottom{_SIDE}", "FROM:bottom"),
     (rf"{_FROM}front", "FROM:near"),
     (rf"{_FROM}(?:back|rear)", "FROM:far"),
-    (rf"(?:nearest|closest|nearer|closer|near)(?: to)? {_CAMERA}", "EXTREME:near"),
-    (rf"(?:farthest|furthest)(?: away)?(?: from)? {_CAMERA}", "EXTREME:far"),
-    (r"(?:farthest|furthest) away", "EXTREME:far"),
-    (r"(?:nearest|closest|nearer|closer) to", "RELATION:closest"),
-    (r"(?:farthest|furthest|farther|further) (?:away )?from", "RELATION:farthest"),
-    (r"(?:far|most) left", "EXTREME:left"),
-    (r"(?:far|most) right", "EXTREME:right"),
-    (rf"(?:to |on |at )?{_THE}left{_SIDE} of", "RELATION:left"),
-    (rf"(?:to |on |at )?{_THE}right{_SIDE} of", "RELATION:right"),
+    (rf"(?:{_NEAR}|near)(?: to)? {_CAMERA}", "EXTREME:near"),
+    (rf"{_FAR}(?: away)?(?: from)? {_CAMERA}", "EXTREME:far"),
+    (rf"(?:{_OUTER})?left(?:most| most)", "EXTREME:left"),
+    (rf"(?:{_OUTER})?right(?:most| most)", "EXTREME:right"),
+    (rf"(?:{_OUTER}|far )left{_SIDE}(?! of)", "EXTREME:left"),
+    (rf"(?:{_OUTER}|far )right{_SIDE}(?! of)", "EXTREME:right"),
+    (rf"{_OUTER}top{_SIDE}", "EXTREME:top"),
+    (rf"{_OUTER}bottom{_SIDE}", "EXTREME:bottom"),
+    (rf"{_FAR} away(?! from)", "EXTREME:far"),
+    (rf"{_NEAR}(?: to|(?= the| a| an))", "RELATION:closest"),
+    (rf"{_FAR} (?:away )?from", "RELATION:farthest"),
+    (rf"{_AT}left{_SIDE}{_OF_ALL}", "SIDE:left"),
+    (rf"{_AT}right{_SIDE}{_OF_ALL}", "SIDE:right"),
+    (rf"{_AT}top{_SIDE}{_OF_ALL}", "SIDE:top"),
+    (rf"(?:{_AT})?left{_SIDE} of", "RELATION:left"),
+    (rf"(?:{_AT})?right{_SIDE} of", "RELATION:right"),
     (rf"(?:on|at) {_THE}top of", "RELATION:on"),
     (rf"(?:in|at) {_THE}front of", "RELATION:front"),
-    (rf"behind|at {_THE}back of", "RELATION:behind"),
+    (rf"behind|(?:at|in) {_THE}back of", "RELATION:behind"),
     (r"above|over", "RELATION:above"),
     (r"below|under|underneath|beneath", "RELATION:below"),
     (r"next to|beside|near to|near|close to|touching", "RELATION:next"),
     (r"(?:in )?between", "RELATION:between"),
-    (rf"(?:on|at|to|in) {_THE}left{_SIDE}", "SIDE:left"),
-    (rf"(?:on|at|to|in) {_THE}right{_SIDE}", "SIDE:right"),
-    (rf"(?:on|at|in) {_THE}(?:top|upper)(?: side| half| part)?", "SIDE:top"),
-    (rf"(?:on|at|in) {_THE}(?:bottom|lower)(?: side| half| part)?", "SIDE:bottom"),
+    (r"(?:larger|bigger|greater) than", "RELATION:larger"),
+    (r"smaller than", "RELATION:smaller"),
+    (rf"{_AT}(?:top|upper) left{_SIDE}{_OF_IT}", "SIDE:top EXTREME:left"),
+    (rf"{_AT}(?:top|upper) right{_SIDE}{_OF_IT}", "SIDE:top EXTREME:right"),
+    (rf"{_AT}(?:bottom|lower) left{_SIDE}{_OF_IT}", "SIDE:bottom EXTREME:left"),
+    (rf"{_AT}(?:bottom|lower) right{_SIDE}{_OF_IT}", "SIDE:bottom EXTREME:right"),
+    (rf"{_AT}left{_SIDE}", "SIDE:left"),
+    (rf"{_AT}right{_SIDE}", "SIDE:right"),
+    (rf"{_AT}(?:top|upper){_SIDE}", "SIDE:top"),
+    (rf"{_AT}(?:bottom|lower){_SIDE}{_OF_IT}", "SIDE:bottom"),
     (rf"(?:in|at) {_THE}front", "SIDE:near"),
-    (rf"(?:in|at) {_THE}(?:back|rear|background)", "SIDE:far"),
-    (rf"(?:in|at) {_THE}(?:middle|centre|center)", "SIDE:middle"),
+    (rf"(?:in|at) {_THE}(?:back|rear|background){_OF_IT}", "SIDE:far"),
+    (rf"(?:in|at) {_THE}(?:middle|centre|center){_OF_IT}", "SIDE:middle"),
+    (r"inside of|inside|within|in(?= the| a| an)", "RELATION:in"),
     (r"on|upon", "RELATION:on"),
-    (r"other than|apart from|except for|rather than", "NOT"),
-    (r"isn't|aren't|not|non|except|excluding|but", "NOT"),
-    (r"(?:can|could|would|will) (?:you|i|we|it)", ""),
+    (r"without|with no", "NOT RELATION:with"),
+    (r"with|having|(?:that |which )?(?:has|have)|holding|carrying|supporting|containing", "RELATION:with"),
+    (r"(?:out )?of (?:the|these|those)(?: two| three| four| five| six)?", "AMONG"),
+    (r"other than|apart from|except for|rather than|but not|and not", "NOT"),
+    (r"isn't|aren't|not|non|neither|except|excluding", "NOT"),
+    (r"do you have|(?:can|could|would|will|do|did) (?:you|i|we|it)", ""),
 )
-"""What is said in several words, and the one token that stands for it; of two that fit, the earlier one counts."""
+"""What is said in several words, and the token or tokens that stand for it; of two that fit, the earlier one counts."""
 
 FILLERS = frozenset(
     "a an of is are was be it its that which who this these those there here where what please kindly could would will"
-    " you i we me my us find pick up take grab get give show locate segment mark look for want need see fetch bring"
-    " point at to from has have or with any some in picture image view scene coloured colored colour color light dark"
-    " bright sized size shaped exactly only just camera robot viewer".split()
+    " you i we me my us do does let find pick up take grab get give hand show locate segment mark look for want need"
+    " see fetch bring tell point at to from or nor any some in picture image photo view scene screen coloured colored"
+    " colour color light dark bright sized size shaped shape form exactly only just also again now then hand side"
+    " corner edge part very camera robot viewer".split()
 )
 """Words that change nothing."""
 

@@ -19,6 +19,11 @@ def count(number: int, noun: str) -> str:
     return f"{_COUNTS[number] if number < len(_COUNTS) else number} {plural}"
 
 
+def indefinite(words: str) -> str:
+    """Words with the article that goes before them, as in `an orange box`."""
+    return f"an {words}" if words[:1] in tuple("aeiou") else f"a {words}"
+
+
 def looks(thing: Thing) -> str:
     """What a thing looks like: "red ball"; "red thing" where its outline is like no shape."""
     names = {"disc": "circle"}
@@ -31,7 +36,7 @@ def inventory(things: Sequence[Thing]) -> str:
     """What is in view, at most a few of them by name: "a red ball, a blue box and two more things"."""
     if not things:
         return "nothing that stands out from the background"
-    named = [f"a {looks(thing)}" for thing in things[:_MOST_NAMED]]
+    named = [indefinite(looks(thing)) for thing in things[:_MOST_NAMED]]
     if len(things) > _MOST_NAMED:
         named.append(count(len(things) - _MOST_NAMED, "smaller thing"))
     return listed(named)

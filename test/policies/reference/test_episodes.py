@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import cv2
@@ -15,6 +16,7 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome, Result
+from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.policies.reference import ReferencePolicy
@@ -171,3 +173,22 @@ def test_odd_instructions_end_cleanly(row: tuple[NDArray[np.uint8], list[Drawn]]
 def test_the_same_question_has_the_same_answer(row: tuple[NDArray[np.uint8], list[Drawn]]) -> None:
     replies = [[turn.reply for turn in ask(row[0], "the leftmost circle")[1].turns] for _ in range(2)]
     assert replies[0] == replies[1]
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [PictureFormat(multiple=28, coordinates="pixels"), PictureFormat(side=448, multiple=32)],
+    ids=["pixels, multiples of 28", "small, multiples of 32"],
+)
+def test_pictures_in_the_format_of_another_policy(pictures: PictureFormat) -> None:
+    frame, drawn = scene(2, (640, 480))
+    policy = ReferencePolicy(pictures)
+    instruction = f"the {drawn[0].colour} {drawn[0].shape}"
+    episode = Episode(frame, instruction, ClassicalSegmenter(), BUDGET, pictures=policy.pictures)
+    result = drive(episode, policy)
+    assert result.outcome is Outcome.FOUND
+    assert score(result, drawn[0]) > 0.9
+    # What is read from the overlay lies where the thing lies, whatever the overlay's size.
+    agreement = re.search(r"agree by (\d+) %", episode.trace.turns[-1].thought)
+    assert agreement
+    assert int(agreement[1]) > 92

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from drawings import Drawn, scene
 from numpy.typing import NDArray
+from varied_drawings import jpeg, picture
 
 from rsagent_ros.agent.errors import ToolFailed
 from rsagent_ros.agent.geometry import Box, Point
@@ -51,6 +52,21 @@ def test_a_prompt_gives_the_thing(seed: int, kind: str) -> None:
             box=None if kind == "point" else box_of(thing), positive=() if kind == "box" else (inside(thing),)
         )
         assert iou(answer(frame, prompt).mask, thing.mask) > 0.85, (thing.colour, thing.shape)
+
+
+@pytest.mark.parametrize(
+    ("size", "quality", "least"), [((400, 300), 100, 0.88), ((400, 300), 60, 0.82), ((1920, 1080), 90, 0.93)]
+)
+def test_other_palettes_textures_and_grounds(size: tuple[int, int], quality: int, least: float) -> None:
+    overlaps = []
+    for seed in range(40, 44):
+        frame, drawn = picture(seed, size)
+        compressed = jpeg(frame, quality)
+        for thing in drawn:
+            prompt = MaskPrompt(box=box_of(thing, margin=size[1] / 100), positive=(inside(thing),))
+            overlaps.append(iou(answer(compressed, prompt).mask, thing.mask))
+    assert np.mean(overlaps) > least
+    assert min(overlaps) > 0.6
 
 
 def test_points_are_kept_to() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from strategies import actions, whole_numbers
 
-from rsagent_ros.agent.actions import GRAMMAR, TOOLS, Action, parse, render, schema, to_json
+from rsagent_ros.agent.actions import TOOLS, Action, parse, render, to_json
 from rsagent_ros.agent.errors import ReplyError
+from rsagent_ros.agent.grammar import grammar, schema
 
 # What only the numbers decide, and what a form therefore can't: see the messages in `actions`.
 VALUE_MISTAKES = {"out_of_range", "reversed_box", "empty_box", "duplicate_mask", "no_prompt", "bad_sentence"}
@@ -19,6 +21,7 @@ VALUE_MISTAKES = {"out_of_range", "reversed_box", "empty_box", "duplicate_mask",
 easy_sentences = st.text("abc ,.?'äß中🤖", min_size=1, max_size=300).filter(str.strip)
 
 
+GRAMMAR = re.compile(grammar())
 VALIDATOR = Draft202012Validator(schema())
 
 

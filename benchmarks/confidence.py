@@ -1,0 +1,115 @@
+"""Does the confidence mean what it says? Before and after calibration, on simulated scenes that it was not fitted to.
+
+    python benchmarks/confidence.py
+
+Reference policy and classical segmenter, the whole vocabulary of goals (much of which this policy does not understand:
+it is to be wrong at times). Fitted to seeds from 5000 and from 6000 on, measured on seeds from 0 on, which are held
+out. Counted are the answers that have a mask: right from an IoU of 0.5 with the truth on, wrong where the thing is not
+there.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from importlib.util import find_spec
+
+import numpy as np
+from entry import Entry, not_here, reported
+
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.drive import drive
+from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.geometry import Box
+from rsagent_ros.agent.mask import bounding_box
+from rsagent_ros.agent.turn import Trace
+from rsagent_ros.confidence.calibrate import Judged, calibrate, vectors
+from rsagent_ros.confidence.calibration import raw_confidence
+from rsagent_ros.confidence.evidence import answer_ids, evidence_for
+from rsagent_ros.confidence.jitter import prompt_stability
+from rsagent_ros.confidence.measures import kept, worth
+from rsagent_ros.evaluation.answer import answer_of
+from rsagent_ros.evaluation.sample import Truth
+from rsagent_ros.evaluation.scores import MATCH_IOU, score
+from rsagent_ros.policies.reference import ReferencePolicy
+from rsagent_ros.segmenters.classical import ClassicalSegmenter
+
+FITTED = ((5000, 130), (6000, 80))
+HELD_OUT = (0, 150)
+THRESHOLDS = (0.5, 0.7, 0.8)
+
+
+def run() -> list[Entry]:
+    """Measure; some minutes."""
+    if find_spec("mujoco") is None:
+        return [not_here("confidence", "needs MuJoCo: pip install 'rsagent[sim]'")]
+    fitted = [answer for part in FITTED for answer in answers(*part)]
+    return measured(fitted, answers(*HELD_OUT))
+
+
+def answers(seed: int, count: int) -> list[Judged]:
+    """What the reference policy answers to so many scenes, and whether it is right."""
+    from rsagent_training.simulate import scenes
+
+    policy, segmenter = ReferencePolicy(), ClassicalSegmenter()
+    found = []
+    for index, scene in enumerate(scenes(seed, count)):
+        budget = Budget(seconds=600.0)
+        episode = Episode(
+            scene.image, scene.instruction, segmenter, budget, policy_name=policy.name, pictures=policy.pictures
+        )
+        drive(episode, policy)
+        truth = Truth(scene.id, scene.image.shape[:2], scene.expected, scene.masks)
+        row = score(index, truth, answer_of(episode.trace))
+        if row.masked:
+            found.append(judged(episode.trace, row.iou))
+    return found
+
+
+def judged(trace: Trace, overlap: float) -> Judged:
+    """The least sure mask of an answer speaks for it."""
+    evidence = min(
+        (evidence_for(trace, mask_id) for mask_id in answer_ids(trace)), key=lambda one: one.score * one.stability
+    )
+    return Judged(evidence, overlap >= MATCH_IOU, overlap, trace.policy, trace.segmenter)
+
+
+def measured(fitted: list[Judged], unseen: list[Judged]) -> list[Entry]:
+    """The entries: three measures before and after, and what thresholds keep."""
+    calibration = calibrate(fitted)
+    evidence = vectors(unseen)
+    right = np.array([answer.right for answer in unseen])
+    before, after = raw_confidence(evidence), calibration.confidences(evidence)
+    note = f"{len(unseen)} answers with a mask, {right.mean():.0%} right; fitted to {len(fitted)} others"
+    entries = []
+    for name, words in (("ece", "calibration error"), ("brier", "Brier score"), ("aurc", "risk-coverage area")):
+        old, new = getattr(worth(before, right), name), getattr(worth(after, right), name)
+        entries += [reported(f"{words}, before", old, "", note), reported(f"{words}, {calibration.kind}", new, "")]
+    for threshold in THRESHOLDS:
+        share, good = kept(after, right, threshold)
+        told = "none kept" if good is None else f"{good:.0%} of them right"
+        entries.append(reported(f"answers kept by a threshold of {threshold:g}", 100 * share, "%", told))
+    return [*entries, _jitter_cost()]
+
+
+def _jitter_cost() -> Entry:
+    """What asking for stability under moved prompts costs."""
+    frame = np.full((480, 640, 3), 150, np.uint8)
+    frame[200:300, 250:400] = (200, 40, 40)
+    segmenter = ClassicalSegmenter()
+    encoding = segmenter.encode(frame)
+    mask = frame[..., 0] > 180
+    box = bounding_box(mask)
+    if box != Box(250, 200, 400, 300):
+        raise RuntimeError(f"the benchmark's own mask is wrong: {box}")
+    spent = []
+    for _ in range(5):
+        before = time.perf_counter()
+        prompt_stability(segmenter, encoding, mask)
+        spent.append((time.perf_counter() - before) * 1000)
+    return reported("stability under moved prompts, classical segmenter", statistics.median(spent), "ms", "4 prompts")
+
+
+if __name__ == "__main__":
+    for entry in run():
+        print(entry)

@@ -1,0 +1,94 @@
+"""The threshold: an answer less sure than was asked for is handed over as AMBIGUOUS or GAVE_UP, not as FOUND."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rsagent_ros.agent.mask import bounding_box, iou
+from rsagent_ros.agent.outcome import Instance, Outcome, Result
+from rsagent_ros.agent.turn import Trace
+from rsagent_ros.confidence.calibration import Calibration
+from rsagent_ros.confidence.evidence import SAME_THING, evidence_for
+
+MOST_CANDIDATES = 4
+QUESTION = "I am not sure which one is meant; which of these is it?"
+
+
+def decide(
+    result: Result, trace: Trace, calibration: Calibration | None, threshold: float = 0.0
+) -> tuple[Result, Trace]:
+    """Give a finished result its calibrated confidences, and hold a FOUND against the threshold.
+
+    FOUND below the threshold becomes AMBIGUOUS where the episode drew other things too, each a candidate; else GAVE_UP
+    with the mask, partial. No other outcome changes.
+
+    Args:
+        result: Of an episode.
+        trace: Of the same episode.
+        calibration: How evidence becomes a confidence; None leaves confidences as they are, uncalibrated.
+        threshold: Least confidence for FOUND, 0..1; 0 keeps every FOUND.
+
+    Returns:
+        Both, changed alike.
+
+    Raises:
+        ValueError: A threshold outside of 0..1, or a trace of another episode.
+    """
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"the threshold is {threshold}; it must be between 0 and 1")
+    instances = tuple(_calibrated(instance, trace, calibration) for instance in result.instances)
+    candidates = tuple(_calibrated(instance, trace, calibration) for instance in result.candidates)
+    result = replace(result, instances=instances, candidates=candidates)
+    if result.outcome is Outcome.FOUND and result.confidence < threshold:
+        result = _doubted(result, trace, calibration, threshold)
+    answers = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
+    return result, replace(
+        trace,
+        outcome=result.outcome,
+        error_msg=result.error_msg,
+        instance_ids=tuple(instance.mask_id for instance in result.instances),
+        candidate_ids=tuple(instance.mask_id for instance in result.candidates),
+        confidences=tuple(instance.confidence for instance in answers),
+        question=result.question,
+        partial=result.partial,
+    )
+
+
+def _doubted(result: Result, trace: Trace, calibration: Calibration | None, threshold: float) -> Result:
+    """What becomes of a FOUND that is not sure enough."""
+    others = _others(result, trace, calibration)
+    if others:
+        candidates = (*result.instances, *others)[:MOST_CANDIDATES]
+        return replace(
+            result, outcome=Outcome.AMBIGUOUS, instances=(), candidates=candidates, question=QUESTION, error_msg=""
+        )
+    return replace(
+        result,
+        outcome=Outcome.GAVE_UP,
+        partial=True,
+        error_msg=f"the confidence is {result.confidence:.2f}, below the threshold {threshold:g}",
+    )
+
+
+def _others(result: Result, trace: Trace, calibration: Calibration | None) -> list[Instance]:
+    """The other things that were drawn, the surest mask of each, the surest first."""
+    drawn: list[Instance] = []
+    for turn in trace.turns:
+        mask = None if turn.mask is None else trace.mask(turn.mask_id)
+        if mask is not None:
+            box = bounding_box(mask)
+            if box is not None:
+                raw = Instance(mask, box, min(1.0, max(0.0, turn.score * turn.stability)), turn.mask_id)
+                drawn.append(_calibrated(raw, trace, calibration))
+    found: list[Instance] = []
+    for instance in sorted(drawn, key=lambda one: (-one.confidence, one.mask_id)):
+        known = (*result.instances, *found)
+        if all(iou(instance.mask, other.mask) < SAME_THING for other in known):
+            found.append(instance)
+    return found
+
+
+def _calibrated(instance: Instance, trace: Trace, calibration: Calibration | None) -> Instance:
+    if calibration is None:
+        return instance
+    return replace(instance, confidence=calibration.confidence(evidence_for(trace, instance.mask_id)))

@@ -1,0 +1,100 @@
+"""What speaks for a mask of an episode: a handful of numbers, from the Trace alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.mask import Mask, decode_rle, iou
+from rsagent_ros.agent.turn import Trace, Turn
+
+SAME_THING = 0.3
+"""IoU from which on two masks of an episode are tries at the same thing."""
+
+UNKNOWN = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Numbers about one mask; NaN for what is not known, which a calibration replaces by what is usual.
+
+    Attributes:
+        score: The segmenter's estimate of its IoU, 0..1.
+        stability: How little the mask changes with the level of its logits, 0..1.
+        agreement: Mean IoU with the episode's other masks of the same thing, 0..1; NaN for the only one.
+        tries: Logarithm of 1 plus the number of these others.
+        rival: Best score times stability of a mask of another thing, 0..1; 0 where none was drawn.
+        turns: Share of the allowed turns that were used, 0..1.
+        mistakes: Logarithm of 1 plus the number of replies and tool calls that failed.
+        logprob: Mean log-probability of a token of the last reply, nats; NaN where the backend does not say.
+        jitter: Mean IoU of the masks that slightly moved prompts give; NaN where it was not asked for (see `jitter`).
+    """
+
+    score: float
+    stability: float
+    agreement: float
+    tries: float
+    rival: float
+    turns: float
+    mistakes: float
+    logprob: float = UNKNOWN
+    jitter: float = UNKNOWN
+
+    def vector(self) -> NDArray[np.float64]:
+        """(len(NAMES),) in the order of NAMES."""
+        return np.array(astuple(self), dtype=np.float64)
+
+
+NAMES = tuple(field.name for field in fields(Evidence))
+
+
+def evidence_for(trace: Trace, mask_id: int, jitter: float = UNKNOWN) -> Evidence:
+    """The evidence for one mask of an episode, finished or not. The same trace gives the same numbers.
+
+    Args:
+        trace: Of the episode.
+        mask_id: Of a mask that one of its turns made.
+        jitter: From `prompt_stability`, where that was asked for.
+
+    Raises:
+        ValueError: No turn made that mask.
+    """
+    drawn = {turn.mask_id: turn for turn in trace.turns if turn.mask is not None}
+    if mask_id not in drawn:
+        raise ValueError(f"the trace of goal {trace.goal_id!r} holds no mask {mask_id}; it holds {sorted(drawn)}")
+    own = drawn[mask_id]
+    mask = _mask(own)
+    overlaps = {other: iou(mask, _mask(turn)) for other, turn in drawn.items() if other != mask_id}
+    same = [overlap for overlap in overlaps.values() if overlap >= SAME_THING]
+    rivals = [
+        drawn[other].score * drawn[other].stability for other, overlap in overlaps.items() if overlap < SAME_THING
+    ]
+    failed = sum(bool(turn.error_code) for turn in trace.turns)
+    logprobs = trace.turns[-1].logprobs
+    return Evidence(
+        score=_unit(own.score),
+        stability=_unit(own.stability),
+        agreement=float(np.mean(same)) if same else UNKNOWN,
+        tries=math.log1p(len(same)),
+        rival=_unit(max(rivals, default=0.0)),
+        turns=_unit(len(trace.turns) / max(1, trace.max_turns)),
+        mistakes=math.log1p(failed),
+        logprob=float(np.mean(logprobs)) if logprobs else UNKNOWN,
+        jitter=jitter,
+    )
+
+
+def answer_ids(trace: Trace) -> tuple[int, ...]:
+    """Ids of the masks that the episode answered with: instances, or the candidates of an ambiguous goal."""
+    return trace.instance_ids or trace.candidate_ids
+
+
+def _mask(turn: Turn) -> Mask:
+    return decode_rle(turn.mask)
+
+
+def _unit(value: float) -> float:
+    return min(1.0, max(0.0, float(value)))

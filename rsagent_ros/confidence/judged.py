@@ -1,0 +1,31 @@
+"""From a results.jsonl of the evaluator to answers whose truth is known: the one place that knows that file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rsagent_ros.confidence.calibrate import Judged
+from rsagent_ros.confidence.evidence import answer_ids, evidence_for
+from rsagent_ros.evaluation.results import read_results
+from rsagent_ros.evaluation.scores import MATCH_IOU
+
+
+def judged(path: Path) -> Iterator[Judged]:
+    """The answers of an evaluation that have a mask and a trace, one by one. Others say nothing about confidence.
+
+    Of an answer with several masks the one with the least evidence counts, as in a Result.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no file of the evaluator, or a line in it is wrong.
+    """
+    for line in read_results(path)[1]:
+        trace = line.whole_trace()
+        if trace is None or not line.row.masked or not answer_ids(trace):
+            continue
+        evidence = min(
+            (evidence_for(trace, mask_id) for mask_id in answer_ids(trace)),
+            key=lambda one: one.score * one.stability,
+        )
+        yield Judged(evidence, line.row.iou >= MATCH_IOU, line.row.iou, trace.policy, trace.segmenter)

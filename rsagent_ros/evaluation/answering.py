@@ -1,0 +1,228 @@
+"""Runs the agent on one sample and scores what it answers; never waits for a hung backend for ever."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.drive import drive
+from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.mask import encode_rle
+from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.policy import Conversation, Policy
+from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
+from rsagent_ros.agent.turn import Trace
+from rsagent_ros.backends import Models
+from rsagent_ros.evaluation.answer import answer_of
+from rsagent_ros.evaluation.recorded import RecordedPolicy
+from rsagent_ros.evaluation.results import Line, Measured
+from rsagent_ros.evaluation.sample import Sample
+from rsagent_ros.evaluation.scores import score
+
+GRACE = 30.0
+"""Seconds past its deadline after which a reply or a tool counts as hung."""
+
+MAX_HUNG = 3
+"""Calls that may hang in one process before the run is given up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One sample to answer.
+
+    Attributes:
+        index: Its place in the dataset, from 0.
+        sample: With its truth, which the agent does not see.
+        place: Where it comes from, for remarks.
+        replies: A trace whose replies are repeated; None to ask the policy.
+    """
+
+    index: int
+    sample: Sample
+    place: str = ""
+    replies: Trace | None = None
+
+
+class Answering:
+    """Answers tasks with one policy and one segmenter. Any number of threads may call `line`. A context manager."""
+
+    def __init__(self, models: Models, budget: Budget, seed: int, grace: float = GRACE) -> None:
+        """Take what was loaded.
+
+        Args:
+            models: Who decides and who draws. A segmenter is used by one thread at a time.
+            budget: Of each episode.
+            seed: With the index of a task it decides the sampling, where the policy lets itself be told (`open(seed)`).
+            grace: Seconds past the deadline that are waited.
+        """
+        self._policy = models.policy
+        self._segmenter = _OneAtATime(models.segmenter)
+        self._budget = budget
+        self._seed = seed
+        self._grace = grace
+        self._idle: list[_Thread] = []
+        self._hung = 0
+        self._lock = threading.Lock()
+
+    def line(self, task: Task) -> Line:
+        """Run the episode and score its answer; blocks until its deadline and the grace are over at most.
+
+        Raises:
+            RunFailed: MODEL_UNAVAILABLE: too many calls hang.
+        """
+        sample = task.sample
+        policy = self._policy if task.replies is None else RecordedPolicy(task.replies)
+        try:
+            episode = Episode(
+                sample.image,
+                sample.instruction,
+                self._segmenter,
+                self._budget,
+                goal_id=sample.truth.id,
+                policy_name=policy.name,
+                pictures=policy.pictures,
+            )
+        except RunFailed as error:
+            return _line(task, self._refused(task, policy, error))
+        self._drive(episode, _Seeded(policy, self._seed, task.index))
+        return _line(task, episode.trace)
+
+    def close(self) -> None:
+        """End the threads that do not hang; the models are the caller's to close."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().end()
+
+    def __enter__(self) -> Answering:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _drive(self, episode: Episode, policy: Policy) -> None:
+        """Drive it in a thread of its own, kept for the next task: compiled models are bound to their thread."""
+        with self._lock:
+            if self._hung > MAX_HUNG:
+                raise RunFailed(
+                    ErrorCode.MODEL_UNAVAILABLE,
+                    f"{self._hung} calls of {policy.name} or {self._segmenter.name} hang; restart what serves them, "
+                    "and give the same command again to go on",
+                )
+            thread = self._idle.pop() if self._idle else _Thread()
+        finished = thread.call(lambda: drive(episode, policy))
+        try:
+            finished.result(self._budget.seconds + self._grace)
+        except TimeoutError:
+            with self._lock:
+                self._hung += 1
+            episode.stop(
+                Outcome.GAVE_UP,
+                ErrorCode.TIME_SPENT,
+                f"a call did not return {self._grace:g} s after the time budget of {self._budget.seconds:g} s",
+            )
+        else:
+            with self._lock:
+                self._idle.append(thread)
+
+    def _refused(self, task: Task, policy: Policy, error: RunFailed) -> Trace:
+        """The trace of an episode that could not begin."""
+        height, width = task.sample.truth.shape
+        return Trace(
+            task.sample.truth.id,
+            task.sample.instruction,
+            width,
+            height,
+            self._budget.max_turns,
+            policy.pictures,
+            policy.name,
+            self._segmenter.name,
+            outcome=Outcome.FAILED,
+            error_code=error.code,
+            error_msg=error.message,
+        )
+
+
+def _line(task: Task, trace: Trace) -> Line:
+    answer = answer_of(trace)
+    truth = task.sample.truth
+    return Line(
+        score(task.index, truth, answer, task.sample.instruction),
+        Measured(
+            trace.seconds,
+            sum(turn.reply_seconds for turn in trace.turns),
+            sum(turn.tool_seconds for turn in trace.turns),
+            sum(turn.cached_tokens for turn in trace.turns),
+        ),
+        None if answer.mask is None else encode_rle(answer.mask),
+        tuple(f"{task.place}: {remark}" for remark in truth.remarks),
+        msgspec.Raw(trace.to_json().encode()),
+    )
+
+
+class _Thread:
+    """A daemon thread that does one call after the other; one that hangs does not keep the process alive."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        threading.Thread(target=self._work, name="episode", daemon=True).start()
+
+    def call(self, function: Callable[[], Any]) -> Future[Any]:
+        """Its result, once it is there."""
+        future: Future[Any] = Future()
+        self._calls.put((function, future))
+        return future
+
+    def end(self) -> None:
+        """No more calls."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            function, future = call
+            try:
+                future.set_result(function())
+            except BaseException as error:  # it belongs to the caller, who waits for it
+                future.set_exception(error)
+            del call, function, future  # an idle thread must not keep an image
+
+
+class _Seeded:
+    """A policy whose conversation is sampled as the seed and the sample say, not as the order of the samples does."""
+
+    def __init__(self, policy: Policy, seed: int, index: int) -> None:
+        self.name, self.pictures = policy.name, policy.pictures
+        self._policy, self._entropy = policy, (seed, index)
+
+    def open(self) -> Conversation:
+        if "seed" not in inspect.signature(self._policy.open).parameters:
+            return self._policy.open()
+        seed = int(np.random.SeedSequence(self._entropy).generate_state(1)[0]) >> 1  # servers want 31 bits
+        return self._policy.open(seed=seed)  # type: ignore[call-arg]
+
+
+class _OneAtATime:
+    """A segmenter for several threads."""
+
+    def __init__(self, segmenter: Segmenter[Any]) -> None:
+        self.name = segmenter.name
+        self._segmenter = segmenter
+        self._lock = threading.Lock()
+
+    def encode(self, image: NDArray[np.uint8]) -> Any:
+        with self._lock:
+            return self._segmenter.encode(image)
+
+    def masks(self, encoding: Any, prompt: MaskPrompt) -> list[Candidate]:
+        with self._lock:
+            return self._segmenter.masks(encoding, prompt)

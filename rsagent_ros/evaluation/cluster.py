@@ -1,0 +1,196 @@
+"""Many worker processes, on this machine or on a cluster, through Ray (`pip install 'rsagent[scale]'`).
+
+Each worker loads its models once. The samples are read here and sent to the workers, so only this machine needs the
+data. A worker that dies is replaced, and what it had under way is begun again; a sample that takes its worker with it
+`MAX_ATTEMPTS` times counts as failed, with 0 like every failure.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.backends import Models
+from rsagent_ros.evaluation.answer import Answer
+from rsagent_ros.evaluation.answering import Answering, Task
+from rsagent_ros.evaluation.results import NO_TRACE, Line, Measured
+from rsagent_ros.evaluation.scores import score
+
+MAX_ATTEMPTS = 3
+READY_SECONDS = 1800.0
+"""How long loading the models, and waiting for room on the cluster, may take."""
+
+_OBJECT_STORE_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How many, and where.
+
+    Attributes:
+        count: Worker processes.
+        in_flight: Episodes at a time in each.
+        address: Of a Ray cluster, such as `10.0.0.1:6379` or `auto`; empty for processes of this machine.
+        gpus: For each worker; 0.5 lets two share one. Without any a worker sees no GPU.
+
+    Raises:
+        ValueError: A number that can't be.
+    """
+
+    count: int
+    in_flight: int = 1
+    address: str = ""
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.in_flight < 1 or self.gpus < 0:
+            raise ValueError(f"{self.count} workers, {self.in_flight} in flight, {self.gpus:g} GPUs: that can't be")
+
+
+class _Worker:
+    """What runs in a worker process."""
+
+    def __init__(self, open_models: Callable[[], Models], budget: Budget, seed: int) -> None:
+        self._answering = Answering(open_models(), budget, seed)
+
+    def ready(self) -> bool:
+        return True
+
+    def line(self, task: Task) -> Line:
+        return self._answering.line(task)
+
+
+@dataclass
+class _Slot:
+    """A place for a worker; who holds it changes when one dies."""
+
+    actor: Any
+
+
+def answer_on_workers(
+    tasks: Iterator[Task], open_models: Callable[[], Models], budget: Budget, seed: int, workers: Workers
+) -> Iterator[Line]:
+    """The lines of all tasks, as they are finished.
+
+    Args:
+        tasks: Asked for one at a time, as there is room.
+        open_models: Called once in each worker; it must be picklable.
+        budget: Of each episode.
+        seed: As in Answering.
+        workers: How many, and where.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: Ray is not installed or not to be reached, or the models can't be loaded.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        sentence = "--workers and --ray need Ray, which is not installed; pip install 'rsagent[scale]'"
+        raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
+    started = not ray.is_initialized()
+    if started:
+        _connect(ray, workers)
+    try:
+        yield from _answer(ray, tasks, open_models, budget, seed, workers)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _connect(ray: Any, workers: Workers) -> None:
+    try:
+        if workers.address:
+            ray.init(address=workers.address, log_to_driver=False)
+        else:
+            # Ray makes its workers give way to everything else (nice 15); here they are what the machine is for.
+            os.environ.setdefault("RAY_worker_niceness", "0")
+            ray.init(
+                num_cpus=workers.count,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"the Ray cluster at {workers.address} can't be reached" if workers.address else "Ray did not start"
+        raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"{where}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _answer(
+    ray: Any, tasks: Iterator[Task], open_models: Callable[[], Models], budget: Budget, seed: int, workers: Workers
+) -> Iterator[Line]:
+    remote = ray.remote(_Worker).options(num_cpus=1, num_gpus=workers.gpus, max_concurrency=workers.in_flight)
+
+    def hire() -> Any:
+        return remote.remote(open_models, budget, seed)
+
+    slots = [_Slot(hire()) for _ in range(workers.count)]
+    _wait_until_ready(ray, [slot.actor for slot in slots])
+    room = slots * workers.in_flight
+    pending: dict[Any, tuple[Task, _Slot, Any, int]] = {}
+    again: list[tuple[Task, int]] = []
+    try:
+        while True:
+            while room:
+                if again:
+                    task, attempt = again.pop()
+                elif (fresh := next(tasks, None)) is not None:
+                    task, attempt = fresh, 1
+                else:
+                    break
+                slot = room.pop()
+                pending[slot.actor.line.remote(task)] = (task, slot, slot.actor, attempt)
+            if not pending:
+                return
+            (finished,), _ = ray.wait(list(pending), num_returns=1)
+            task, slot, actor, attempt = pending.pop(finished)
+            room.append(slot)
+            try:
+                line = ray.get(finished)
+            except ray.exceptions.RayActorError:
+                if slot.actor is actor:  # only the first of those it had under way sees the old one
+                    slot.actor = hire()
+                if attempt < MAX_ATTEMPTS:
+                    again.append((task, attempt + 1))
+                    continue
+                line = _lost(task)
+            except ray.exceptions.RayTaskError as error:
+                cause = error.as_instanceof_cause()
+                raise cause if isinstance(cause, RunFailed) else error from error
+            yield replace(line, measured=replace(line.measured, attempts=attempt))
+    finally:
+        for slot in slots:
+            ray.kill(slot.actor)
+
+
+def _wait_until_ready(ray: Any, actors: list[Any]) -> None:
+    try:
+        ray.get([actor.ready.remote() for actor in actors], timeout=READY_SECONDS)
+    except ray.exceptions.GetTimeoutError as error:
+        raise RunFailed(
+            ErrorCode.MODEL_UNAVAILABLE,
+            f"{len(actors)} workers were not ready after {READY_SECONDS:g} s; ask for fewer, or for fewer GPUs each",
+        ) from error
+    except ray.exceptions.RayError as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"a worker could not load its models: {lines[-1]}") from error
+
+
+def _lost(task: Task) -> Line:
+    """The line of a sample that no worker survives."""
+    answer = Answer(
+        Outcome.FAILED,
+        error_code=ErrorCode.INTERNAL.name,
+        error_msg=f"its worker process died {MAX_ATTEMPTS} times, perhaps for want of memory",
+    )
+    remarks = tuple(f"{task.place}: {remark}" for remark in task.sample.truth.remarks)
+    return Line(
+        score(task.index, task.sample.truth, answer, task.sample.instruction), Measured(), None, remarks, NO_TRACE
+    )

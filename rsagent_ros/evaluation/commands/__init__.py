@@ -1,0 +1,1 @@
+"""The subcommands of `rsagent` that measure: `evaluate`, `score` and `compare`."""

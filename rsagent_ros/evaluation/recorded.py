@@ -1,0 +1,61 @@
+"""A policy that says again what a trace says was said: the way to get a server's run a second time, bit for bit."""
+
+from __future__ import annotations
+
+from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
+from rsagent_ros.agent.turn import Trace
+
+
+class RecordedPolicy:
+    """Repeats the replies of one trace; for one episode.
+
+    A policy that failed fails again, with its code and message. An episode that wants more replies than there are, so
+    one that does not go as it went, fails with POLICY_FAILED.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        """Repeat this one."""
+        self.name = trace.policy
+        self.pictures = trace.pictures
+        self.trace = trace
+
+    def open(self) -> Conversation:
+        """Begin from the first reply."""
+        return _RecordedConversation(self.trace)
+
+
+class _RecordedConversation:
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._next = 0
+
+    def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
+        """The next reply of the trace.
+
+        Raises:
+            RunFailed: There is none.
+        """
+        if self._next == len(self._trace.turns):
+            if self._trace.error_code is not ErrorCode.NONE:
+                raise RunFailed(self._trace.error_code, self._trace.error_msg)
+            raise RunFailed(ErrorCode.POLICY_FAILED, f"the trace has {self._next} replies, and one more is asked for")
+        turn = self._trace.turns[self._next]
+        self._next += 1
+        return Reply(
+            turn.reply,
+            turn.stop,  # type: ignore[arg-type]
+            turn.token_ids,
+            turn.logprobs,
+            turn.prompt_tokens,
+            turn.cached_tokens,
+            turn.sampled_tokens,
+            turn.reply_seconds,
+            turn.degraded,
+        )
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,1 @@
+"""Reports of a run: data (`summary`), JSON, CSV, Markdown (`tables`), one HTML page (`page`, `charts`, `pictures`)."""

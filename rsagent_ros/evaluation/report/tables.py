@@ -1,0 +1,155 @@
+"""The report as files for other programs and for people with a terminal: JSON, CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from rsagent_ros.evaluation.bootstrap import Interval
+from rsagent_ros.evaluation.metrics import RATIOS
+from rsagent_ros.evaluation.report.summary import MAIN, interval_of
+from rsagent_ros.evaluation.results import Measured
+from rsagent_ros.evaluation.scores import Row
+
+LISTED = 50
+"""Skipped samples, remarks and failures that the Markdown lists one by one; report.json has all."""
+
+
+def to_json(summary: dict[str, Any]) -> str:
+    """As report.json; numbers in full."""
+    return json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def scores_csv(rows: Sequence[Row]) -> str:
+    """One line a sample: all that is the same in every run of a deterministic policy."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([field.name for field in fields(Row)])
+    for row in rows:
+        writer.writerow([_cell(value) for value in asdict(row).values()])
+    return out.getvalue()
+
+
+def timings_csv(rows: Sequence[Row], measured: Sequence[Measured]) -> str:
+    """One line a sample: what was measured."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["id", *(field.name for field in fields(Measured))])
+    for row, one in zip(rows, measured, strict=True):
+        writer.writerow([row.id, *asdict(one).values()])
+    return out.getvalue()
+
+
+def to_markdown(summary: dict[str, Any]) -> str:
+    """As report.md, for people."""
+    skipped = [one for one in summary["skipped"] if one["fault"]]
+    left_out = len(summary["skipped"]) - len(skipped)
+    lines = [
+        f"# {title(summary)}",
+        "",
+        f"{summary['samples']} samples, {len(summary['failed'])} of them failed (they count, with 0), "
+        f"{len(skipped)} skipped for a fault in the data, {left_out} left out without a verdict, "
+        f"{len(summary['remarks'])} remarks.",
+        "",
+        "| metric | value | 95 % interval | over | |",
+        "|---|---:|---|---:|---|",
+    ]
+    for name, ratio in RATIOS.items():
+        interval = interval_of(summary, name)
+        if interval.value is not None:
+            over = f"{interval.over:.0f}" + (" px" if name == "ciou" else "")
+            lines.append(
+                f"| {ratio.title} | {figure(interval.value)} | {between(interval)} | {over} | {ratio.meaning} |"
+            )
+    sure = summary["calibration"]
+    if sure["count"]:
+        lines.append(f"| ECE | {figure(sure['ece'])} | | {sure['count']} | calibration error of the confidence |")
+        lines.append(f"| AURC | {figure(sure['aurc'])} | | {sure['count']} | mean risk over all coverages |")
+    if summary["measured"]:
+        seconds = summary["measured"]["seconds"]
+        lines.append(f"| latency p50 | {seconds['p50']:.2f} s | | {summary['samples']} | measured, differs by run |")
+        lines.append(f"| latency p95 | {seconds['p95']:.2f} s | | {summary['samples']} | measured, differs by run |")
+    lines += [
+        "",
+        "## By category",
+        "",
+        "| category | samples | " + " | ".join(RATIOS[name].title for name in MAIN) + " |",
+    ]
+    lines.append("|---|---:|" + "---:|" * len(MAIN))
+    for category, part in summary["categories"].items():
+        cells = " | ".join(figure(part[name]) for name in MAIN)
+        lines.append(f"| {_plain(category) or '(none)'} | {part['samples']} | {cells} |")
+    lines += ["", "## How it ended", "", "| expected | " + " | ".join(summary["confusion"]["found"]) + " |"]
+    lines.append("|---|" + "---:|" * len(summary["confusion"]["found"]))
+    for right, ends in summary["confusion"].items():
+        lines.append(f"| {right} | " + " | ".join(str(count) for count in ends.values()) + " |")
+    failed = [f"{one['id']}: {one['error_code'] or one['outcome']}: {one['error_msg']}" for one in summary["failed"]]
+    lines += _listing("Failed", failed)
+    lines += _listing("Skipped", [f"{one['place']}: {one['reason']}" for one in summary["skipped"]])
+    lines += _listing("Remarks", summary["remarks"])
+    return "\n".join(lines) + "\n"
+
+
+def title(summary: dict[str, Any]) -> str:
+    """What was evaluated on what."""
+    return f"{system_name(summary['run'])} on {dataset_name(summary['run'])}"
+
+
+def system_name(run: dict[str, Any]) -> str:
+    """Who answered."""
+    system = run["system"]
+    if "predictions" in system:
+        return f"predictions of {system['predictions']}"
+    model = next(
+        (system["settings"][key] for key in ("chat_server.model", "local.checkpoint") if key in system["settings"]), ""
+    )
+    return f"{system['policy']}{f' ({model})' if model else ''} and {system['segmenter']}"
+
+
+def dataset_name(run: dict[str, Any]) -> str:
+    """On what."""
+    dataset = run["dataset"]
+    name = " ".join(filter(None, (dataset["kind"], dataset["split"])))
+    chosen = f", {run['limit']} samples drawn with seed {run['seed']}" if run["limit"] else ""
+    return f"{name} ({dataset['path']}{chosen})"
+
+
+def figure(value: float | None) -> str:
+    """A rate to three places, a count to fewer; a dash for none."""
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def between(interval: Interval) -> str:
+    """The interval's ends."""
+    return "" if interval.low is None else f"{figure(interval.low)} to {figure(interval.high)}"
+
+
+def _listing(heading: str, lines: Sequence[str]) -> list[str]:
+    if not lines:
+        return []
+    shown = [f"- {_plain(line)}" for line in lines[:LISTED]]
+    if len(lines) > LISTED:
+        shown.append(f"- and {len(lines) - LISTED} more, in report.json")
+    return ["", f"## {heading}", "", *shown]
+
+
+def _plain(text: str) -> str:
+    """A text from outside that can't break a table or become markup."""
+    one_line = " ".join(text.split())
+    for mark in "\\|<>`*_[]":
+        one_line = one_line.replace(mark, "\\" + mark)
+    return one_line
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    text = str(value) if not isinstance(value, float) else repr(value)
+    # A spreadsheet takes a text that begins so for a formula.
+    return "'" + text if isinstance(value, str) and text[:1] in tuple("=+-@\t\r") else text

@@ -1,0 +1,90 @@
+"""The lock file beside weights: from which commit each file came, and its hash, to be checked again anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from rsagent_ros.agent.errors import RunFailed, describe
+from rsagent_ros.agent.outcome import ErrorCode
+
+LOCK_NAME = "rsagent-models.lock.json"
+MAX_LOCK_BYTES = 10_000_000
+
+
+class LockedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Size in bytes and SHA-256, in hexadecimal, of one file."""
+
+    size: int
+    sha256: str
+
+
+class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a folder of weights holds.
+
+    Attributes:
+        name: In the catalogue.
+        repo: On the hub.
+        commit: Of that repository.
+        files: By their names in the folder.
+    """
+
+    name: str
+    repo: str
+    commit: str
+    files: dict[str, LockedFile]
+    version: int = 1
+
+
+def write_lock(folder: Path, lock: Lock) -> None:
+    """Write it whole or not at all."""
+    partial = folder / f"{LOCK_NAME}.partial"
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(lock), indent=2) + b"\n")
+    partial.replace(folder / LOCK_NAME)
+
+
+def verify(folder: Path) -> Lock:
+    """Read every file of a folder again and hold it against the lock; blocks while it reads.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: the first file that is missing or changed, or a lock that can't be used.
+    """
+    path = folder / LOCK_NAME
+    try:
+        if path.stat().st_size > MAX_LOCK_BYTES:
+            raise _failed(f"{path} is larger than {MAX_LOCK_BYTES // 1_000_000} MB, so it is no lock of ours")
+        lock = msgspec.json.decode(path.read_bytes(), type=Lock)
+    except FileNotFoundError as error:
+        raise _failed(f"{path} is missing, so there is nothing to check against") from error
+    except (msgspec.DecodeError, OSError) as error:
+        raise _failed(f"{path} can't be read ({describe(error)})") from error
+    for name, expected in lock.files.items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise _failed(f"{path} names a file outside of its folder, {name!r}")
+        file = folder / name
+        if not file.is_file():
+            raise _failed(f"{file} is missing")
+        if file.stat().st_size != expected.size:
+            raise _failed(f"{file} has {file.stat().st_size} bytes, {expected.size} are expected")
+        if sha256(file) != expected.sha256:
+            raise _failed(f"{file} was changed: its SHA-256 is not the one in {LOCK_NAME}")
+    return lock
+
+
+def locked_folders(folder: Path) -> list[Path]:
+    """The folder itself if it has a lock, else those in it that have one, by name."""
+    if (folder / LOCK_NAME).is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"*/{LOCK_NAME}"))
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal; about a second for each gigabyte."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _failed(what: str) -> RunFailed:
+    return RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"{what}; fetch the weights again")

@@ -1,0 +1,153 @@
+"""Tiny random checkpoints of the segmenters: real architecture, real files, 0.5 M parameters, no sense.
+
+For tests, CI and the dry run of a deployment, like those of `tiny.py`; about 2 MB each.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForMaskGeneration, PreTrainedModel
+
+WIDTH = 64
+MEMORY_WIDTH = 128
+"""Of a network with memory: transformers wants more than the 64 channels that its memories have."""
+
+_PIXELS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+_GREY_PIXELS = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+
+
+def save_tiny_sam2(folder: Path, seed: int = 0) -> None:
+    """Write a SAM 2.1 into a new or empty folder; the same for the same seed.
+
+    Raises:
+        FileExistsError: The folder has something in it.
+    """
+    _save(folder, "sam2", _hiera(), 16, {"image_processor_type": "Sam2ImageProcessorFast", **_PIXELS}, seed)
+
+
+def save_tiny_sam2_video(folder: Path, seed: int = 0) -> None:
+    """Write a SAM 2.1 with its memory for video, as most are published; otherwise like `save_tiny_sam2`."""
+    memory = {
+        "image_size": 256,
+        "memory_attention_hidden_size": MEMORY_WIDTH,
+        "memory_attention_num_layers": 2,
+        "memory_attention_feed_forward_hidden_size": 2 * MEMORY_WIDTH,
+        "memory_attention_rope_feat_sizes": [16, 16],
+        "memory_encoder_hidden_size": MEMORY_WIDTH,
+        "memory_encoder_output_channels": 64,
+        "mask_downsampler_embed_dim": MEMORY_WIDTH,
+        "memory_fuser_embed_dim": MEMORY_WIDTH,
+        "memory_fuser_intermediate_dim": 2 * MEMORY_WIDTH,
+    }
+    pixels = {"image_processor_type": "Sam2ImageProcessorFast", **_PIXELS}
+    _save(folder, "sam2_video", _hiera(MEMORY_WIDTH), 16, pixels, seed, memory)
+
+
+def save_tiny_sam3_tracker(folder: Path, seed: int = 0) -> None:
+    """Write a SAM 3 tracker; otherwise like `save_tiny_sam2`."""
+    transformer = {
+        "model_type": "sam3_vit_model",
+        "image_size": 224,
+        "pretrain_image_size": 112,
+        "patch_size": 14,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "window_size": 8,
+        "global_attn_indexes": [1],
+    }
+    vision = {"backbone_config": transformer, **_necks("sam3_vision_model")}
+    _save(folder, "sam3_tracker", vision, 14, {"image_processor_type": "Sam3ImageProcessorFast", **_GREY_PIXELS}, seed)
+
+
+def save_tiny_edgetam(folder: Path, seed: int = 0) -> None:
+    """Write an EdgeTAM, whose encoder comes from the package timm; otherwise like `save_tiny_sam2`.
+
+    Raises:
+        ImportError: There is no timm, or no torchvision that works, which timm needs.
+    """
+    repvit = {
+        "model_type": "timm_wrapper",
+        "architecture": "repvit_m1",
+        "label_names": ["none"],
+        "num_classes": 1,
+        "model_args": {
+            "in_chans": 3,
+            "features_only": True,
+            "out_indices": [0, 1, 2, 3],
+            "embed_dim": [8, 16, 24, 32],
+            "depth": [1, 1, 1, 1],
+        },
+    }
+    vision = {"backbone_config": repvit, "backbone_channel_list": [32, 24, 16, 8], **_necks("edgetam_vision_model")}
+    _save(folder, "edgetam", vision, 16, {"image_processor_type": "Sam2ImageProcessorFast", **_PIXELS}, seed)
+
+
+def _hiera(width: int = WIDTH) -> dict[str, Any]:
+    """The image encoder of SAM 2.1."""
+    backbone = {
+        "model_type": "sam2_hiera_det_model",
+        "image_size": [256, 256],
+        "hidden_size": 16,
+        "blocks_per_stage": [1, 1, 2, 1],
+        "embed_dim_per_stage": [16, 32, 64, 128],
+        "num_attention_heads_per_stage": [1, 2, 4, 8],
+        "window_size_per_stage": [8, 4, 8, 4],
+        "global_attention_blocks": [3],
+    }
+    return {
+        "backbone_config": backbone,
+        "backbone_channel_list": [128, 64, 32, 16],
+        **_necks("sam2_vision_model", width),
+    }
+
+
+def _necks(model_type: str, width: int = WIDTH) -> dict[str, Any]:
+    """What the image encoders have in common after their backbones."""
+    sizes = [[64, 64], [32, 32], [16, 16]]
+    return {"model_type": model_type, "backbone_feature_sizes": sizes, "fpn_hidden_size": width}
+
+
+def _save(
+    folder: Path,
+    name: str,
+    vision: dict[str, Any],
+    patch: int,
+    processor: dict[str, Any],
+    seed: int,
+    memory: dict[str, Any] | None = None,
+) -> None:
+    """A checkpoint of that architecture, whose frame has 16 x 16 patches of that many pixels; video needs a memory."""
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty; name a new folder")
+    side, width = 16 * patch, vision["fpn_hidden_size"]
+    config = AutoConfig.for_model(
+        name,
+        vision_config=vision,
+        prompt_encoder_config={"image_size": side, "patch_size": patch, "hidden_size": width},
+        mask_decoder_config={
+            "hidden_size": width,
+            "mlp_dim": 2 * width,
+            "iou_head_hidden_dim": width,
+            "num_attention_heads": 4,
+        },
+        **(memory or {}),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        # For masks alone transformers would take the image part of a video model.
+        kind = AutoModelForMaskGeneration if memory is None else AutoModel
+        model: PreTrainedModel = kind.from_config(config, dtype=torch.float32)
+        # Unit gain: with the usual small weights such a small network answers almost zero to everything.
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    processor |= {"size": {"height": side, "width": side}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,96 @@
+"""How a request is put until there is a reply: again while nothing has reached the model, simpler where it is refused.
+
+Once a first word has come nothing is sent again: two replies would be paid for, and the first is in no record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from rsagent_ros.agent.policy import Stop
+from rsagent_ros.policies.chat_server.client import Client
+from rsagent_ros.policies.chat_server.config import ChatServerConfig
+from rsagent_ros.policies.chat_server.dialect import Dialect, body
+from rsagent_ros.policies.chat_server.failures import RequestFailed, explained, unavailable
+from rsagent_ros.policies.chat_server.said import Said
+
+log = logging.getLogger(__name__)
+
+_FIRST_WAIT = 0.25
+"""Seconds before a request is sent again; each further time twice as long."""
+
+
+class Asker:
+    """Puts requests to one server, and remembers in which dialect it answers. Used from one event loop."""
+
+    def __init__(self, client: Client, config: ChatServerConfig) -> None:
+        self._client = client
+        self._config = config
+        self._dialect = Dialect.GRAMMAR if config.constrained else Dialect.VLLM
+
+    async def ask(
+        self, messages: list[dict[str, Any]], seed: int | None, max_tokens: int, deadline: float, said: Said
+    ) -> Stop:
+        """Have the chat answered; `said` grows meanwhile and holds what has come when this is broken off.
+
+        Raises:
+            RunFailed: There is no reply to be had.
+        """
+        refusals: list[RequestFailed] = []
+        for dialect in list(Dialect)[self._dialect :]:
+            request = body(dialect, self._config, messages, max_tokens, seed)
+            try:
+                stop = await self._patiently(request, deadline, said)
+            except RequestFailed as error:
+                if error.remedy != "simpler" or said.text:
+                    raise error.failure from None
+                refusals.append(error)
+                continue
+            if refusals:
+                log.warning("%s; it is asked as %s from now on", refusals[0], dialect.name)
+                self._dialect = dialect
+            return stop
+        # The first is about the fields that matter most; the others are only about fewer of them.
+        raise refusals[0].failure
+
+    async def _patiently(self, request: dict[str, Any], deadline: float, said: Said) -> Stop:
+        again = 0
+        while True:
+            try:
+                return await self._once(request, said)
+            except RequestFailed as error:
+                if error.remedy != "again" or said.text or again == self._config.retries:
+                    raise
+                # Robots that lost the same server at the same time should not come back at the same time.
+                wait = _FIRST_WAIT * 2**again * random.uniform(0.75, 1.25) if error.wait is None else error.wait
+                if time.monotonic() + wait >= deadline:
+                    raise
+                log.info("%s; asked again in %.2f s", error, wait)
+            await asyncio.sleep(wait)
+            again += 1
+
+    async def _once(self, request: dict[str, Any], said: Said) -> Stop:
+        async with aclosing(self._client.events(request)) as events:
+            async for event in events:
+                try:
+                    said.add(event)
+                except msgspec.ValidationError as error:
+                    raise explained(error, self._config, "", answering=True) from None
+                if said.enough:
+                    return "call" if said.called else "length"
+        match said.finish:
+            case "stop":
+                return "call"
+            case "length":
+                return "length"
+            case "":
+                raise RequestFailed(unavailable(self._config, "ended its answer before the reply was; see its log"))
+            case _:
+                raise RequestFailed(unavailable(self._config, f"ended the reply for the reason {said.finish!r}"))

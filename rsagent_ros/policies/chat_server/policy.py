@@ -1,0 +1,113 @@
+"""The policy that asks a model behind an OpenAI-compatible server: vLLM first, any other as far as it goes.
+
+    policy = ChatServerPolicy(ChatServerConfig(model="Qwen/Qwen2.5-VL-7B-Instruct"))
+    policy.check()                      # is it there, and does it serve that model?
+    result = drive(Episode(frame, "the red mug", segmenter, pictures=policy.pictures), policy)
+
+`asking` decides what is sent again after a failure, `failures` what each failure means to a user.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from rsagent_ros.policies.chat_server.asking import Asker
+from rsagent_ros.policies.chat_server.client import Client
+from rsagent_ros.policies.chat_server.config import ChatServerConfig
+from rsagent_ros.policies.chat_server.conversation import ChatServerConversation
+from rsagent_ros.policies.chat_server.failures import RequestFailed, explained, unavailable
+from rsagent_ros.policies.family import family_of
+
+_MOST_NAMED = 10
+
+
+class _Model(msgspec.Struct):
+    id: str
+    parent: str | None = None
+    max_model_len: int | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a healthy server says of itself.
+
+    Attributes:
+        models: Names it serves, LoRA adapters included; empty where a server keeps no list.
+        context: Tokens that fit into one chat, replies included; None where it does not say.
+    """
+
+    models: tuple[str, ...]
+    context: int | None
+
+
+class ChatServerPolicy:
+    """Asks a chat server. Thread-safe: many conversations at the same time, each in a thread of its own.
+
+    Attributes:
+        config: As given.
+        name: `chat_server:` and the model.
+        pictures: How the model wants pictures and coordinates.
+    """
+
+    def __init__(self, config: ChatServerConfig) -> None:
+        """Read the API key; nothing is sent yet.
+
+        Raises:
+            ValueError: The file of the API key is of no use.
+        """
+        self.config = config
+        self.name = f"chat_server:{config.model}"
+        self.pictures = family_of(config.family).pictures(config.side)
+        self._client = Client(config)
+        self._asker = Asker(self._client, config)
+        self._opened = itertools.count()
+
+    def open(self, seed: int | None = None) -> ChatServerConversation:
+        """Begin a conversation; nothing is sent yet.
+
+        Args:
+            seed: Of its sampling; without one, the config's and the number of the conversation.
+        """
+        number = next(self._opened)
+        if seed is None and self.config.seed >= 0:
+            seed = self.config.seed + number
+        return ChatServerConversation(self._client, self._asker, self.config, seed)
+
+    def check(self, seconds: float = 5.0) -> Served:
+        """Ask the server whether it is well and serves the model. Blocks for at most that long.
+
+        Raises:
+            RunFailed: MODEL_UNAVAILABLE, with what to do about it.
+        """
+        served = self._client.run(self._served(), time.monotonic() + seconds, lambda: False)
+        if not isinstance(served, Served):
+            raise unavailable(self.config, f"did not answer within {seconds:g} s")
+        return served
+
+    def close(self) -> None:
+        """Close the connections; replies under way are broken off as canceled."""
+        self._client.close()
+
+    async def _served(self) -> Served:
+        try:
+            listed = msgspec.convert(await self._client.models(), _Models).data
+        except RequestFailed as error:
+            raise error.failure from None
+        except msgspec.ValidationError as error:
+            raise explained(error, self.config, "", answering=True).failure from None
+        models = {model.id: model for model in listed}
+        if models and self.config.model not in models:
+            known = ", ".join(list(models)[:_MOST_NAMED]) + (", ..." if len(models) > _MOST_NAMED else "")
+            raise unavailable(self.config, f"serves {known}; {self.config.model!r} is not among them")
+        model = models.get(self.config.model)
+        if model is not None and model.max_model_len is None:
+            model = models.get(model.parent or "")  # an adapter has the context of what it is an adapter for
+        return Served(tuple(models), None if model is None else model.max_model_len)

@@ -1,0 +1,177 @@
+"""A checkpoint's folder, checked file by file before anything heavy is read, then loaded. Never downloads.
+
+Every failure is one sentence: which file, what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
+
+from rsagent_ros.agent.errors import RunFailed, describe
+from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.checkpoint import AGAIN, FETCH, check_weights, read_config, read_json, unusable
+from rsagent_ros.devices import pick_device, pick_dtype
+from rsagent_ros.policies.family import PICTURE, Family, family_of
+from rsagent_ros.policies.local.config import LocalConfig
+from rsagent_ros.policies.local.lora import merge_lora
+from rsagent_ros.policies.local.memory import is_full
+from rsagent_ros.policies.local.pixels import Patches
+from rsagent_ros.policies.local.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model that is ready to run, and what belongs to it. Training puts its own model in with `replace`.
+
+    Attributes:
+        name: For records and messages.
+        family: Its coordinates and picture sizes.
+        model: In eval mode, on its device.
+        vocabulary: Its tokenizer.
+        patches: How it wants its pictures.
+        logits: Length of its table of tokens.
+        context: Most tokens it was made for.
+    """
+
+    name: str
+    family: Family
+    model: PreTrainedModel
+    vocabulary: Vocabulary
+    patches: Patches
+    logits: int
+    context: int
+
+
+def load_checkpoint(config: LocalConfig) -> Checkpoint:
+    """Check and load; blocks for as long as reading the weights takes.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE for a file that is missing, damaged or does not fit the others, or a device that
+            is not there; OUT_OF_MEMORY.
+    """
+    folder = Path(config.checkpoint).expanduser()
+    if not folder.is_dir():
+        raise unusable(f"there is no folder {folder}", f"nothing is downloaded at the start: {FETCH}")
+    device = pick_device(config.device)
+    family, settings = _settings(folder)
+    tokens = folder / "tokenizer.json"
+    if not tokens.is_file():
+        raise unusable(f"{tokens} is missing", AGAIN)
+    try:
+        vocabulary = Vocabulary(tokens)
+    except ValueError as error:
+        raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, str(error)) from error
+    logits = settings.get_text_config().vocab_size
+    if settings.image_token_id != vocabulary.picture or vocabulary.size > logits:
+        raise unusable(
+            f"{tokens} does not belong to this model: config.json has {logits} tokens with {PICTURE} as "
+            f"{settings.image_token_id}, the tokenizer {vocabulary.size} with {vocabulary.picture}",
+            AGAIN,
+        )
+    patches = _patches(folder, settings)
+    check_weights(folder)
+    try:
+        model = _model(folder, settings, pick_dtype(config.dtype, device))
+        torch.nn.Module.to(model, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_full(error):
+            raise
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**30
+        raise RunFailed(
+            ErrorCode.OUT_OF_MEMORY,
+            f"the weights in {folder} ({size:.1f} GiB) do not fit into the free memory of {device}; end what else runs "
+            "there, or use a smaller checkpoint",
+        ) from error
+    name = folder.resolve().name
+    if config.lora:
+        model = merge_lora(model, folder, Path(config.lora).expanduser())
+        name += f"+{Path(config.lora).expanduser().resolve().name}"
+    return Checkpoint(
+        name,
+        # Checkpoints trained from nothing may use smaller patches than the family's own.
+        replace(family, multiple=patches.patch * patches.merge),
+        model,
+        vocabulary,
+        patches,
+        logits,
+        settings.get_text_config().max_position_embeddings,
+    )
+
+
+def _settings(folder: Path) -> tuple[Family, PreTrainedConfig]:
+    try:
+        family = family_of(read_config(folder)["model_type"])
+        return family, AutoConfig.from_pretrained(folder, local_files_only=True)
+    except RunFailed:
+        raise
+    except Exception as error:  # transformers raises various errors for a config of the right type with wrong values
+        message = str(error) if isinstance(error, ValueError) else describe(error)
+        raise unusable(f"{folder}/config.json: {message}", "use a checkpoint of one of these families") from error
+
+
+def _patches(folder: Path, settings: PreTrainedConfig) -> Patches:
+    """How pictures are prepared, from either of the files that hold it, held against the model's own settings."""
+    name = "preprocessor_config.json"
+    if (folder / name).is_file():
+        found = read_json(folder / name)
+    elif (folder / "processor_config.json").is_file():
+        name = "processor_config.json"
+        found = read_json(folder / name).get("image_processor", {})
+    else:
+        raise unusable(f"{folder} has neither {name} nor processor_config.json", AGAIN)
+    vision = settings.vision_config
+    wanted = {
+        "patch_size": vision.patch_size,
+        "merge_size": vision.spatial_merge_size,
+        "temporal_patch_size": vision.temporal_patch_size,
+    }
+    given = {key: found.get(key) for key in wanted}
+    mean, std = found.get("image_mean", []), found.get("image_std", [])
+    if given != wanted or not all(isinstance(three, list) and len(three) == 3 for three in (mean, std)):
+        raise unusable(
+            f"{folder}/{name} does not belong to this model: config.json wants {wanted}, and image_mean and image_std "
+            f"of three numbers are needed; this file has {given}",
+            AGAIN,
+        )
+    return Patches(vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size, tuple(mean), tuple(std))
+
+
+def _model(folder: Path, settings: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    try:
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            config=settings,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            local_files_only=True,
+            use_safetensors=True,
+            # What is missing or of another shape gets random numbers; the report tells which tensors those are.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # transformers raises whatever it meets
+        if is_full(error):
+            raise
+        raise unusable(f"the weights in {folder} can't be loaded: {describe(error)}", AGAIN) from error
+    model: PreTrainedModel
+    model, report = loaded
+    absent = sorted(report["missing_keys"])
+    if absent:
+        raise unusable(
+            f"the weights in {folder} lack {len(absent)} tensors of the model that its config.json describes, such as "
+            f"{absent[0]}",
+            AGAIN,
+        )
+    if report["mismatched_keys"]:
+        tensor, stored, wanted = min(report["mismatched_keys"])
+        raise unusable(
+            f"the weights in {folder} do not fit its config.json: {tensor} has the shape {tuple(stored)}, not "
+            f"{tuple(wanted)}",
+            AGAIN,
+        )
+    return model.eval()

@@ -1,0 +1,82 @@
+"""Which topics of a bag are the camera: its images, and the depth and calibration that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rsagent_ros.records import interfaces as ros
+from rsagent_ros.records.survey import Survey
+
+COMPRESSED = "/compressed"
+NOT_CAMERAS = ("depth", "mask", "overlay", "disparity", "confidence", "infra", "compressedDepth", "theora")
+"""Words in topics that carry images, but not those of a colour camera."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Of one camera; depth and camera_info are empty where there is none."""
+
+    image: str
+    depth: str = ""
+    camera_info: str = ""
+
+
+def camera_topics(found: Survey, image: str = "", depth: str = "") -> Topics:
+    """The camera of a bag.
+
+    Args:
+        found: What is in the bag.
+        image: The topic to take; empty: the only one, or a raw one before its compressed form.
+        depth: Likewise; empty: the only one with "depth" in its name.
+
+    Raises:
+        ValueError: There is no such topic, it has no images, or several could be meant; the sentence lists them.
+    """
+    if image:
+        _check(found, image, (ros.IMAGE, ros.COMPRESSED_IMAGE))
+    else:
+        image = _only_image(found)
+    if depth:
+        _check(found, depth, (ros.IMAGE,))
+    else:
+        depths = [topic for topic, kind in found.types.items() if kind == ros.IMAGE and "depth" in topic.lower()]
+        depth = depths[0] if len(depths) == 1 and depths[0] != image else ""
+    infos = [topic for topic, kind in found.types.items() if kind == ros.CAMERA_INFO]
+    folder = image.removesuffix(COMPRESSED).rpartition("/")[0]
+    beside = f"{folder}/camera_info"
+    colour = [topic for topic in infos if "depth" not in topic.lower()]
+    info = beside if beside in infos else colour[0] if len(colour) == 1 else ""
+    return Topics(image, depth, info)
+
+
+def _only_image(found: Survey) -> str:
+    pictures = [
+        topic
+        for topic, kind in found.types.items()
+        if kind in (ros.IMAGE, ros.COMPRESSED_IMAGE) and not any(word.lower() in topic.lower() for word in NOT_CAMERAS)
+    ]
+    pictures = [topic for topic in pictures if topic.removesuffix(COMPRESSED) not in _but(pictures, topic)]
+    if not pictures:
+        raise ValueError(f"no topic has images of a camera; images are on: {_listed(found, pictures)}")
+    if len(pictures) > 1:
+        raise ValueError(f"several topics have images, name one: {', '.join(sorted(pictures))}")
+    return pictures[0]
+
+
+def _but(topics: Iterable[str], topic: str) -> set[str]:
+    return {other for other in topics if other != topic}
+
+
+def _check(found: Survey, topic: str, kinds: tuple[str, ...]) -> None:
+    kind = found.types.get(topic)
+    if kind is None:
+        raise ValueError(f"the bag has no images on {topic}; images are on: {_listed(found, ())}")
+    if kind not in kinds:
+        raise ValueError(f"{topic} is of {kind}; it must be of {' or '.join(kinds)}")
+
+
+def _listed(found: Survey, without: Iterable[str]) -> str:
+    kinds = (ros.IMAGE, ros.COMPRESSED_IMAGE)
+    topics = sorted(topic for topic, kind in found.types.items() if kind in kinds and topic not in without)
+    return ", ".join(topics) or "none"

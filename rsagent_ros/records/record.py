@@ -1,0 +1,80 @@
+"""A record: one goal that looked at an image, with all it takes to run it again, and what others said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.mask import Mask
+from rsagent_ros.agent.scene import Camera
+from rsagent_ros.agent.turn import Trace
+
+VerdictSource: TypeAlias = Literal["operator", "grasp", "planner"]
+VERDICT_SOURCES: tuple[VerdictSource, ...] = get_args(VerdictSource)
+"""In the order of their numbers in `msg/Verdict.msg`, which begin at 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What turned out to be true about a goal.
+
+    Attributes:
+        goal_id: The goal it is about.
+        source: Who says so.
+        accepted: The result was right.
+        absent: What was asked for was not in view at all.
+        mask: (H, W) bool, what would have been right, of the goal's image; None where not given.
+        note: Free text, such as what was meant.
+        stamp_ns: When, nanoseconds.
+    """
+
+    goal_id: str
+    source: VerdictSource
+    accepted: bool
+    absent: bool = False
+    mask: Mask | None = None
+    note: str = ""
+    stamp_ns: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One goal, its image, its trace, and the verdicts about it.
+
+    Attributes:
+        goal_id: As in the trace.
+        stamp_ns: Of the image, nanoseconds.
+        camera: Name of the camera as the goal gave it; empty for the default one.
+        image: (H, W, 3) uint8 RGB, as the agent saw it.
+        trace: The whole episode.
+        depth: (H, W) float32 metres; None where there was none.
+        camera_info: Of the image; None where unknown.
+        verdicts: In the order they came.
+        frame_id: Of the image's header.
+
+    Raises:
+        ValueError: The parts are not of one image.
+    """
+
+    goal_id: str
+    stamp_ns: int
+    camera: str
+    image: NDArray[np.uint8]
+    trace: Trace
+    depth: NDArray[np.float32] | None = None
+    camera_info: Camera | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        size = (self.trace.height, self.trace.width)
+        if self.image.shape != (*size, 3) or self.image.dtype != np.uint8:
+            raise ValueError(f"the image is {self.image.shape} {self.image.dtype}; the trace is of {(*size, 3)} uint8")
+        if self.depth is not None and (self.depth.shape != size or self.depth.dtype != np.float32):
+            raise ValueError(f"depth is {self.depth.shape} {self.depth.dtype}; the trace is of {size} float32")
+        for verdict in self.verdicts:
+            if verdict.mask is not None and verdict.mask.shape != size:
+                raise ValueError(f"a verdict's mask is {verdict.mask.shape} (height, width), the image {size}")

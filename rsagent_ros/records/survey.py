@@ -1,0 +1,117 @@
+"""A first look through a bag: its topics, when its images came, what was asked. No picture is decoded."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+from rsagent_ros.records import interfaces as ros
+from rsagent_ros.records.bag import Bag, Logged
+from rsagent_ros.records.goals import Asked, with_results
+from rsagent_ros.records.storage import plain_data
+
+STAMPED = (ros.IMAGE, ros.COMPRESSED_IMAGE, ros.CAMERA_INFO)
+GOAL_TEXT = "/goal_text"
+
+JUMP = 1.0
+"""Seconds by which a clock that is only drifting or late does not jump from one message to the next."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An image or its calibration.
+
+    Attributes:
+        place: Of all messages that were surveyed, the one that it is.
+        time: When it was logged, nanoseconds.
+        stamp: Of its header, nanoseconds; `time` where that is 0.
+    """
+
+    place: int
+    time: int
+    stamp: int
+
+
+@dataclass
+class Survey:
+    """What is in a bag.
+
+    Attributes:
+        types: Of each topic that matters here.
+        seen: The images and calibrations of each topic, in order.
+        goals: What was asked, in order.
+        start, end: Times of the first and the last message that matters, nanoseconds; 0 for none.
+        count: Messages that matter.
+    """
+
+    types: dict[str, str] = field(default_factory=dict)
+    seen: dict[str, list[Seen]] = field(default_factory=dict)
+    goals: list[Asked] = field(default_factory=list)
+    start: int = 0
+    end: int = 0
+    count: int = 0
+
+
+def matters(topic: str, msgtype: str) -> bool:
+    """Whether a topic is one of images, calibrations, goals or results."""
+    return msgtype in (*STAMPED, ros.GOAL, ros.RESULT) or (msgtype == ros.STRING and topic.endswith(GOAL_TEXT))
+
+
+def survey(bag: Bag) -> Survey:
+    """Look through a bag once. What is lost or odd is told by the bag: clocks that jump, messages that are broken."""
+    found = Survey()
+    goals: list[Asked] = []
+    results: list[Asked] = []
+    newest = 0
+    for message in bag.messages(matters):
+        place, found.count = found.count, found.count + 1
+        found.start = message.time if place == 0 else min(found.start, message.time)
+        if newest - message.time > JUMP * 1e9:
+            back = (newest - message.time) / 1e9
+            bag.complain(f"{message.file}: the recorder's clock went back by {back:.3f} s, on {message.topic}")
+            newest = message.time
+        newest = max(newest, message.time)
+        found.end = max(found.end, message.time)
+        found.types.setdefault(message.topic, message.type)
+        if message.type in STAMPED:
+            _see(bag, found.seen.setdefault(message.topic, []), message, place)
+        elif (content := bag.decode(message)) is None:
+            continue
+        elif message.type == ros.GOAL:
+            goals.append(Asked.by_message(content, place, message.time))
+        elif message.type == ros.RESULT:
+            results.append(Asked.by_result(content, place, message.time))
+        else:
+            goals.append(Asked.by_text(content.data, place, message.time))
+    found.goals = with_results(goals, results)
+    return found
+
+
+def _see(bag: Bag, seen: list[Seen], message: Logged, place: int) -> None:
+    try:
+        stamp = header_stamp(message)
+    except ValueError as error:
+        bag.complain(f"{message.file}: message {len(seen) + 1} on {message.topic} is left out: {error}")
+        return
+    seen.append(Seen(place, message.time, stamp))
+    if len(seen) > 1:
+        before = seen[-2]
+        jump = (stamp - before.stamp) - (message.time - before.time)
+        if abs(jump) > JUMP * 1e9:
+            bag.complain(
+                f"{message.file}: the stamps on {message.topic} jump by {jump / 1e9:+.3f} s against the recorder's "
+                f"clock, at message {len(seen)}"
+            )
+
+
+def header_stamp(message: Logged) -> int:
+    """The stamp of a message that begins with a header, without decoding the rest; its time where that is 0.
+
+    Raises:
+        ValueError: The message is too short to have one.
+    """
+    data = plain_data(message.data)
+    if len(data) < 12:
+        raise ValueError(f"it has {len(data)} bytes, too few for a header")
+    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds) or message.time

@@ -1,0 +1,199 @@
+"""SAM 2.1 as the Segmenter, and EdgeTAM and the SAM 3 tracker, which take the same prompts.
+
+    segmenter = open_sam2(Sam2Config("models/sam2.1-hiera-large"))   # a folder as `rsagent models fetch` makes it
+    segmenter = open_sam2(Sam2Config("sam2.1_hiera_large.pt"))       # Meta's own file, through Meta's own package
+    segmenter.warm_up()
+
+A single point may mean a part, a thing or a group, and gets three candidates; any other prompt gets the one mask that
+the network was trained to answer it with. Scores are the network's own estimate of the IoU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.errors import RunFailed, ToolFailed
+from rsagent_ros.agent.geometry import Box, Point
+from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
+from rsagent_ros.segmenters.encodings import EncodingStore, Features
+from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.segmenters.sam2_frame import LOGIT_LIMIT, form, to_masks, to_pixels, to_tensors
+from rsagent_ros.segmenters.sam2_network import Sam2Network
+
+_Answer = TypeVar("_Answer")
+
+PROMPTS_AT_ONCE = 16
+"""More prompts of one form take several passes: each needs about 60 MB while it is decoded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sam2Encoding:
+    """An encoded image, held by whoever asked for it. The features stay with the segmenter, which bounds them.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, not copied: should its features be dropped, they are computed again from it.
+        key: Of the image's content: the same frame is encoded once, whoever asks.
+    """
+
+    image: NDArray[np.uint8]
+    key: bytes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.shape[0], self.image.shape[1]
+
+
+class Sam2Segmenter:
+    """The Segmenter over a network. For several threads: calls wait for one another."""
+
+    def __init__(self, network: Sam2Network, *, encodings_megabytes: float = 512.0) -> None:
+        """Nothing runs yet.
+
+        Args:
+            network: On its device.
+            encodings_megabytes: Most memory for encodings, of all episodes together.
+        """
+        self._network = network
+        self._store = EncodingStore(int(encodings_megabytes * 1e6))
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Architecture and checkpoint."""
+        return self._network.name
+
+    @property
+    def encoding_bytes(self) -> int:
+        """Memory that encodings take now."""
+        with self._lock:
+            return self._store.nbytes
+
+    def encode(self, image: NDArray[np.uint8]) -> Sam2Encoding:
+        """Prepare a (H, W, 3) uint8 RGB image, which must not change from then on.
+
+        Blocks while the CPU works; a GPU may still be at it when this returns.
+
+        Raises:
+            RunFailed: OUT_OF_MEMORY.
+        """
+        image = np.ascontiguousarray(image)
+        encoding = Sam2Encoding(image, hashlib.sha256(image.data).digest() + repr(image.shape).encode())
+        self._run(partial(self._features, encoding))
+        return encoding
+
+    def masks(self, encoding: Sam2Encoding, prompt: MaskPrompt) -> list[Candidate]:
+        """Candidates for one prompt: three for a single point, else one.
+
+        Raises:
+            ToolFailed: The network answered with something that is not a number.
+            RunFailed: OUT_OF_MEMORY.
+        """
+        return self.masks_batch(encoding, [prompt])[0]
+
+    def masks_batch(self, encoding: Sam2Encoding, prompts: Sequence[MaskPrompt]) -> list[list[Candidate]]:
+        """Candidates for each of many prompts over one image, in order; like `masks` otherwise, faster on a GPU."""
+        alike: dict[tuple[int, bool, bool], list[int]] = defaultdict(list)
+        for number, prompt in enumerate(prompts):
+            alike[form(prompt)].append(number)
+        answers: dict[int, list[Candidate]] = {}
+        for numbers in alike.values():
+            for first in range(0, len(numbers), PROMPTS_AT_ONCE):
+                part = numbers[first : first + PROMPTS_AT_ONCE]
+                asked = [prompts[number] for number in part]
+                answers |= zip(part, self._run(partial(self._answers, encoding, asked)), strict=True)
+        return [answers[number] for number in range(len(prompts))]
+
+    def warm_up(self) -> None:
+        """Encode a grey image and prompt it in each way, so that faults show and kernels are built before a goal comes.
+
+        Raises:
+            RunFailed: OUT_OF_MEMORY.
+        """
+        encoding = self.encode(np.full((48, 64, 3), 128, dtype=np.uint8))
+        (first, *_) = self.masks(encoding, MaskPrompt(positive=(Point(32.0, 24.0),)))
+        self.masks(encoding, MaskPrompt(box=Box(16.0, 12.0, 48.0, 36.0), prior=first.logits))
+        with self._lock:
+            self._store.clear()
+
+    def _features(self, encoding: Sam2Encoding) -> Features:
+        """The image's features, computed where they are not kept."""
+        features = self._store.get(encoding.key)
+        if features is None:
+            network = self._network
+            pixels = to_pixels(encoding.image, network.frame, network.device)
+            half = network.dtype is not torch.float32
+            with torch.autocast(network.device.type, dtype=network.dtype, enabled=half):
+                features = network.embed(pixels)
+            self._store.put(encoding.key, features)
+        return features
+
+    def _answers(self, encoding: Sam2Encoding, prompts: Sequence[MaskPrompt]) -> list[list[Candidate]]:
+        """Candidates for each of several prompts of one form."""
+        network = self._network
+        features = tuple(level.float() for level in self._features(encoding))
+        given = to_tensors(prompts, encoding.size, network.frame, network.device)
+        logits, scores = network.decode(features, given)
+        if not (torch.isfinite(logits).all() and torch.isfinite(scores).all()):
+            raise ToolFailed("not_a_number", "The segmenter's answer was not a number. Try another box or point.")
+        logits = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+        # One prompt after the other: at full size the logits of all of them could be gigabytes.
+        return [
+            [
+                Candidate(mask, float(score), low)
+                for mask, score, low in zip(
+                    to_masks(mine, encoding.size), own.clamp(0, 1).tolist(), mine.cpu().numpy(), strict=True
+                )
+            ]
+            for mine, own in zip(logits, scores, strict=True)
+        ]
+
+    def _run(self, work: Callable[[], _Answer]) -> _Answer:
+        """Do it under the lock; where memory does not suffice, once more without the kept encodings.
+
+        Raises:
+            RunFailed: OUT_OF_MEMORY, also then.
+        """
+        with self._lock, torch.inference_mode():
+            for _ in range(2):
+                # Not `except`: inside it the error's traceback would still hold the tensors that did not fit.
+                with suppress(torch.OutOfMemoryError):
+                    return work()
+                self._store.clear()
+                if self._network.device.type == "cuda":
+                    torch.cuda.empty_cache()
+        raise RunFailed(
+            ErrorCode.OUT_OF_MEMORY,
+            f"{self.name}: the memory of {self._network.device} is full, also without kept encodings; "
+            "give less of it to the model server, or use a smaller checkpoint",
+        )
+
+
+def open_sam2(config: Sam2Config) -> Sam2Segmenter:
+    """Load a segmenter; blocks while it loads, and downloads nothing.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: the checkpoint or the device can't be used; one sentence says why. OUT_OF_MEMORY.
+    """
+    network: Sam2Network
+    if config.checkpoint.endswith(".pt"):
+        from rsagent_ros.segmenters.meta_sam2 import MetaSam2
+
+        network = MetaSam2.load(config)
+    else:
+        from rsagent_ros.segmenters.transformers_sam2 import TransformersSam2
+
+        network = TransformersSam2.load(config)
+    return Sam2Segmenter(network, encodings_megabytes=config.encodings_megabytes)

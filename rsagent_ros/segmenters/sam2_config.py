@@ -1,0 +1,37 @@
+"""What a SAM segmenter can be told. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rsagent_ros.settings import check, setting
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Sam2Config:
+    """A checkpoint, and how to run it; each field says what it means.
+
+    Raises:
+        ValueError: A value that can't be; the message says what can.
+    """
+
+    checkpoint: str = setting(
+        "", "folder with safetensors of a SAM 2.1, an EdgeTAM or a SAM 3 tracker, or a `.pt` file of Meta's"
+    )
+    device: str = setting("auto", "`auto`: the first CUDA device where there is one, else `cpu`; or such as `cuda:1`")
+    # Prompts and masks are always float32: bfloat16 would round coordinates to 1/256 of the image.
+    dtype: str = setting(
+        "auto", "of the image encoder; `auto`: half precision on CUDA, float32 on the CPU", choices=DTYPES
+    )
+    compile: bool = setting(False, "compile the image encoder at its first use: needs a C++ compiler, and minutes")
+    # One takes 16 MB in float32, 10 MB in half precision.
+    encodings_megabytes: float = setting(
+        512.0, "most memory for the encodings of views that are kept", unit="MB", low=0.001, high=1e6
+    )
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint:
+            raise ValueError("checkpoint is empty; name a folder that `rsagent models fetch` made, or a .pt file")
+        check(self)

@@ -1,0 +1,76 @@
+"""What the segmenter needs of a network, whoever wrote its code, and how one is placed on its device."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.devices import pick_device, pick_dtype
+from rsagent_ros.segmenters.encodings import Features
+from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.segmenters.sam2_frame import Frame, Prompts
+
+
+class Sam2Network(Protocol):
+    """A promptable segmentation network on its device, ready to run. Called within `torch.inference_mode`."""
+
+    @property
+    def name(self) -> str:
+        """Architecture and checkpoint, for the record."""
+        ...
+
+    @property
+    def frame(self) -> Frame:
+        """What it wants to see."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of `embed`."""
+        ...
+
+    def embed(self, pixels: torch.Tensor) -> Features:
+        """(1, 3, side, side) float32 pixels to feature maps, fine to coarse. The caller sets autocast."""
+        ...
+
+    def decode(self, features: Features, prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
+        """Feature maps in float32 and P prompts to (P, K, h, w) logits and (P, K) estimates of their IoU.
+
+        K is 3 for ambiguous prompts, else 1.
+        """
+        ...
+
+
+def place(network: nn.Module, encoder: nn.Module, config: Sam2Config) -> tuple[torch.device, torch.dtype]:
+    """Move a network to its device, and prepare its image encoder for its floating-point type.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: there is no such device. OUT_OF_MEMORY: it is full.
+    """
+    device = pick_device(config.device)
+    dtype = pick_dtype(config.dtype, device)
+    try:
+        network.eval().requires_grad_(False).to(device)
+    except torch.OutOfMemoryError as error:
+        raise RunFailed(
+            ErrorCode.OUT_OF_MEMORY,
+            f"the segmenter's weights do not fit into the memory of {device}; "
+            "give less of it to the model server, or use a smaller checkpoint",
+        ) from error
+    if dtype is not torch.float32:
+        # What autocast would cast in every call is cast once. All else stays float32, as the networks were evaluated.
+        for part in encoder.modules():
+            if isinstance(part, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                part.to(dtype)
+    if config.compile:
+        encoder.compile()
+    return device, dtype

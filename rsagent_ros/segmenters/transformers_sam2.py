@@ -1,0 +1,187 @@
+"""SAM 2.1, EdgeTAM and the SAM 3 tracker through transformers, from a checkpoint folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForMaskGeneration, PreTrainedConfig
+
+from rsagent_ros.agent.errors import RunFailed, describe
+from rsagent_ros.checkpoint import AGAIN, check_weights, read_config, read_json, unusable
+from rsagent_ros.segmenters.encodings import Features
+from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.segmenters.sam2_frame import Frame, Prompts
+from rsagent_ros.segmenters.sam2_network import place
+
+Colours = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    """A network whose image part takes points, boxes and masks.
+
+    Attributes:
+        model_types: Of checkpoints that hold it: also those of its video form, as most are published.
+        mean, std: Of its pixels, where the checkpoint does not say.
+        needs: What to do where it can't be imported.
+    """
+
+    name: str
+    model_types: tuple[str, ...]
+    mean: Colours
+    std: Colours
+    needs: str
+
+
+IMAGENET: tuple[Colours, Colours] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALF: tuple[Colours, Colours] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_EXTRA = "pip install 'rsagent[models]'; a torchvision, if there is one, must be built for the same torch"
+_TIMM = "its encoder needs two packages more: pip install timm, and a torchvision built for the same torch"
+_ARCHITECTURES = (
+    _Architecture("sam2", ("sam2", "sam2_video"), *IMAGENET, _EXTRA),
+    _Architecture("edgetam", ("edgetam", "edgetam_video"), *IMAGENET, _TIMM),
+    _Architecture("sam3_tracker", ("sam3_tracker", "sam3_tracker_video", "sam3_video"), *_HALF, _EXTRA),
+)
+
+
+class TransformersSam2:
+    """A network of transformers' `AutoModelForMaskGeneration`, as a Sam2Network."""
+
+    def __init__(self, model: Any, frame: Frame, config: Sam2Config, name: str) -> None:
+        """Place the model, a PreTrainedModel of one of the architectures, on its device.
+
+        Raises:
+            RunFailed: MODEL_UNAVAILABLE: there is no such device. OUT_OF_MEMORY: it is full.
+        """
+        self._model = model
+        self.device, self.dtype = place(model, model.vision_encoder, config)
+        self.frame = frame
+        self.name = name
+
+    @staticmethod
+    def load(config: Sam2Config) -> TransformersSam2:
+        """Load from a folder; blocks until done, and downloads nothing.
+
+        Raises:
+            RunFailed: MODEL_UNAVAILABLE: the checkpoint or the device can't be used. OUT_OF_MEMORY.
+        """
+        folder = Path(config.checkpoint).expanduser()
+        said = read_config(folder)
+        architecture = _architecture(folder, said["model_type"])
+        check_weights(folder)
+        # A folder of SAM 3 describes the detector of concepts too; of the video forms only the image part is wanted.
+        parts = said.get("tracker_config", said)
+        wanted = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+        try:
+            described = AutoConfig.for_model(
+                architecture.name, **{part: parts[part] for part in wanted if part in parts}
+            )
+            model = load_model(AutoModelForMaskGeneration, folder, described)
+        except ImportError as error:
+            raise unusable(f"{folder} can't be loaded here ({describe(error)})", architecture.needs) from error
+        except RunFailed:
+            raise
+        except Exception as error:  # configurations, torch and transformers each have errors of their own for nonsense
+            raise unusable(
+                f"{folder / 'config.json'} describes no {architecture.name} ({describe(error)})", AGAIN
+            ) from error
+        encoder = model.prompt_encoder
+        colours = architecture.mean, architecture.std
+        frame = read_frame(folder, encoder.input_image_size, encoder.mask_input_size[0], colours)
+        return TransformersSam2(model, frame, config, f"{architecture.name}:{folder.resolve().name}")
+
+    def embed(self, pixels: torch.Tensor) -> Features:
+        """Pixels to feature maps: see Sam2Network."""
+        return tuple(self._model.get_image_embeddings(pixels))
+
+    def decode(self, features: Features, prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
+        """Feature maps and prompts to logits and scores: see Sam2Network."""
+        count = prompts.points.shape[0]
+        # Each prompt stands as an image of its own: only so can each have its own prior.
+        answer = self._model(
+            image_embeddings=[level.expand(count, -1, -1, -1) for level in features],
+            input_points=prompts.points[:, None],
+            input_labels=prompts.labels[:, None],
+            input_masks=prompts.prior,
+            multimask_output=prompts.ambiguous,
+        )
+        return answer.pred_masks[:, 0], answer.iou_scores[:, 0]
+
+
+def _architecture(folder: Path, model_type: str) -> _Architecture:
+    for architecture in _ARCHITECTURES:
+        if model_type in architecture.model_types:
+            return architecture
+    known = ", ".join(architecture.name for architecture in _ARCHITECTURES)
+    raise unusable(
+        f"{folder / 'config.json'} is of a {model_type!r}, which is no segmenter for prompts ({known})",
+        "name a folder with one of these, such as sam2.1-hiera-large",
+    )
+
+
+def load_model(kind: Any, folder: Path, described: PreTrainedConfig) -> Any:
+    """The model with every weight from the folder's files; `kind` is one of transformers' Auto classes.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: a weight is missing or of another shape.
+    """
+    model, report = kind.from_pretrained(
+        folder,
+        config=described,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # they are reported then, and refused below
+        output_loading_info=True,
+    )
+    if mismatched := sorted(report["mismatched_keys"]):
+        name, found, expected = mismatched[0]
+        raise unusable(
+            f"{folder}: the weight {name} is {tuple(found)} in the safetensors and {tuple(expected)} by config.json",
+            AGAIN,
+        )
+    if missing := sorted(report["missing_keys"]):
+        raise unusable(
+            f"{folder}: {len(missing)} weights are missing in the safetensors, the first is {missing[0]}", AGAIN
+        )
+    return model
+
+
+def read_frame(folder: Path, side: int, prior_side: int, colours: tuple[Colours, Colours]) -> Frame:
+    """What the network wants to see: as its own file about pixels says, where there is one.
+
+    Args:
+        folder: Of the checkpoint.
+        side: Of the pictures by its config.json, pixels.
+        prior_side: Of the priors by its config.json, pixels.
+        colours: Mean and standard deviation where the file does not say.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: that file does not match the network.
+    """
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        path = folder / name
+        if not path.is_file():
+            continue
+        content = read_json(path)
+        said = content.get("image_processor", content)
+        size = said.get("size", {"height": side, "width": side})
+        if size != {"height": side, "width": side}:
+            raise unusable(f"{path} makes pictures of {size}, config.json wants {side} x {side}", AGAIN)
+        mean = _colours(path, said.get("image_mean", colours[0]))
+        return Frame(side, prior_side, mean, _colours(path, said.get("image_std", colours[1])))
+    return Frame(side, prior_side, *colours)
+
+
+def _colours(path: Path, values: Any) -> Colours:
+    if (
+        not isinstance(values, list | tuple)
+        or len(values) != 3
+        or not all(isinstance(value, int | float) for value in values)
+    ):
+        raise unusable(f"{path}: mean and standard deviation of colours must be three numbers each", AGAIN)
+    red, green, blue = values
+    return red, green, blue

@@ -1,0 +1,170 @@
+"""Keeps a server up: starts it, waits until it is healthy, starts it again when it dies or hangs, ends it cleanly."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+# Loopback is never behind a proxy.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long what may take, in seconds.
+
+    Attributes:
+        start: Until it is healthy for the first time: weights are read, graphs are captured.
+        hang: It may fail its health checks for that long before it is started again.
+        end: Between the request to end and the kill.
+        poll: Between two looks at it.
+        backoff: Before the first restart; each further one in a row twice as long, at most 60 s.
+        proven: Healthy for that long, a server that dies begins with the first restart again.
+        restarts: In a row; one more, and it is given up.
+    """
+
+    start: float = 900.0
+    hang: float = 60.0
+    end: float = 15.0
+    poll: float = 0.5
+    backoff: float = 1.0
+    proven: float = 60.0
+    restarts: int = 5
+
+
+class Supervisor:
+    """Runs one command that serves HTTP, in a process group of its own."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        root: str,
+        patience: Patience | None = None,
+        on_healthy: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Remember what to run.
+
+        Args:
+            command: And its arguments.
+            environment: Of the command.
+            root: Its URL; it is healthy when GET /health says 200.
+            patience: How long what may take.
+            on_healthy: Called each time it has become healthy.
+        """
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._root = root
+        self._patience = patience or Patience()
+        self._on_healthy = on_healthy
+
+    def run(self, stop: threading.Event) -> int:
+        """Keep it up until `stop` is set; blocks until then and until the server is gone.
+
+        Returns:
+            0 after a stop, 1 when the server died too often in a row or can't be started; the log says why.
+        """
+        if _taken(self._root):
+            log.error("something else listens at %s already; end it, or choose another port", self._root)
+            return 1
+        failures = 0
+        while not stop.is_set():
+            try:
+                process = subprocess.Popen(
+                    self._command, env=self._environment, start_new_session=True, preexec_fn=_end_with_parent
+                )
+            except OSError as error:
+                log.error("%s can't be started: %s", self._command[0], error.strerror)
+                return 1
+            try:
+                healthy = self._watch(process, stop)
+            finally:
+                self._end(process)
+            if stop.is_set():
+                break
+            failures = 0 if healthy >= self._patience.proven else failures + 1
+            if failures > self._patience.restarts:
+                log.error("the server failed %d times in a row and is given up; its own log says why", failures)
+                return 1
+            wait = min(60.0, self._patience.backoff * 2 ** max(0, failures - 1))
+            log.warning("the server is started again in %g s", wait)
+            stop.wait(wait)
+        return 0
+
+    def _watch(self, process: subprocess.Popen[bytes], stop: threading.Event) -> float:
+        """Look after it until it is gone, hangs, or shall stop; returns for how many seconds it was healthy."""
+        first = last = 0.0
+        started = time.monotonic()
+        while not stop.wait(self._patience.poll):
+            code = process.poll()
+            now = time.monotonic()
+            if code is not None:
+                log.error("the server ended with code %d", code)
+                break
+            if _healthy(self._root):
+                last = time.monotonic()
+                if not first:
+                    first = last
+                    log.info("the server is healthy at %s after %.0f s", self._root, first - started)
+                    self._on_healthy()
+            elif first and now - last > self._patience.hang:
+                log.error("the server has failed its health checks for %.0f s", now - last)
+                break
+            elif not first and now - started > self._patience.start:
+                log.error("the server was not healthy within %.0f s", now - started)
+                break
+        return last - first
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """End it and all it started; workers of a dead server would keep the GPU's memory."""
+        _signal_group(process, signal.SIGTERM)
+        try:
+            process.wait(self._patience.end)
+        except subprocess.TimeoutExpired:
+            log.warning("the server did not end within %g s and is killed", self._patience.end)
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: should the supervisor be killed, the server must not stay and hold the GPU's memory."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        log.debug("the process group %d is gone", process.pid)
+
+
+def _healthy(root: str) -> bool:
+    try:
+        with _OPENER.open(f"{root}/health", timeout=5.0) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _taken(root: str) -> bool:
+    """Whether somebody listens there."""
+    url = urlsplit(root)
+    try:
+        socket.create_connection((str(url.hostname), int(url.port or 80)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""Our pixels, masks and scores beside those of the makers' own processors and predictor, on the same networks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("transformers", reason="the extra [models] is not installed")
+
+from meta_network import tiny_config
+from with_torchvision import SKIPPED
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPTS = ("point", "box", "both", "refined")
+
+
+def answers(folder: Path, what: str, *arguments: str) -> dict[str, np.ndarray]:
+    """Run the comparison apart: with torchvision, which spoils transformers where it does not fit."""
+    out = folder / "answers.npz"
+    paths = [str(ROOT), str(ROOT / "test"), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("stock_sam2.py")), what, str(out), *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    if done.returncode == SKIPPED:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(out) as found:
+        return dict(found)
+
+
+@pytest.fixture(scope="module")
+def processors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    return answers(tmp_path_factory.mktemp("stock"), "processors")
+
+
+@pytest.mark.parametrize("architecture", ["sam2", "sam3_tracker", "edgetam"])
+def test_transformers_own_processor_gives_the_same(processors: dict[str, np.ndarray], architecture: str) -> None:
+    prefix = f"{architecture}_"
+    found = {name.removeprefix(prefix): answer for name, answer in processors.items() if name.startswith(prefix)}
+    if not found:
+        pytest.skip("there is no timm, which EdgeTAM's encoder needs; see test/with_torchvision.py")
+    assert np.array_equal(found["ours_pixels"], found["stock_pixels"])
+    for name in PROMPTS:
+        assert np.array_equal(found[f"ours_{name}_masks"], found[f"stock_{name}_masks"])
+        assert np.allclose(found[f"ours_{name}_scores"], found[f"stock_{name}_scores"], atol=1e-6)
+    assert 0.01 < found["ours_box_masks"].mean() < 0.99
+
+
+def test_metas_own_predictor_gives_the_same_but_for_rounded_pixels(tmp_path: Path) -> None:
+    """It does not round resized pixels to whole grey levels, as transformers does: a few pixels of edges differ."""
+    found = answers(tmp_path, "predictor", str(tiny_config(tmp_path)))
+    for name in PROMPTS:
+        assert np.mean(found[f"ours_{name}_masks"] != found[f"stock_{name}_masks"]) < 0.005
+        assert np.allclose(found[f"ours_{name}_scores"], found[f"stock_{name}_scores"], atol=1e-4)
+    assert 0.01 < found["ours_box_masks"].mean() < 0.99

@@ -1,0 +1,178 @@
+"""The tracker on SAM 2's memory: the same answers as transformers' own session, in memory that does not grow."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from moving_pictures import Film  # noqa: E402
+from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession  # noqa: E402
+
+from rsagent_ros.agent.errors import RunFailed  # noqa: E402
+from rsagent_ros.agent.outcome import ErrorCode  # noqa: E402
+from rsagent_ros.models.tiny_sam2 import save_tiny_sam2, save_tiny_sam2_video  # noqa: E402
+from rsagent_ros.segmenters.sam2_config import Sam2Config  # noqa: E402
+from rsagent_ros.segmenters.sam2_frame import to_masks, to_pixels  # noqa: E402
+from rsagent_ros.trackers import Loss  # noqa: E402
+from rsagent_ros.trackers.loss import LossLimits  # noqa: E402
+from rsagent_ros.trackers.sam2_video import Sam2VideoTracker, open_sam2_tracker  # noqa: E402
+
+FILM = Film(pan=(1.0, 0.5))
+LENIENT = LossLimits(min_score=0.0, max_area_ratio=1e9)
+FRAMES = 20  # more than the 16 that the network looks back
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
+    save_tiny_sam2_video(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tracker(checkpoint: Path) -> Sam2VideoTracker:
+    return open_sam2_tracker(Sam2Config(str(checkpoint), device="cpu"), LENIENT)
+
+
+def test_answers_are_those_of_the_stock_session_that_forgets_nothing(tracker: Sam2VideoTracker) -> None:
+    picture, mask = FILM.frame(0)
+    session = Sam2VideoInferenceSession(video_height=240, video_width=320, dtype=torch.float32)
+    side = tracker.frame.side
+    given = torch.nn.functional.interpolate(
+        torch.from_numpy(mask)[None, None].float(), size=(side, side), mode="bilinear", antialias=True
+    )
+    session.add_mask_inputs(session.obj_id_to_idx(1), 0, (given >= 0.5).float())
+    session.obj_with_new_inputs = [1]
+    tracker.model(session, frame=to_pixels(picture, tracker.frame, torch.device("cpu")))
+
+    track = tracker.start(picture, mask, 0)
+    followed = 0
+    for index in range(1, FRAMES):
+        frame = FILM.frame(index)[0]
+        stock = tracker.model(session, frame=to_pixels(frame, tracker.frame, torch.device("cpu")))
+        ours = track.step(frame, index)
+        appears = float(stock.object_score_logits.sigmoid().max())
+        assert ours.lost == (appears < 0.5), index
+        if not ours.lost:
+            followed += 1
+            assert np.array_equal(ours.mask, to_masks(stock.pred_masks[:, 0].float(), (240, 320))[0])
+            assert 0 < ours.score <= appears
+    assert 0 < followed < FRAMES - 1  # both kinds of answers were compared
+
+
+def test_memory_does_not_grow_with_frames(tracker: Sam2VideoTracker) -> None:
+    picture, mask = FILM.frame(0)
+    track = tracker.start(picture, mask, 0)
+    sizes = []
+    for index in range(1, 30):
+        track.step(FILM.frame(index)[0], index)
+        sizes.append(track.nbytes)
+    assert sizes[0] < sizes[5]  # it does remember
+    assert len(set(sizes[16:])) == 1
+    track.close()
+    track.close()
+    assert track.nbytes == 0
+    with pytest.raises(ValueError, match="closed"):
+        track.step(picture, 100)
+
+
+def test_tracks_of_one_network_do_not_mix(tracker: Sam2VideoTracker) -> None:
+    first, second = FILM, Film(pan=(-2.0, 0.0), colour=(30, 60, 200))
+    alone = [tracker.start(*film.frame(0), 0).step(film.frame(1)[0], 1) for film in (first, second)]
+    tracks = [tracker.start(*film.frame(0), 0) for film in (first, second)]
+    together = [track.step(film.frame(1)[0], 1) for track, film in zip(tracks, (first, second), strict=True)]
+    for one, other in zip(alone, together, strict=True):
+        assert (one.score, one.loss) == (other.score, other.loss)
+        assert np.array_equal(one.mask, other.mask)
+
+
+def test_half_precision_gives_a_similar_answer(checkpoint: Path, tracker: Sam2VideoTracker) -> None:
+    half = open_sam2_tracker(Sam2Config(str(checkpoint), device="cpu", dtype="bfloat16"), LENIENT)
+    assert half.dtype is torch.bfloat16
+    picture, mask = FILM.frame(0)
+    tracks = [one.start(picture, mask, 0) for one in (tracker, half)]
+    logits = [track._tracker.run(partial(track._ask, FILM.frame(1)[0]))[0].clamp(-32, 32) for track in tracks]
+    correlation = torch.corrcoef(torch.stack([part.flatten() for part in logits]))[0, 1]
+    assert correlation > 0.98 or torch.equal(*logits)
+
+
+def test_what_is_lost_and_why(tracker: Sam2VideoTracker) -> None:
+    strict = Sam2VideoTracker(tracker.model, tracker.frame, Sam2Config("x", device="cpu"), "tiny", LossLimits())
+    picture, mask = FILM.frame(0)
+    sure = torch.full((1, 64, 64), -8.0)
+    sure[:, 20:40, 20:40] = 8.0
+    vague = sure.clone()
+    vague[:, 10:50, 10:50] = 0.2
+    small = torch.full((1, 64, 64), -8.0)
+    small[:, 20:24, 20:24] = 8.0
+
+    track = strict.start(picture, mask, 0)
+    good = track._answer(sure, 0.98)
+    assert (good.lost, good.loss, good.mask.any()) == (False, Loss.NONE, True)
+    assert good.score == pytest.approx(0.98, abs=0.05)
+    assert track._answer(small, 0.98).loss is Loss.AREA_JUMP
+    assert track._answer(sure, 0.98).loss is Loss.NONE  # after a loss any size is a new beginning
+    assert track._answer(vague * 0.5, 0.6).loss is Loss.LOW_SCORE
+    assert track._answer(sure, 0.1).loss is Loss.HIDDEN
+    assert track._answer(torch.full((1, 64, 64), float("nan")), 0.9).loss is Loss.LOW_SCORE
+    border = mask.copy()
+    border[:, :40] = True
+    assert strict.start(picture, border, 0)._answer(sure, 0.1).loss is Loss.LEFT_VIEW
+
+
+def test_out_of_memory_is_tried_once_more_then_told(tracker: Sam2VideoTracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, mask = FILM.frame(0)
+    track = tracker.start(picture, mask, 0)
+    original, calls = type(tracker.model).forward, 0
+
+    def full(self: object, *arguments: object, **named: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls <= 2:
+            raise torch.OutOfMemoryError("a fault that was injected")
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(type(tracker.model), "forward", full)
+    with pytest.raises(RunFailed, match="memory of cpu is full") as caught:
+        track.step(FILM.frame(1)[0], 1)
+    assert caught.value.code is ErrorCode.OUT_OF_MEMORY
+    assert track.step(FILM.frame(1)[0], 1).stamp_ns == 1
+
+
+def test_frames_of_another_size_and_time_that_goes_back_are_refused(tracker: Sam2VideoTracker) -> None:
+    picture, mask = FILM.frame(0)
+    track = tracker.start(picture, mask, 5)
+    with pytest.raises(ValueError, match="close the track and start a new one"):
+        track.step(np.zeros((10, 10, 3), np.uint8), 6)
+    with pytest.raises(ValueError, match="not later"):
+        track.step(picture, 5)
+
+
+def test_it_warms_up_and_has_a_name(tracker: Sam2VideoTracker) -> None:
+    tracker.warm_up()
+    assert tracker.name == "sam2_video:tiny"
+
+
+def test_a_checkpoint_without_memory_is_refused(tmp_path: Path) -> None:
+    save_tiny_sam2(tmp_path / "image")
+    with pytest.raises(RunFailed, match="no memory for video; name a folder") as caught:
+        open_sam2_tracker(Sam2Config(str(tmp_path / "image"), device="cpu"))
+    assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
+
+
+def test_a_checkpoint_with_nonsense_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    for path in checkpoint.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["memory_attention_num_layers"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunFailed, match="weights are missing"):
+        open_sam2_tracker(Sam2Config(str(tmp_path), device="cpu"))

@@ -1,0 +1,172 @@
+"""Episodes sampled by a server: the adapter goes there after every step, and stale samples weigh what they should."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl", reason="the extra [training] is not installed")
+pytest.importorskip("openai", reason="the extra [chat] is not installed")
+
+import openai_server.handler
+import torch
+from fakes import FakeSegmenter
+from local_cases import tiny_checkpoint
+from openai_server.handler import Handler
+from openai_server.server import OpenAIServer, _Http
+from training_cases import RIGHT, WRONG, finish, grpo_recipe, write_scenes
+
+from rsagent_ros.policies.family import QWEN2_5_VL
+from rsagent_training import grpo
+from rsagent_training.grpo import EpisodeTrainer
+from rsagent_training.learner import load_learner
+from rsagent_training.mix import Mix
+from rsagent_training.recipes import GrpoRecipe
+from rsagent_training.runs import TrainingStopped
+from rsagent_training.server_rollouts import ServerRollouts
+
+
+class AdapterServer(OpenAIServer):
+    """The tests' chat server with vLLM's two endpoints for adapters.
+
+    Attributes:
+        told: Every request to them: path, name, and whether the adapter's files were there.
+        allowed: Whether it was started with VLLM_ALLOW_RUNTIME_LORA_UPDATING.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.told: list[tuple[str, str, bool]] = []
+        self.allowed = True
+
+    def __enter__(self) -> AdapterServer:
+        super().__enter__()
+        return self
+
+    def start(self) -> None:
+        super().start()
+        assert isinstance(self._http, _Http)
+        self._http.RequestHandlerClass = AdapterHandler
+
+
+class AdapterHandler(Handler):
+    def do_POST(self) -> None:  # noqa: N802  the library's name
+        owner: Any = self.owner
+        path = self.path.removeprefix("/v1/")
+        if path not in ("load_lora_adapter", "unload_lora_adapter") or not owner.allowed:
+            return super().do_POST()
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        folder = Path(body.get("lora_path", "/nowhere"))
+        owner.told.append((path, body["lora_name"], (folder / "adapter_model.safetensors").is_file()))
+        if path == "load_lora_adapter":
+            owner.models.append(body["lora_name"])
+        else:
+            owner.models.remove(body["lora_name"])
+        return self._send(200, b"Success", "text/plain")
+
+
+@pytest.fixture(autouse=True)
+def our_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server speaks the tiny checkpoint's tokens."""
+    vocabulary = tiny_checkpoint(QWEN2_5_VL).vocabulary
+    known: dict[str, int] = {}
+
+    def pieces(text: str) -> list[str]:
+        ids = vocabulary.encode(text)
+        known.update({vocabulary.decode([number]): number for number in ids})
+        return [vocabulary.decode([number]) for number in ids]
+
+    monkeypatch.setattr(openai_server.handler, "pieces_of", pieces)
+    monkeypatch.setattr(openai_server.handler, "token", lambda piece: known[piece])
+
+
+def plays(body: dict[str, Any]) -> str:
+    """First right or wrong, by the number of the request; then the end."""
+    answers = sum(message["role"] == "assistant" for message in body["messages"])
+    if answers:
+        return finish(1)
+    plays.count = getattr(plays, "count", 0) + 1  # type: ignore[attr-defined]
+    return RIGHT if plays.count % 2 else WRONG  # type: ignore[attr-defined]
+
+
+def recipe_for(folder: Path, url: str, **changes: Any) -> GrpoRecipe:
+    server = {"model": "base", "base_url": url, "in_flight": 2, "max_ratio": 1.2}
+    options = {"max_reply_tokens": 200, "max_turns": 3, "server": server, "optimisation": {"device_batch": 4}}
+    return grpo_recipe(write_scenes(folder / "scenes"), **{**options, **changes})
+
+
+def test_every_step_is_sampled_with_the_adapter_of_that_step(tmp_path: Path) -> None:
+    with AdapterServer(models=["base"], reply_to=plays) as server:
+        recipe = recipe_for(tmp_path, server.url, steps=3)
+        rollouts = ServerRollouts(load_learner(recipe), recipe, FakeSegmenter(), tmp_path / "out")
+        final = grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
+        assert (final / "adapter_model.safetensors").is_file()
+        assert server.told == [
+            ("load_lora_adapter", "base-step-0", True),
+            ("load_lora_adapter", "base-step-1", True),
+            ("unload_lora_adapter", "base-step-0", False),
+            ("load_lora_adapter", "base-step-2", True),
+            ("unload_lora_adapter", "base-step-1", False),
+        ]
+        assert server.complaints == []
+        asked = [seen.body for seen in server.seen]
+        assert [body["model"] for body in asked] == sorted(body["model"] for body in asked)
+        assert all(body["temperature"] == 1.0 and body["logprobs"] for body in asked)
+        assert not any("structured_outputs" in body for body in asked)  # a grammar would make the format's reward void
+    curve = json.loads((tmp_path / "out" / "curve.json").read_bytes())
+    assert {"stale/ratio", "stale/truncated", "stale/other_prompt"} <= set(curve[0])
+    assert [path.name for path in (tmp_path / "out" / "served").iterdir()] == ["base-step-2"]
+
+
+def test_a_stale_sample_counts_by_its_truncated_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AdapterServer(models=["base"], reply_to=plays) as server:
+        recipe = recipe_for(tmp_path, server.url)
+        checkpoint = load_learner(recipe)
+        rollouts = ServerRollouts(checkpoint, recipe, FakeSegmenter(), tmp_path / "out")
+        trainer = EpisodeTrainer(checkpoint, Mix(recipe.mix, 0), rollouts, recipe, tmp_path / "out")
+        plain: list[torch.Tensor] = []
+        correct = trainer._correct
+
+        def noting(batch: dict[str, Any], *given: Any) -> None:
+            plain.append(batch["advantages"].clone())
+            # Half of the tokens are likelier now than the server's exp(-0.5), half are not.
+            batch["old_per_token_logps"][:, ::2] = -0.1
+            correct(batch, *given)
+
+        monkeypatch.setattr(trainer, "_correct", noting)
+        batch = trainer._generate_and_score_completions([{"number": number} for number in (0, 0, 1, 1)])
+    mask = batch["tool_mask"].bool()
+    ratio = torch.exp(batch["old_per_token_logps"] + 0.5).clamp(max=1.2)
+    assert (ratio[mask] == 1.2).any()
+    assert (ratio[mask] < 1).any()
+    torch.testing.assert_close(batch["advantages"][mask], (plain[0] * ratio)[mask])
+    assert not batch["advantages"][~mask].any()
+
+
+def test_a_server_that_takes_no_adapters_says_what_to_do(tmp_path: Path) -> None:
+    with AdapterServer(models=["base"]) as server:
+        server.allowed = False
+        recipe = recipe_for(tmp_path, server.url)
+        rollouts = ServerRollouts(load_learner(recipe), recipe, FakeSegmenter(), tmp_path / "out")
+        with pytest.raises(
+            TrainingStopped, match=r"answered 404 .*; start vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
+        ):
+            grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with AdapterServer(models=["base"]) as server:
+        url = server.url
+    recipe = recipe_for(tmp_path, url)
+    rollouts = ServerRollouts(load_learner(recipe), recipe, FakeSegmenter(), tmp_path / "out")
+    with pytest.raises(TrainingStopped, match=r"load_lora_adapter can't be reached .*; is the server up\?"):
+        grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
+
+
+def test_a_server_elsewhere_is_refused(tmp_path: Path) -> None:
+    recipe = recipe_for(tmp_path, "http://192.0.2.1:8000/v1")
+    with pytest.raises(ValueError, match="the server must be on this machine"):
+        ServerRollouts(tiny_checkpoint(QWEN2_5_VL), recipe, FakeSegmenter(), tmp_path / "out")

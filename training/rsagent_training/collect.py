@@ -1,0 +1,198 @@
+"""Scenes to learn from: of a robot's own records, of the datasets that evaluation reads, and of the simulator.
+
+    rsagent collect scenes/ --records ~/rsagent_records --trajectories own/     # goals that somebody gave a verdict on
+    rsagent collect scenes/ --dataset refcocog:/data/refcocog:train --most 8000 --seed 0
+    rsagent collect scenes/ --simulate 2000 --seed 10000
+
+Of a record only a verdict counts as truth: accepted, a corrected mask, or absent. With `--trajectories`, the robot's
+own episodes on such goals become trajectories, as far as they pass the filters of `rsagent synthesize`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from rsagent_ros.agent.scene import Scene, save_scenes
+from rsagent_ros.evaluation.datasets import REFS, Dataset
+from rsagent_ros.evaluation.sample import Listed, Sample, Skipped, as_id
+from rsagent_training.funnel import Funnel
+from rsagent_training.rewards.episode import is_bad_reply
+from rsagent_training.rewards.quality import trajectory_iou
+from rsagent_training.scene_index import SceneIndex
+from rsagent_training.synthesis.attempt import Attempt, picture_of
+from rsagent_training.synthesis.config import SynthesisConfig
+from rsagent_training.synthesis.selection import select, summary
+from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
+
+Vocabulary = Literal["plain", "full"]
+
+_MOST_IGNORED = 0.01
+"""Share of the pixels of a sample that may be neither right nor wrong."""
+
+
+def collect(
+    listings: Iterable[Listed | Skipped],
+    folder: Path,
+    *,
+    more: Iterable[Scene] = (),
+    most: int = 0,
+    seed: int = 0,
+) -> Funnel:
+    """Write the scenes of listed samples to a folder; blocks until all are loaded.
+
+    Args:
+        listings: As `rsagent_ros.evaluation.datasets.list_samples` gives them, of one or several datasets.
+        folder: Where the scenes go.
+        more: Scenes that come after them, such as simulated ones; all are taken.
+        most: Listed samples at most, drawn at random; 0 for all.
+        seed: Of the draw.
+
+    Returns:
+        What came in, and what was dropped and why.
+
+    Raises:
+        FileExistsError: The folder holds scenes already.
+        NothingLeft: There is not one scene; the message says why.
+    """
+    funnel = Funnel("scenes")
+    usable = _usable(listings, funnel)
+    if most and len(usable) > most:
+        drawn = set(np.random.default_rng(seed).permutation(len(usable))[:most].tolist())
+        chosen = [one for number, one in enumerate(usable) if number in drawn]
+        for _ in range(len(usable) - most):
+            funnel.drop(f"at most {most}", "not drawn")
+    else:
+        chosen = usable
+    save_scenes(_all(chosen, more, funnel), folder)
+    if not funnel.left:
+        (folder / "scenes.jsonl").unlink()  # an empty set would only fail later, and say less
+    funnel.check()
+    _report(folder, "Scenes", funnel)
+    return funnel
+
+
+def scene_of(sample: Sample) -> Scene:
+    """A sample of evaluation as a scene.
+
+    Raises:
+        ValueError: Too many pixels are neither right nor wrong: a scene, and a reward, have no place for such.
+    """
+    truth = sample.truth
+    if truth.ignore is not None and np.count_nonzero(truth.ignore) > _MOST_IGNORED * truth.ignore.size:
+        raise ValueError(f"more than {100 * _MOST_IGNORED:g} % of its pixels are to be ignored")
+    return Scene(truth.id, sample.image, sample.instruction, truth.expected, truth.masks, truth.source, truth.category)
+
+
+def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: SynthesisConfig) -> Funnel:
+    """The robot's own episodes on goals whose verdict made a scene, as far as they are worth learning.
+
+    An answer that was accepted is its own truth; one that was corrected is measured against the correction.
+
+    Args:
+        path: Records, as given to `collect`.
+        scenes: What was collected of them.
+        out: Where the trajectories go.
+        config: Of the filters.
+
+    Returns:
+        What came in, and what was dropped and why.
+
+    Raises:
+        FileExistsError: `out` holds trajectories already.
+        NothingLeft: None is left; the message says which filter dropped the last.
+    """
+    from rsagent_ros.records.reader import read_records  # bags and their types, only where they are read
+
+    if (out / ROWS).exists():
+        raise FileExistsError(f"{out / ROWS} exists already, not overwriting; choose another folder")
+    attempts: dict[str, Attempt] = {}
+    for number, record in enumerate(read_records(path), 1):
+        name = as_id(record.goal_id or f"goal-{number}")
+        if name not in scenes or name in attempts or not record.trace.turns:
+            continue
+        scene, trace = scenes[name], record.trace
+        if trace.outcome is None:
+            continue
+        learn = tuple(not is_bad_reply(turn) and not turn.degraded for turn in trace.turns)
+        iou = trajectory_iou(trace, scene)
+        attempts[name] = Attempt(f"{name}-own", name, scene.expected, picture_of(scene), learn, iou, trace)
+    kept, funnel = select([summary(attempt, scenes, config) for attempt in attempts.values()], config)
+    write_trajectories(out, (_pair(attempts[one.scene_id], scenes) for one in kept))
+    _report(out, "Own trajectories", funnel)
+    return funnel
+
+
+def _pair(attempt: Attempt, scenes: SceneIndex) -> tuple[Scene, Trajectory]:
+    source = f"record policy={attempt.trace.policy} segmenter={attempt.trace.segmenter}"
+    trajectory = Trajectory(attempt.id, attempt.scene_id, attempt.trace, attempt.learn, attempt.iou, source)
+    return scenes[attempt.scene_id], trajectory
+
+
+def _usable(listings: Iterable[Listed | Skipped], funnel: Funnel) -> list[Listed]:
+    usable: dict[str, Listed] = {}
+    for one in listings:
+        funnel.entered += 1
+        if isinstance(one, Skipped):
+            funnel.drop("readable" if one.fault else "a truth", one.reason)
+        elif one.id in usable:
+            funnel.drop("one id, one scene", f"its id is that of {usable[one.id].place}")
+        else:
+            usable[one.id] = one
+    return list(usable.values())
+
+
+def _all(listed: list[Listed], more: Iterable[Scene], funnel: Funnel) -> Iterator[Scene]:
+    ids = set()
+    for one in tqdm(listed, desc="samples", unit="", disable=None):
+        try:
+            scene = scene_of(one.load())
+        except (ValueError, OSError) as error:
+            funnel.drop("readable", f"{one.place}: {error}")
+            continue
+        ids.add(scene.id)
+        yield scene
+    for scene in more:
+        funnel.entered += 1
+        if scene.id in ids:
+            funnel.drop("one id, one scene", "its id is that of a sample")
+            continue
+        yield scene
+
+
+def dataset_of(text: str, images: str) -> Dataset:
+    """The dataset that KIND:PATH or KIND:PATH:SPLIT names.
+
+    Raises:
+        ValueError: It names none.
+    """
+    kind, colon, rest = text.partition(":")
+    if not colon or not rest:
+        raise ValueError(
+            f"--dataset {text!r} must be KIND:PATH or KIND:PATH:SPLIT, such as reasonseg:/data/reasonseg:val"
+        )
+    path, _, split = rest.rpartition(":") if ":" in rest else (rest, "", "")
+    return Dataset(kind, path, split, images if kind in REFS else "")
+
+
+def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[Scene]:
+    """Scenes of the simulator.
+
+    Raises:
+        ValueError: MuJoCo is not installed.
+    """
+    try:
+        from rsagent_training.simulate import scenes
+    except ImportError as error:
+        raise ValueError(f"--simulate needs MuJoCo ({error}); pip install 'rsagent[sim]'") from error
+    yield from tqdm(scenes(seed, count, vocabulary=vocabulary), total=count, desc="simulated", unit="", disable=None)
+
+
+def _report(folder: Path, title: str, funnel: Funnel) -> None:
+    (folder / "report.json").write_text(json.dumps(funnel.to_json(), indent=2) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(f"# {title}\n\n{funnel.to_markdown()}", encoding="utf-8")

@@ -1,0 +1,181 @@
+"""`rsagent collect`, `questions` and `synthesize`: flags, and nothing heavy until one of them runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.backends import add_arguments, chosen
+from rsagent_ros.policies.chat_server import ChatServerConfig
+from rsagent_ros.policies.family import FAMILIES, family_of
+from rsagent_training.config_file import read_config
+
+_NO_FAMILY = "default"
+
+
+def add_collect(commands: Any) -> None:
+    """Add `rsagent collect`."""
+    parser = commands.add_parser(
+        "collect",
+        help="make a folder of scenes to learn from",
+        description="Scenes of a robot's records (only goals with a verdict), of the datasets that evaluation reads, "
+        "and of the simulator.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the scenes go")
+    parser.add_argument(
+        "--records", type=Path, action="append", default=[], metavar="PATH", help="a robot's records; more than once"
+    )
+    parser.add_argument(
+        "--dataset", action="append", default=[], metavar="KIND:PATH[:SPLIT]",
+        help="a dataset of a kind that `rsagent evaluate` knows, such as refcocog:/data/refcocog:train; more than once",
+    )  # fmt: skip
+    parser.add_argument("--images", default="", metavar="DIR", help="COCO's train2014, for RefCOCO and its kin")
+    parser.add_argument("--simulate", type=int, default=0, metavar="COUNT", help="scenes of the simulator")
+    parser.add_argument("--vocabulary", choices=("plain", "full"), default="full", help="of the simulator's goals")
+    parser.add_argument("--most", type=int, default=0, metavar="N", help="of the others at most, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw, and of the first simulated world")
+    parser.add_argument("--trajectories", type=Path, metavar="DIR", help="also the robot's own episodes, there")
+    parser.add_argument("--config", type=Path, metavar="YAML", help="filters of --trajectories, as synthesize.yaml")
+    parser.set_defaults(command=_guarded(_collect))
+
+
+def add_questions(commands: Any) -> None:
+    """Add `rsagent questions`."""
+    parser = commands.add_parser(
+        "questions",
+        help="have implicit questions written about scenes",
+        description="A model behind a server writes implicit questions about the things in scenes. Kept are those that "
+        "do not name their answer and that another model, the policy, solves sometimes but not always.",
+    )
+    parser.add_argument("scenes", type=Path, nargs="+", metavar="SCENES", help="folders of scenes")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the scenes with questions go")
+    parser.add_argument("--writer", required=True, metavar="MODEL", help="who writes, as its server names it")
+    parser.add_argument("--writer-url", default=ChatServerConfig.base_url, metavar="URL", help="(default: %(default)s)")
+    parser.add_argument("--writer-key-file", default="", metavar="FILE", help="that holds the server's API key")
+    parser.add_argument("--config", type=Path, metavar="YAML", help="as config/training/questions.yaml")
+    _add_workers(parser)
+    add_arguments(parser)
+    parser.set_defaults(command=_guarded(_questions))
+
+
+def add_synthesize(commands: Any) -> None:
+    """Add `rsagent synthesize`."""
+    parser = commands.add_parser(
+        "synthesize",
+        help="make trajectories to learn from",
+        description="A teacher runs the agent's episode on every scene; kept is what is right, good, short, worth "
+        "learning and unlike the rest, in balance. A run that was killed goes on where it was.",
+    )
+    parser.add_argument("scenes", type=Path, nargs="+", metavar="SCENES", help="folders of scenes")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the trajectories go")
+    parser.add_argument("--attempts", type=Path, metavar="DIR", help="where attempts are kept (default: OUT/attempts)")
+    parser.add_argument("--config", type=Path, metavar="YAML", help="as config/training/synthesize.yaml")
+    parser.add_argument(
+        "--teacher", choices=("expert", "policy"), default="expert",
+        help="the scripted expert that sees the truth, or the policy that --policy names (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--family", choices=[_NO_FAMILY, *(family.model_type for family in FAMILIES)], default=_NO_FAMILY,
+        help="of the model that shall learn from the expert: its pictures and coordinates (default: 0..1000)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the expert (default: 0)")
+    _add_workers(parser)
+    add_arguments(parser)
+    parser.set_defaults(command=_guarded(_synthesize))
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes, or actors on Ray (default: 1)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="of a Ray cluster: auto, local, or ray://HOST:PORT")
+
+
+def _guarded(run: Callable[[argparse.Namespace], str]) -> Callable[[argparse.Namespace], int]:
+    """With exit codes: 1 and one sentence for what a user can mend; a fault of ours keeps its traceback."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        try:
+            sys.stdout.write(f"{run(arguments)}\n")
+        except (RunFailed, OSError, ValueError) as error:
+            sys.stderr.write(f"rsagent: {error}\n")
+            return 1
+        return 0
+
+    return command
+
+
+def _collect(arguments: argparse.Namespace) -> str:
+    from rsagent_ros.evaluation.datasets import Dataset, list_samples
+    from rsagent_training import collect
+    from rsagent_training.scene_index import SceneIndex
+    from rsagent_training.synthesis.config import SynthesisConfig
+
+    if not (arguments.records or arguments.dataset or arguments.simulate > 0):
+        raise ValueError("there is nothing to collect from; give --records, --dataset or --simulate")
+    if arguments.trajectories and len(arguments.records) != 1:
+        raise ValueError("--trajectories are of one place of records; give --records once")
+    config = read_config(SynthesisConfig, arguments.config) if arguments.config else SynthesisConfig(balanced=False)
+    datasets = [collect.dataset_of(text, arguments.images) for text in arguments.dataset]
+    datasets += [Dataset("records", str(path)) for path in arguments.records]
+    more = collect.simulated(arguments.simulate, arguments.seed, arguments.vocabulary) if arguments.simulate > 0 else ()
+    listings = (one for dataset in datasets for one in list_samples(dataset))
+    funnel = collect.collect(listings, arguments.folder, more=more, most=arguments.most, seed=arguments.seed)
+    if arguments.trajectories:
+        scenes = SceneIndex(arguments.folder)
+        collect.own_trajectories(arguments.records[0], scenes, arguments.trajectories, config)
+    return f"{funnel.left} scenes of {funnel.entered}: {arguments.folder / 'report.md'}"
+
+
+def _questions(arguments: argparse.Namespace) -> str:
+    from rsagent_training.asking.config import QuestionsConfig
+    from rsagent_training.asking.solving import Solving
+    from rsagent_training.asking.writing import Writing
+    from rsagent_training.questions import ask
+
+    _check_workers(arguments)
+    config = read_config(QuestionsConfig, arguments.config) if arguments.config else QuestionsConfig()
+    server = ChatServerConfig(
+        model=arguments.writer,
+        base_url=arguments.writer_url,
+        api_key_file=arguments.writer_key_file,
+        family=config.writer_family,
+        temperature=config.writer_temperature,
+        seed=config.seed,
+        constrained=False,  # JSON, not a tool call
+    )
+    data = ask(
+        arguments.scenes, arguments.out, Writing(server, config), Solving(chosen(arguments), config),
+        workers=arguments.workers, ray=arguments.ray,
+    )  # fmt: skip
+    counts = data["questions"]
+    return f"{counts['left']} questions of {counts['entered']}: {arguments.out / 'report.md'}"
+
+
+def _synthesize(arguments: argparse.Namespace) -> str:
+    from rsagent_training.synthesis.attempt import Teaching
+    from rsagent_training.synthesis.config import SynthesisConfig
+    from rsagent_training.synthesize import synthesize
+
+    _check_workers(arguments)
+    if arguments.seed < 0:
+        raise ValueError(f"--seed is {arguments.seed}; it must be 0 or more")
+    config = read_config(SynthesisConfig, arguments.config) if arguments.config else SynthesisConfig()
+    side = arguments.view_side
+    known = arguments.family != _NO_FAMILY
+    pictures = family_of(arguments.family).pictures(side) if known else PictureFormat(side)
+    teaching = Teaching(arguments.teacher, chosen(arguments), pictures, arguments.seed, config)
+    data = synthesize(
+        arguments.scenes, arguments.out, teaching,
+        attempts=arguments.attempts, workers=arguments.workers, ray=arguments.ray,
+    )  # fmt: skip
+    kept, made = data["kept"]["trajectories"], data["funnel"]["entered"]
+    return f"{kept} trajectories of {made} attempts: {arguments.out / 'report.md'}"
+
+
+def _check_workers(arguments: argparse.Namespace) -> None:
+    if arguments.workers < 1:
+        raise ValueError(f"--workers is {arguments.workers}; at least 1 is needed")

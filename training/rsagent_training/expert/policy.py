@@ -1,0 +1,88 @@
+"""`Expert`: the Policy of one scene and one episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
+from rsagent_ros.agent.policy import Reply, ReplyLimits
+from rsagent_ros.agent.scene import Scene
+from rsagent_ros.agent.turn import Turn
+from rsagent_training.expert.conduct import conduct
+from rsagent_training.expert.config import ExpertConfig
+from rsagent_training.expert.stage import Move, Stage
+
+
+class Expert:
+    """Shows how to answer one scene; made anew for every episode.
+
+    The truth tells it where things are. Masks it sees through `see`, which `drive` calls after each turn: a policy gets
+    a picture of them, and the expert says of them only what that picture shows.
+
+    Attributes:
+        name: What records call it.
+        pictures: The format of the chat: of the family of models that shall learn from it.
+    """
+
+    name = "expert"
+
+    def __init__(
+        self,
+        scene: Scene,
+        seed: int | list[int] = 0,
+        pictures: PictureFormat = DEFAULT_PICTURES,
+        config: ExpertConfig | None = None,
+    ) -> None:
+        """Prepare for one episode; looks at the scene for about 0.3 s.
+
+        Args:
+            scene: With its truth.
+            seed: Of manners and wordings; the same seed and segmenter give the same episode.
+            pictures: How pictures and coordinates are.
+            config: How often it does what.
+        """
+        self.pictures = pictures
+        self._stage = Stage(scene, np.random.default_rng(seed), pictures, config or ExpertConfig())
+        self._said: list[Move] = []
+
+    @property
+    def learn(self) -> tuple[bool, ...]:
+        """For each reply so far, whether it is worth learning."""
+        return tuple(move.learn for move in self._said)
+
+    def see(self, turn: Turn) -> None:
+        """The turn that was recorded; pass it as `on_turn` of `drive`."""
+        self._stage.see(turn)
+
+    def open(self) -> ExpertConversation:
+        """Begin.
+
+        Raises:
+            RuntimeError: It has had its episode.
+        """
+        if self._said:
+            raise RuntimeError("an Expert is made for one episode; make another one")
+        return ExpertConversation(self._stage, self._said)
+
+
+class ExpertConversation:
+    """The expert's part in one episode."""
+
+    def __init__(self, stage: Stage, said: list[Move]) -> None:
+        self._stage = stage
+        self._moves: Iterator[Move] = conduct(stage)
+        self._said = said
+
+    def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
+        """The next move; takes milliseconds."""
+        self._stage.hear(new_messages[-1])
+        move = next(self._moves)
+        self._said.append(move)
+        return Reply(move.reply)
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,171 @@
+"""Where the expert stands in an episode: what it was told last, what it looks at, the masks it has made."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rsagent_ros.agent.actions import Action, render
+from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.geometry import Box, View
+from rsagent_ros.agent.mask import OVERLAY_SIDE, Mask, area, bounding_box, decode_rle
+from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.scene import Scene
+from rsagent_ros.agent.turn import Turn
+from rsagent_training.expert.comparison import Comparison, compare
+from rsagent_training.expert.config import ExpertConfig
+from rsagent_training.expert.phrases import say
+from rsagent_training.expert.prompts import Pointer, words
+from rsagent_training.expert.surroundings import look_around
+
+_WORDS = re.compile(r"(all )?(the|a|an|something) [^<>{}]{1,100}")
+"""Instructions that a thought can repeat as they are; others are "what is asked for"."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One reply.
+
+    Attributes:
+        thought: What is thought.
+        call: What follows it: a call, or on purpose something that is none.
+        learn: Whether it is worth learning; a mistake made on purpose is not.
+    """
+
+    thought: str
+    call: str
+    learn: bool = True
+
+    @property
+    def reply(self) -> str:
+        """As the policy says it."""
+        return f"<think>{self.thought}</think>{self.call}"
+
+
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+Moves: TypeAlias = Generator[Move, None, None]
+
+
+class Stage:
+    """The scene with its truth, and how far the episode has come.
+
+    Attributes:
+        turns_left: Replies that are left, the next one included.
+        facts: What the last observation told.
+        view: What is looked at.
+        masks: Those made so far, by id, (H, W) bool.
+        newest: Id of the mask that the last turn made; 0 where it made none.
+    """
+
+    def __init__(self, scene: Scene, rng: np.random.Generator, pictures: PictureFormat, config: ExpertConfig) -> None:
+        """Look at the scene; about 0.3 s."""
+        self.scene = scene
+        self.rng = rng
+        self.config = config
+        self.height, self.width = scene.image.shape[:2]
+        self.view = View.whole(self.width, self.height)
+        self.turns_left = 1
+        self.facts: dict[str, Any] = {}
+        self.masks: dict[int, Mask] = {}
+        self.newest = 0
+        self.surroundings = look_around(scene.image, scene.masks)
+        self._pictures = pictures
+
+    # --- what comes in
+
+    def hear(self, message: Message) -> None:
+        """The next observation."""
+        self.facts = json.loads(message.text)
+        self.turns_left = int(self.facts["turns_left"])
+
+    def see(self, turn: Turn) -> None:
+        """The turn that was recorded: its mask in full, of which a policy only gets a picture."""
+        self.view = View(*turn.view, frame_width=self.width, frame_height=self.height)
+        self.newest = turn.mask_id
+        if turn.mask is not None:
+            self.masks[turn.mask_id] = decode_rle(turn.mask)
+
+    # --- what is so
+
+    @property
+    def point(self) -> Pointer:
+        """Points at places in the current view."""
+        return Pointer(self.view, self._pictures)
+
+    def compared(self, mask_id: int, target: int) -> Comparison:
+        """A mask beside the target of that number."""
+        return compare(self.masks[mask_id], self.scene.masks[target])
+
+    def target_box(self, target: int) -> Box:
+        """Around the target of that number, full-frame pixels."""
+        box = bounding_box(self.scene.masks[target])
+        if box is None:
+            raise ValueError(f"scene {self.scene.id}: mask {target + 1} is empty; there is nothing to show")
+        return box
+
+    def overlay_pixels(self, target: int) -> float:
+        """Longer side of a target in pixels of an overlay of the current view."""
+        box = self.target_box(target)
+        return max(box.width, box.height) * OVERLAY_SIDE / max(self.view.width, self.view.height)
+
+    # --- what is said
+
+    def chance(self, share: float) -> bool:
+        """True as often as this."""
+        return bool(self.rng.random() < share)
+
+    @property
+    def zoomed(self) -> bool:
+        """Whether less than the whole frame is looked at."""
+        return self.view.key != (0, 0, self.width, self.height)
+
+    @property
+    def wanted(self) -> str:
+        """The instruction's own words where they fit into a sentence."""
+        asked = self.scene.instruction.strip().rstrip(".!?")
+        return asked if _WORDS.fullmatch(asked) else "what is asked for"
+
+    @property
+    def error(self) -> str:
+        """Why nothing came of the last reply; empty where something did."""
+        error = str(self.facts.get("error", ""))
+        # A tag of the call's own in a thought would be taken for a second call.
+        return "A reply must end with one whole tool call." if "<" in error else error
+
+    def it(self, target: int) -> str:
+        """The target as it looks."""
+        colour = self.surroundings.colours[target]
+        return f"the {colour} thing" if colour else "the thing"
+
+    def say(self, *keys: str, target: int | None = None, **fields: object) -> str:
+        """A thought; what it can be about is filled in."""
+        known: dict[str, object] = {
+            "wanted": self.wanted,
+            "mask": self.facts.get("mask", 0),
+            "percent": self.facts.get("area_percent", 0),
+            "told": self.facts.get("box") or "the edge of the view",
+            "count": counted(len(self.scene.masks)),
+        }
+        if target is not None:
+            seen = self.view.crop(self.scene.masks[target])
+            known |= {
+                "it": self.it(target),
+                "box": words(self.point.box(self.target_box(target))),
+                "share": f"{100 * area(seen) / seen.size:.2g}",
+            }
+        return say(self.rng, *keys, **(known | fields))
+
+    def move(self, thought: str, action: Action, *, learn: bool = True) -> Move:
+        """A reply with a call whose numbers are in the unit of the chat."""
+        return Move(thought, render(action), learn)
+
+
+def counted(number: int) -> str:
+    """A number in words, as far as people write them so."""
+    return _COUNTS[number] if number < len(_COUNTS) else str(number)

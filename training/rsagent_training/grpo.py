@@ -1,0 +1,330 @@
+"""Reinforcement learning by GRPO: the policy plays episodes in groups; what did better than the group is reinforced.
+
+    rsagent grpo config/training/grpo.yaml --out runs/grpo
+
+TRL's GRPOTrainer makes the groups, the loss and the steps. Two things are ours, in one method that is overridden:
+
+- the rollout is our `Episode`, and its tokens, pictures and log-probabilities are taken from the record (`sequences`),
+  never from a text that was decoded and tokenised again; observations and the chat's frame carry no loss;
+- the advantage is one number per turn (`rewards.credit`), laid over the tokens of that turn.
+
+Where a server samples with an older policy, the truncated ratio of both multiplies the advantage (Yao et al., 2025,
+"off-policy rollout"): the same as TRL's own correction, since clipping commutes with a factor of 0 or more.
+
+TRL's private parts that this stands on are listed in `LEANS_ON`; a test compares them with the release that is pinned.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from peft import PeftModel
+from trl import GRPOConfig, GRPOTrainer
+from trl.models.utils import unwrap_model_for_generation
+from trl.trainer.utils import RepeatSampler
+
+from rsagent_ros.agent.scene import Scene
+from rsagent_ros.agent.turn import Trace
+from rsagent_ros.backends import Choice, open_models
+from rsagent_ros.policies.local.checkpoint import Checkpoint
+from rsagent_training import runs
+from rsagent_training.guard import Guard
+from rsagent_training.learner import adapter, arguments, load_learner, load_tokenizer, save_final
+from rsagent_training.mix import Mix
+from rsagent_training.recipes import GrpoRecipe
+from rsagent_training.rewards import Reward, credit, episode_reward, reward_functions
+from rsagent_training.rewards.quality import trajectory_iou
+from rsagent_training.rollouts import LocalRollouts, Rollouts, seeds_of
+from rsagent_training.sequences import Sequence, padded, seen, sequence_of
+
+LEANS_ON = (
+    "_compute_loss", "_generate_and_score_completions", "_get_per_token_logps_and_entropies", "_get_train_sampler",
+    "_prepare_inputs", "compute_loss", "get_train_dataloader", "log", "training_step",
+)  # fmt: skip
+"""Methods of GRPOTrainer that are overridden, called, or that read what the overridden one returns."""
+
+Batch = dict[str, Any]
+
+
+class EpochSampler(RepeatSampler):
+    """TRL's sampler, but the order of an epoch depends on its number alone: a run that is resumed has the same."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        seed = np.random.SeedSequence((self.seed or 0, epoch)).generate_state(1, np.uint64)
+        self.generator.manual_seed(int(seed[0]))
+
+
+class EpisodeTrainer(GRPOTrainer):
+    """GRPOTrainer whose rollouts are episodes."""
+
+    args: GRPOConfig
+    model: Any
+
+    def __init__(self, checkpoint: Checkpoint, mix: Mix, rollouts: Rollouts, recipe: GrpoRecipe, out: Path) -> None:
+        self._checkpoint = checkpoint
+        self._mix = mix
+        self._rollouts = rollouts
+        self._recipe = recipe
+        self._guard = Guard(out)
+        length: dict[str, Any] = {"num_train_epochs": 1} if recipe.steps is None else {"max_steps": recipe.steps}
+        # Wanted by the constructor; `_judge` computes rewards and credit together.
+        rewards: list[Any] = list(reward_functions(recipe.reward))
+        super().__init__(
+            model=checkpoint.model,
+            reward_funcs=rewards,
+            train_dataset=Dataset.from_dict({"number": range(len(mix))}),
+            processing_class=load_tokenizer(recipe.checkpoint),
+            peft_config=adapter(recipe.lora),
+            callbacks=[self._guard],
+            args=GRPOConfig(
+                **arguments(recipe.optimisation, out, recipe.batch * recipe.samples),
+                **length,
+                num_generations=recipe.samples,
+                num_iterations=recipe.iterations,
+                loss_type="grpo",
+                beta=recipe.beta,
+                epsilon=recipe.epsilon,
+                epsilon_high=recipe.epsilon_high,
+                use_bias_correction_kl=False,
+                temperature=1.0,
+                disable_dropout=True,
+                shuffle_dataset=True,
+            ),
+        )
+        local = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        if local % recipe.samples:
+            raise ValueError(
+                f"each device has {local} episodes a step, which splits groups of {recipe.samples}; choose a batch "
+                "that is a multiple of the number of devices"
+            )
+        if self.is_fsdp_enabled and recipe.server is None:
+            raise ValueError("weights that FSDP splits can't sample in this process; use DeepSpeed, or set server")
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
+        """Play an episode for each row, judge them, and lay tokens and advantages out as `_compute_loss` reads them."""
+        started = time.perf_counter()
+        scenes = self._scenes(inputs)
+        traces = self._play(scenes)
+        rollout_seconds = time.perf_counter() - started
+        rewards, advantages = self._judge(traces, scenes)
+        sequences = [
+            sequence_of(trace, scene.image, self._checkpoint, name=scene.id, sampled=True)
+            for trace, scene in zip(traces, scenes, strict=True)
+        ]
+        batch = self._laid_out(sequences, advantages)
+        with torch.no_grad():
+            if self._recipe.iterations > 1 or self._recipe.server is not None:
+                batch["old_per_token_logps"] = self._logps(self.model, batch)
+            if self.beta > 0:
+                batch["ref_per_token_logps"] = self._reference_logps(batch)
+        if self._recipe.server is not None:
+            self._correct(batch, traces, sequences)
+        self._report(traces, scenes, rewards, sequences)
+        tools = sum(turn.tool_seconds for trace in traces for turn in trace.turns)
+        self._note("time/rollout", rollout_seconds)
+        self._note("time/tools", tools)
+        self._note("time/scoring", time.perf_counter() - started - rollout_seconds)
+        return batch
+
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
+        """Scenes in a new order in each epoch, each as often as it is played and learned from."""
+        scenes: Any = self.train_dataset if dataset is None else dataset
+        return EpochSampler(
+            scenes,
+            mini_repeat_count=self._recipe.samples,
+            batch_size=self._recipe.batch,
+            repeat_count=self._recipe.iterations * self.args.gradient_accumulation_steps,
+            seed=self.args.seed,
+        )
+
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """As GRPOTrainer's.
+
+        Raises:
+            TrainingStopped: The loss is not a finite number.
+        """
+        loss: torch.Tensor = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        self._guard.check_loss(loss, inputs["names"], self.state.global_step)
+        return loss
+
+    def _scenes(self, inputs: list[dict[str, Any]]) -> list[Scene]:
+        """The scene of each row, read once for each group."""
+        numbers = [row["number"] for row in inputs]
+        once = {number: self._mix[number] for number in dict.fromkeys(numbers)}
+        return [once[number] for number in numbers]
+
+    def _play(self, scenes: list[Scene]) -> list[Trace]:
+        step, process = self.state.global_step, self.accelerator.process_index
+        seeds = seeds_of(self._recipe.optimisation.seed, step, process, len(scenes))
+        training = self.model.training
+        whole: Any = nullcontext(self.accelerator.unwrap_model(self.model))
+        if self._recipe.server is None:
+            whole = unwrap_model_for_generation(self.model_wrapped, self.accelerator)
+        with whole as model:
+            model.eval()
+            try:
+                return self._rollouts.run(model, scenes, step, seeds)
+            finally:
+                model.train(training)
+
+    def _judge(self, traces: list[Trace], scenes: list[Scene]) -> tuple[list[Reward], list[tuple[float, ...]]]:
+        """Reward of every episode, and advantages of its turns within its group; groups follow one another."""
+        config, samples = self._recipe.reward, self._recipe.samples
+        rewards = [episode_reward(trace, scene, config) for trace, scene in zip(traces, scenes, strict=True)]
+        advantages: list[tuple[float, ...]] = []
+        for begin in range(0, len(rewards), samples):
+            advantages += credit(rewards[begin : begin + samples], config)
+        return rewards, advantages
+
+    def _laid_out(self, sequences: list[Sequence], advantages: list[tuple[float, ...]]) -> Batch:
+        """Prompts padded on the left and completions on the right, as TRL has them."""
+        device, end = self.accelerator.device, self._checkpoint.vocabulary.message_end
+        prompts = [sequence.layout.ids[: sequence.prompt] for sequence in sequences]
+        completions = [sequence.layout.ids[sequence.prompt :] for sequence in sequences]
+        batch: Batch = {
+            "prompt_ids": padded(prompts, end, left=True),
+            "prompt_mask": padded([[1] * len(row) for row in prompts], 0, left=True),
+            "completion_ids": padded(completions, end),
+            "completion_mask": padded([[1] * len(row) for row in completions], 0),
+            "tool_mask": padded([sequence.learned[sequence.prompt :].tolist() for sequence in sequences], 0),
+        }
+        attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+        batch["mm_token_type_ids"] = ((ids == self._checkpoint.vocabulary.picture) & (attention == 1)).long()
+        per_token = torch.zeros(batch["completion_ids"].shape)
+        for row, (sequence, turns) in enumerate(zip(sequences, advantages, strict=True)):
+            for (start, stop), advantage in zip(sequence.spans, turns, strict=True):
+                per_token[row, start - sequence.prompt : stop - sequence.prompt] = advantage
+        batch = {name: value.to(device) for name, value in batch.items()}
+        learned = self.accelerator.gather(batch["tool_mask"].sum()).sum()
+        return {
+            **batch,
+            **seen(sequences, self._checkpoint, device),
+            "advantages": per_token.to(device),
+            "num_images": [len(sequence.layout.pictures) for sequence in sequences],
+            "num_items_in_batch": learned,
+            "names": [sequence.name for sequence in sequences],
+        }
+
+    def _logps(self, model: Any, batch: Batch) -> torch.Tensor:
+        """(episodes, completion tokens) log-probabilities under a model."""
+        logps, _, _ = self._get_per_token_logps_and_entropies(
+            model,
+            torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+            torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+            batch["completion_ids"].shape[1],
+            batch_size=self._recipe.optimisation.device_batch,
+            **{name: batch[name] for name in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")},
+        )
+        return logps
+
+    def _reference_logps(self, batch: Batch) -> torch.Tensor:
+        """Under the checkpoint that training began with."""
+        if self.ref_model is not None:
+            return self._logps(self.ref_model, batch)
+        adapted = self.accelerator.unwrap_model(self.model)
+        if not isinstance(adapted, PeftModel):
+            raise TypeError(f"{type(adapted).__name__} has neither an adapter to turn off nor a reference beside it")
+        with adapted.disable_adapter():
+            return self._logps(self.model, batch)
+
+    def _correct(self, batch: Batch, traces: list[Trace], sequences: list[Sequence]) -> None:
+        """Weigh advantages by how much likelier their tokens are now than for the policy that sampled them."""
+        if self._recipe.server is None:
+            raise ValueError("without a server the policy that samples is the one that is trained")
+        sampled = torch.zeros_like(batch["advantages"])
+        strange = 0
+        for row, (trace, sequence) in enumerate(zip(traces, sequences, strict=True)):
+            for turn, (start, stop) in zip(trace.turns, sequence.spans, strict=True):
+                if turn.logprobs is None or len(turn.logprobs) != stop - start:
+                    raise runs.TrainingStopped(
+                        f"turn {turn.index} on scene {sequence.name} has no log-probability for each of its tokens; "
+                        "the server must give logprobs and token ids, as vLLM does"
+                    )
+                place = slice(start - sequence.prompt, stop - sequence.prompt)
+                sampled[row, place] = torch.tensor(turn.logprobs, device=sampled.device)
+                strange += turn.prompt_tokens != start
+        ratio = torch.exp((batch["old_per_token_logps"] - sampled) * batch["tool_mask"])
+        batch["advantages"] *= ratio.clamp(max=self._recipe.server.max_ratio)
+        mask = batch["tool_mask"].bool()
+        self._note("stale/ratio", ratio[mask].mean().item())
+        self._note("stale/truncated", (ratio[mask] > self._recipe.server.max_ratio).float().mean().item())
+        # The server reads earlier replies as text, and may split it into other tokens than were sampled.
+        self._note("stale/other_prompt", strange / sum(len(trace.turns) for trace in traces))
+
+    def _report(
+        self, traces: list[Trace], scenes: list[Scene], rewards: list[Reward], sequences: list[Sequence]
+    ) -> None:
+        totals = np.array([reward.total for reward in rewards])
+        groups = totals.reshape(-1, self._recipe.samples)
+        self._note("reward", totals.mean())
+        self._note("reward/final", np.mean([reward.final for reward in rewards]))
+        self._note("reward/process", np.mean([sum(reward.process) for reward in rewards]))
+        self._note("reward/format", np.mean([reward.format for reward in rewards]))
+        self._note("reward/equal_groups", np.mean(np.ptp(groups, axis=1) < 1e-6))
+        ious = [trajectory_iou(trace, scene) for trace, scene in zip(traces, scenes, strict=True)]
+        self._note("episodes/iou", np.mean(ious))
+        self._note("episodes/turns", np.mean([len(trace.turns) for trace in traces]))
+        self._note("episodes/tokens", np.mean([len(sequence) for sequence in sequences]))
+        self._note("episodes/sampled", np.mean([sequence.learned.sum() for sequence in sequences]))
+
+    def _note(self, name: str, value: Any) -> None:
+        self._metrics["train" if self.model.training else "eval"][name].append(float(value))
+
+
+def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Rollouts | None = None) -> Path:
+    """Train; blocks for as long as that takes, with progress on stderr.
+
+    Args:
+        recipe: What to do.
+        out: Folder of the run.
+        resume: Go on with a run that was broken off.
+        rollouts: Who runs the episodes; by default as the recipe says.
+
+    Returns:
+        The folder of the result: an adapter, or a checkpoint.
+
+    Raises:
+        FileExistsError: The folder holds another run.
+        FileNotFoundError, ValueError: Scenes that are missing or damaged, or a batch that can't be shared.
+        RunFailed: The checkpoint or the segmenter can't be loaded.
+        TrainingStopped: An episode failed, or the loss became something that is not a finite number.
+    """
+    last = runs.begin(out, recipe, resume=resume)
+    checkpoint = load_learner(recipe)
+    mix = Mix(recipe.mix, recipe.optimisation.seed)
+    if rollouts is None:
+        rollouts = _rollouts(checkpoint, recipe, out)
+    trainer = EpisodeTrainer(checkpoint, mix, rollouts, recipe, out)
+    if trainer.is_world_process_zero():
+        runs.write_json(out / runs.DATA, {"scenes": mix.counts})
+        sys.stderr.write(f"{len(mix)} scenes: {mix.counts}\n")
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    final = out / runs.FINAL
+    save_final(trainer, recipe, final)
+    return final
+
+
+def _rollouts(checkpoint: Checkpoint, recipe: GrpoRecipe, out: Path) -> Rollouts:
+    segmenter = open_models(Choice(segmenter=recipe.segmenter, settings=recipe.segmenter_settings)).segmenter
+    if recipe.server is None:
+        return LocalRollouts(checkpoint, recipe, segmenter)
+    from rsagent_training.server_rollouts import ServerRollouts
+
+    return ServerRollouts(checkpoint, recipe, segmenter, out)
+
+
+if __name__ == "__main__":
+    from rsagent_training.commands import main
+
+    sys.exit(main(["grpo", *sys.argv[1:]]))

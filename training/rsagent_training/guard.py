@@ -1,0 +1,60 @@
+"""What watches a run: a loss or gradient that is not finite ends it before it reaches the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from rsagent_training.runs import CURVE, TrainingStopped, newest_whole, write_json
+
+
+class Guard(TrainerCallback):
+    """Keeps the curve on disk, and stops before a gradient that is not finite reaches the weights."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self.batch: list[str] = []
+        """Names in the optimizer step under way; `check_loss` collects them."""
+
+    def check_loss(self, loss: torch.Tensor, names: Iterable[str], step: int) -> None:
+        """Refuse a loss that is not finite.
+
+        Raises:
+            TrainingStopped: It is not; the message names the batch and the checkpoint that is kept.
+        """
+        self.batch += names
+        if not torch.isfinite(loss.detach()).all():
+            raise self._stopped("loss", step)
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Forget the names of the step before."""
+        self.batch = []
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
+        """Refuse gradients that are not finite."""
+        gradients = (weight.grad for weight in given["model"].parameters() if weight.grad is not None)
+        if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
+            raise self._stopped("gradient", state.global_step)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Write the curve."""
+        if state.is_world_process_zero:
+            write_json(self._out / CURVE, state.log_history)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        """Write the curve."""
+        self.on_save(args, state, control, **given)
+
+    def _stopped(self, what: str, step: int) -> TrainingStopped:
+        kept = newest_whole(self._out)
+        where = f"the last good weights are in {kept}" if kept else "no checkpoint was written before"
+        return TrainingStopped(
+            f"the {what} of step {step + 1} is not a finite number, on {', '.join(self.batch)}; {where}; look at these "
+            "samples, or lower the learning rate"
+        )

@@ -1,0 +1,117 @@
+"""The model that learns: a checkpoint made ready for the trainers, and what they have in common."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer
+
+from rsagent_ros.policies.local.checkpoint import Checkpoint, load_checkpoint
+from rsagent_ros.policies.local.config import LocalConfig
+from rsagent_training.recipes import GrpoRecipe, Lora, Optimisation, SftRecipe
+
+BESIDE_WEIGHTS = (
+    "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
+    "chat_template.jinja", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json",
+    "generation_config.json", "video_preprocessor_config.json",
+)  # fmt: skip
+"""Files of a checkpoint that training does not change."""
+
+
+def load_learner(recipe: SftRecipe | GrpoRecipe) -> Checkpoint:
+    """The recipe's checkpoint on the CPU, ready to be given to a trainer.
+
+    Raises:
+        RunFailed: A file is missing or damaged, or memory is full.
+    """
+    whole = recipe.lora is None
+    dtype = "float32" if whole else recipe.optimisation.precision
+    # Its full path is what an adapter remembers as its base, so that it is found from anywhere.
+    folder = str(Path(recipe.checkpoint).expanduser().resolve())
+    checkpoint = load_checkpoint(LocalConfig(folder, device="cpu", dtype=dtype))
+    model: Any = checkpoint.model
+    if whole and recipe.freeze_vision:
+        model.model.visual.requires_grad_(False)
+    return replace(checkpoint, model=model.train())
+
+
+def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
+    """For the trainers' own books; texts go another way (`sequences`)."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        Path(checkpoint).expanduser().resolve(), local_files_only=True, padding_side="left"
+    )
+    return tokenizer
+
+
+def adapter(lora: Lora | None) -> LoraConfig | None:
+    """What peft is told; the vision tower has layers of the same names, which stay as they are."""
+    if lora is None:
+        return None
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=rf".*language_model.*\.({'|'.join(lora.targets)})",
+        task_type="CAUSAL_LM",
+    )
+
+
+def arguments(optimisation: Optimisation, out: Path, sequences_a_step: int) -> dict[str, Any]:
+    """What both trainers' configurations are told.
+
+    Raises:
+        ValueError: The sequences of a step can't be shared evenly among devices and passes.
+    """
+    devices = int(os.environ.get("WORLD_SIZE", "1"))
+    at_once = optimisation.device_batch * devices
+    if sequences_a_step % at_once:
+        raise ValueError(
+            f"a step has {sequences_a_step} sequences, which {devices} devices with device_batch "
+            f"{optimisation.device_batch} can't share evenly; choose a batch that is a multiple of {at_once}"
+        )
+    half = optimisation.precision == "bfloat16"
+    return {
+        "output_dir": str(out),
+        "per_device_train_batch_size": optimisation.device_batch,
+        "gradient_accumulation_steps": sequences_a_step // at_once,
+        "learning_rate": optimisation.learning_rate,
+        "weight_decay": optimisation.weight_decay,
+        "warmup_steps": optimisation.warmup_share,  # transformers takes a value under 1 as a share of all steps
+        "lr_scheduler_type": optimisation.schedule,
+        "max_grad_norm": optimisation.max_grad_norm,
+        "gradient_checkpointing": optimisation.checkpointing,
+        "bf16": half and not optimisation.cpu,
+        "use_cpu": optimisation.cpu,
+        "save_strategy": "steps",
+        "save_steps": optimisation.save_every,
+        "save_total_limit": optimisation.keep,
+        "logging_strategy": "steps",
+        "logging_steps": optimisation.log_every,
+        "logging_nan_inf_filter": False,  # it would hide what the guard must see
+        "seed": optimisation.seed,
+        "data_seed": optimisation.seed,
+        "report_to": [],
+        "remove_unused_columns": False,
+    }
+
+
+def save_final(trainer: Trainer, recipe: SftRecipe | GrpoRecipe, folder: Path) -> None:
+    """Write the result: an adapter, or a whole checkpoint that loads as the one it began with."""
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        trainer.save_model(str(folder))  # gathers what the devices share
+    elif trainer.is_world_process_zero():
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
+    if trainer.is_world_process_zero() and recipe.lora is None:
+        copy_beside(Path(recipe.checkpoint).expanduser(), folder)
+
+
+def copy_beside(source: Path, folder: Path) -> None:
+    """Copy the files beside a checkpoint's weights."""
+    for name in BESIDE_WEIGHTS:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)

@@ -1,0 +1,63 @@
+"""Every constant of the reward."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """R = final_weight * R_final + process_weight * sum of R_process + format_weight * R_format.
+
+    The three weights are the paper's; the rest it does not print, and is this project's.
+
+    Attributes:
+        final_weight: Of the quality of the answer.
+        process_weight: Of what the turns earned.
+        format_weight: Of replies that could be read.
+        gave_up_share: Part of the IoU that counts where the budget ended the episode.
+        match_iou: From which IoU on a candidate stands for a thing, in an ambiguous scene.
+        turn_cost: Of every turn that did not end the episode: a tool call, or a reply that could not be used.
+        free_points: Points in one call that cost nothing.
+        point_cost: Of each point beyond.
+        novelty_bonus: For looking somewhere else, while nothing good was found.
+        novelty_limit: How often in an episode at most.
+        novelty_below: Only while the best IoU is below this.
+        novelty_iou: A prompt is elsewhere if its box has an IoU below this with that of every earlier prompt.
+        bad_reply_cost: Part of R_format that a reply costs that could not be used.
+        epsilon: Added to the standard deviation when advantages are normalised, as TRL does.
+
+    Raises:
+        ValueError: A value that can't be; the message says what can.
+    """
+
+    final_weight: float = 1.0
+    process_weight: float = 0.5
+    format_weight: float = 0.2
+    gave_up_share: float = 0.5
+    match_iou: float = 0.5
+    turn_cost: float = 0.02
+    free_points: int = 4
+    point_cost: float = 0.01
+    novelty_bonus: float = 0.01
+    novelty_limit: int = 2
+    novelty_below: float = 0.5
+    novelty_iou: float = 0.3
+    bad_reply_cost: float = 0.5
+    epsilon: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"rewards: {name} is {value}; it must be 0 or more")
+        for name in ("gave_up_share", "match_iou", "novelty_below", "novelty_iou", "bad_reply_cost"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"rewards: {name} is {getattr(self, name)}; it must be 0 to 1")
+        if not self.epsilon > 0:
+            raise ValueError("rewards: epsilon is 0; equal rewards would be divided by it, use 1e-4")
+        if self.novelty_bonus > self.turn_cost:
+            raise ValueError(
+                f"rewards: novelty_bonus {self.novelty_bonus} is more than turn_cost {self.turn_cost}: "
+                "prompts anywhere would pay for themselves; use at most turn_cost"
+            )

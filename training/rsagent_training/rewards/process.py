@@ -1,0 +1,74 @@
+"""What each turn earned: progress towards the answer, less what it cost.
+
+The progress of an episode telescopes: whatever way it takes, the gains of its turns add up to the quality of its
+answer, because a good mask that is left for a worse answer is paid back at the last turn. So gains say which turn did
+it and can't be farmed (Ng, Harada and Russell, 1999: potential-based shaping).
+"""
+
+from __future__ import annotations
+
+from rsagent_ros.agent.geometry import Box, View
+from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_training.rewards.config import RewardConfig
+
+
+def gains(best: list[float], answer: float) -> list[float]:
+    """Progress of each turn; the sum is `answer`.
+
+    Args:
+        best: After each turn, the best quality so far; never falls.
+        answer: Quality of what the episode ended with.
+    """
+    before = [0.0, *best]
+    earned = [after - earlier for earlier, after in zip(before, best, strict=False)]
+    if earned:
+        # The answer is what the last turn leads to: what it adds to the best so far, or what it leaves behind.
+        earned[-1] += answer - best[-1]
+    return earned
+
+
+def costs(trace: Trace, ended_itself: bool, config: RewardConfig) -> list[float]:
+    """What each turn cost, >= 0: the turn itself unless it ended the episode, and each point beyond the free ones.
+
+    A reply that could not be used costs its turn too: else such replies would be a cheap way to wait.
+    """
+    last = len(trace.turns) - 1
+    return [
+        (0.0 if number == last and ended_itself else config.turn_cost)
+        + config.point_cost * max(0, _points(turn) - config.free_points)
+        for number, turn in enumerate(trace.turns)
+    ]
+
+
+def novelties(trace: Trace, best: list[float], config: RewardConfig) -> list[float]:
+    """The bonus of each turn for a mask from a box that is elsewhere than every earlier one."""
+    boxes: list[Box] = []
+    bonuses = []
+    given = 0
+    for turn, before in zip(trace.turns, [0.0, *best], strict=False):
+        box = _box(turn, trace)
+        new = (
+            box is not None
+            and turn.mask_id > 0
+            and before < config.novelty_below
+            and given < config.novelty_limit
+            and all(box.iou(earlier) < config.novelty_iou for earlier in boxes)
+        )
+        given += new
+        bonuses.append(config.novelty_bonus if new else 0.0)
+        if box is not None:
+            boxes.append(box)
+    return bonuses
+
+
+def _points(turn: Turn) -> int:
+    arguments = turn.arguments or {}
+    return len(arguments.get("positive", ())) + len(arguments.get("negative", ()))
+
+
+def _box(turn: Turn, trace: Trace) -> Box | None:
+    """The box of a segment call in pixels of the frame; such a call leaves the view as it was."""
+    if turn.tool != "segment" or "box" not in (turn.arguments or {}):
+        return None
+    view = View(*turn.view, frame_width=trace.width, frame_height=trace.height)
+    return view.box_to_frame(Box(*(turn.arguments or {})["box"]))

@@ -1,0 +1,74 @@
+"""A training run on disk: one folder that can be killed at any moment and resumed.
+
+    recipe.yaml         what it was started with, every value
+    data.json           what it learns from, with counts
+    curve.json          what was logged, by step
+    checkpoint-N/       weights, optimizer and random state after step N
+    final/              the result
+
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rsagent_training.recipes import GrpoRecipe, SftRecipe, load_recipe, save_recipe
+
+RECIPE = "recipe.yaml"
+DATA = "data.json"
+CURVE = "curve.json"
+FINAL = "final"
+
+
+class TrainingStopped(RuntimeError):
+    """Training can't go on; the message is one sentence with what to do."""
+
+
+def begin(out: Path, recipe: SftRecipe | GrpoRecipe, *, resume: bool) -> Path | None:
+    """Make the run's folder, or find where to go on.
+
+    Returns:
+        The newest whole checkpoint; None to begin at the first step.
+
+    Raises:
+        FileExistsError: There is a run already and `resume` was not asked for, or it has another recipe.
+    """
+    held = out / RECIPE
+    if held.exists():
+        if not resume:
+            raise FileExistsError(f"{out} holds a run already; resume it with --resume, or choose another folder")
+        if load_recipe(held, type(recipe)) != recipe:
+            raise FileExistsError(
+                f"{held} differs from the recipe given; resume with the same, or choose another folder"
+            )
+        return newest_whole(out)
+    if out.exists() and any(out.iterdir()):
+        raise FileExistsError(f"{out} is not empty and holds no {RECIPE}; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    save_recipe(recipe, held)
+    return None
+
+
+def newest_whole(out: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; None where there is none.
+
+    The trainer writes `trainer_state.json` last: a checkpoint that a kill cut short has none, or half of one.
+    """
+    found = []
+    for folder in out.glob("checkpoint-*"):
+        try:
+            json.loads((folder / "trainer_state.json").read_bytes())
+        except (OSError, ValueError):
+            continue
+        found.append(folder)
+    return max(found, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file that is whole or not there."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)

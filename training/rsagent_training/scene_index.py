@@ -1,0 +1,89 @@
+"""A folder of scenes by id: each scene is read when it is asked for, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from rsagent_ros.agent.scene import Scene, read_scene
+
+
+class SceneIndex(Mapping[str, Scene]):
+    """The scenes of a folder that `save_scenes` wrote, in the order they were written.
+
+    Holds where each line begins, no picture: a set of any size costs about a hundred bytes a scene.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read the ids; blocks for about a second per 100,000 scenes.
+
+        Raises:
+            FileNotFoundError: No scenes.jsonl in the folder.
+            ValueError: A line without an id, or an id twice; the message has the line's number.
+        """
+        self.folder = folder
+        self._rows = folder / "scenes.jsonl"
+        if not self._rows.is_file():
+            raise FileNotFoundError(
+                f"{self._rows} is missing; a folder of scenes holds scenes.jsonl, images/ and depth/"
+            )
+        self._places: dict[str, tuple[int, int]] = {}
+        begin = 0
+        with self._rows.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    self._add(line, number, begin)
+                begin += len(line)
+
+    @staticmethod
+    def cached(folder: str) -> SceneIndex:
+        """The index of a folder; read again in this process only when its scenes.jsonl has changed."""
+        rows = Path(folder) / "scenes.jsonl"
+        state = rows.stat() if rows.is_file() else None
+        return _index(folder, None if state is None else (state.st_mtime_ns, state.st_size))
+
+    def _add(self, line: bytes, number: int, begin: int) -> None:
+        try:
+            name = msgspec.json.decode(line, type=_Named).id
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise ValueError(f"{self._rows}, line {number}: {error}") from error
+        if name in self._places:
+            raise ValueError(f"{self._rows}, line {number}: scene {name} is in line {self._places[name][0]} already")
+        self._places[name] = number, begin
+
+    def __getitem__(self, name: str) -> Scene:
+        """The scene of that id, read from disk.
+
+        Raises:
+            KeyError: There is none of that id.
+            ValueError: Its line or its image is wrong; the message has the line's number.
+        """
+        number, begin = self._places[name]
+        with self._rows.open("rb") as lines:
+            lines.seek(begin)
+            line = lines.readline()
+        try:
+            return read_scene(line, self.folder)
+        # RuntimeError is what paths raise for a loop of links, and JSON for a deep nest.
+        except (msgspec.DecodeError, ValueError, OSError, RuntimeError) as error:
+            raise ValueError(f"{self._rows}, line {number}: {error}") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+@dataclass(frozen=True)
+class _Named:
+    id: str
+
+
+@lru_cache(maxsize=64)
+def _index(folder: str, state: tuple[int, int] | None) -> SceneIndex:
+    return SceneIndex(Path(folder))

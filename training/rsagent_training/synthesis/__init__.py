@@ -1,0 +1,1 @@
+"""Parts of `rsagent synthesize`: `config`, `attempt` (an episode of a teacher), `selection` (who stays), `report`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import rsagent_training
 from rsagent_training import commands
 
 
@@ -34,6 +35,7 @@ except SystemExit as done:
 def test_a_missing_extra_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delattr(rsagent_training, "sft", raising=False)  # another test may have imported it
     monkeypatch.setitem(sys.modules, "rsagent_training.sft", None)
     assert commands.main(["sft", "recipe.yaml", "--out", str(tmp_path)]) == 1
     assert "pip install 'rsagent[training]'" in capsys.readouterr().err

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo demo-tiny test lint bench clean
+.PHONY: help setup build demo demo-tiny miniature test lint bench soak clean
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
@@ -17,12 +17,17 @@ setup: ## make .venv and build the messages (quick when nothing changed)
 build: ## build the messages again after a change in msg/, action/, srv/, launch/ or config/
 	@environment/prepare python messages
 
-demo: setup ## a simulated camera, the node and five goals over ROS 2; look at out/demo/index.html
+demo: setup ## a simulated camera, the node and six goals over ROS 2; look at out/demo/index.html
 	@$(WITH_ROS) python examples/demo.py
 
 demo-tiny: setup ## the same with tiny random checkpoints of a vision-language model and SAM 2.1
 	@environment/prepare models
 	@$(WITH_ROS) python examples/demo.py --tiny --out out/demo-tiny
+
+miniature: ## train a tiny policy from nothing through all stages, on one core; RECIPE=smoke: in two minutes
+	@environment/prepare python models
+	OMP_NUM_THREADS=1 .venv/bin/rsagent miniature config/training/miniature$(RECIPE:%=_%).yaml \
+	    --out out/miniature$(RECIPE:%=-%)
 
 test: setup lint ## all checks: lint, the core on NumPy 1.26, then every test
 	@environment/prepare numpy1
@@ -40,6 +45,9 @@ lint: ## style, types, and which part may import which
 bench: setup ## measure speed and memory; the table is in out/bench.json too
 	@environment/prepare models
 	@$(WITH_ROS) python benchmarks/run.py
+
+soak: setup ## 10,000 goals with random faults against one node: nothing may leak; figures in out/soak.json
+	@$(WITH_ROS) python benchmarks/soak.py
 
 clean: ## remove what was built and written; the environments .venv and .venv-numpy1 stay
 	rm -rf build install out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

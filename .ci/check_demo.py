@@ -1,4 +1,7 @@
-"""Fails unless every goal of the demo ended as the simulator's truth says: `check_demo.py out/demo/result.json`."""
+"""Fails unless every goal of the demo ended as the simulator's truth says: `check_demo.py out/demo/result.json`.
+
+So must the thing that the demo followed have been where the truth says, in `tracked.json` beside that file.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 MIN_IOU = 0.85
+MIN_TRACKED_IOU, MAX_TRACKED_METRES = 0.8, 0.03
+MIN_TRACKED = 5
 
 
 def complaints(goals: list[dict[str, Any]]) -> list[str]:
@@ -22,6 +27,23 @@ def complaints(goals: list[dict[str, Any]]) -> list[str]:
     return found
 
 
+def track_complaints(followed: dict[str, Any]) -> list[str]:
+    """What is wrong with the thing that was followed, one sentence each."""
+    name = f"{followed['instruction']!r}, followed with a moving camera,"
+    found = []
+    if followed["masks"] < MIN_TRACKED or followed["lost"]:
+        found.append(f"{name} has {followed['masks']} masks, {followed['lost']} of them lost.")
+    if not followed["median_iou"] >= MIN_TRACKED_IOU:
+        found.append(f"{name} has a median IoU of {followed['median_iou']}; {MIN_TRACKED_IOU} was expected.")
+    if followed["median_metres"] is None or followed["median_metres"] > MAX_TRACKED_METRES:
+        found.append(f"{name} is off by {followed['median_metres']} m; at most {MAX_TRACKED_METRES} m was expected.")
+    return found
+
+
 if __name__ == "__main__":
-    wrong = complaints(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    result = Path(sys.argv[1])
+    wrong = complaints(json.loads(result.read_text(encoding="utf-8")))
+    tracked = result.with_name("tracked.json")
+    wrong += track_complaints(json.loads(tracked.read_text(encoding="utf-8"))) if tracked.is_file() else []
+    wrong += [] if tracked.is_file() else [f"{tracked} is not there: the demo followed nothing."]
     sys.exit("\n".join(wrong) or None)

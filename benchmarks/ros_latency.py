@@ -206,7 +206,7 @@ class InstantConversation:
 
 def _agent() -> int:
     from rsagent_ros.backends import Models
-    from rsagent_ros.ros.agent_node import run as run_node
+    from rsagent_ros.ros.program import run as run_node
 
     return run_node(sys.argv[2:], load=lambda _: Models(InstantPolicy(), InstantSegmenter()))
 

@@ -18,7 +18,12 @@ from pathlib import Path
 
 from entry import Entry, not_here
 
-MODULES = ("turn_overhead", "ros_latency", "reference_scenes", "local_policy", "sam2_ratios")
+MODULES = (
+    "turn_overhead", "ros_latency", "reference_scenes", "local_policy", "sam2_ratios", "records", "evaluation",
+    "tracking", "place", "training", "training_data",
+)  # fmt: skip
+"""What runs where none is named. `confidence` and `elsewhere` take long and are run by name."""
+
 OUT = Path(__file__).resolve().parents[1] / "out" / "bench.json"
 
 

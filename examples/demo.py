@@ -1,4 +1,4 @@
-"""`make demo`: a simulated camera and the agent's node, each a process of its own, and five goals over ROS 2.
+"""`make demo`: a simulated camera and the agent's node, each a process of its own, and six goals over ROS 2.
 
     source environment/activate && python examples/demo.py [--out out/demo] [--tiny]
 
@@ -7,7 +7,8 @@ Writes a folder per goal, `index.html` with all conversations, and `result.json`
 the IoU against the simulator's truth. Exit code 0 when all is as expected.
 
 The node records every goal, a bag is recorded beside it, and the truth is sent back as verdicts. Then `demo_log` runs
-all of that again without ROS, and evaluates it: `evaluation/index.html`.
+all of that again without ROS, and evaluates it: `evaluation/index.html`. At last `demo_track` moves the camera, and
+follows one more thing: `tracked.png`, `tracked.json`.
 
 With --tiny the node runs a vision-language model and SAM 2.1 from checkpoints on disk, as a robot with weights does.
 They are tiny and random, so they talk nonsense: what is expected then is a clean end of every goal.
@@ -20,8 +21,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -33,6 +32,8 @@ from typing import Any
 import cv2
 import numpy as np
 from demo_log import from_the_log
+from demo_process import ROOT, Process
+from demo_track import follow_one
 
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.mask import iou
@@ -44,7 +45,6 @@ from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import Shown, render
 from rsagent_training.simulate import DEMO_GOALS
 
-ROOT = Path(__file__).resolve().parent.parent
 TIME_BUDGET = 60.0
 """Seconds a goal may take: far more than it does, so that a busy machine changes nothing."""
 
@@ -52,7 +52,6 @@ RIGHT = 0.9
 """IoU from which on the demo's operator accepts a mask as it is."""
 
 START_SECONDS = 60.0
-STOP_SECONDS = 15.0
 DOMAIN = "101"
 """ROS domain of the demo where the caller chose none, so that it meets no other robot."""
 
@@ -93,7 +92,7 @@ class Told:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns 0 when every goal ended as expected."""
-    parser = argparse.ArgumentParser(description="A simulated camera, the agent's node, and five goals over ROS 2.")
+    parser = argparse.ArgumentParser(description="A simulated camera, the agent's node, and six goals over ROS 2.")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="replaced (default: out/demo)")
     parser.add_argument("--tiny", action="store_true", help="policy local and segmenter sam2, on random checkpoints")
     arguments = parser.parse_args(argv)
@@ -109,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stack.enter_context(Process("camera", camera, out))
         bag = [str(ROOT / "examples" / "record_bag.py"), str(out / "bag")]
         stack.enter_context(Process("bag", bag, out))
-        node = ["-m", "rsagent_ros.ros.agent_node", "--ros-args", "--params-file", str(ROOT / "config" / "agent.yaml")]
+        node = ["-m", "rsagent_ros.ros.program", "--ros-args", "--params-file", str(ROOT / "config" / "agent.yaml")]
         node += ["-p", f"record_dir:={out / 'records'}"]
         if arguments.tiny:
             node += tiny_models(out / "models")
@@ -121,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wrong = report(told, out, any_clean_end=arguments.tiny)
     if not arguments.tiny:
         wrong += from_the_log(out)
+        wrong += follow_one(out, REMAPS, START_SECONDS)
     for sentence in wrong:
         print(sentence)
     return 1 if wrong else 0
@@ -142,31 +142,6 @@ def tiny_models(folder: Path) -> list[str]:
         "max_reply_tokens": 16,  # they never stop by themselves
     }
     return [word for name, value in chosen.items() for word in ("-p", f"{name}:={value}")]
-
-
-class Process:
-    """A Python program beside this one, with its output in a file; ended by SIGINT, as from a keyboard."""
-
-    def __init__(self, name: str, arguments: list[str], out: Path) -> None:
-        self._name = name
-        self._log = (out / f"{name}.log").open("w", encoding="utf-8")
-        self._process = subprocess.Popen(
-            [sys.executable, *arguments], stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
-        )
-
-    def __enter__(self) -> Process:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGINT)
-        try:
-            code = self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
-        self._log.close()
-        if code != 0:
-            raise RuntimeError(f"the {self._name} ended with exit code {code}; see {self._log.name}")
 
 
 def flavours() -> list[str]:

@@ -19,10 +19,12 @@ SIGINT and SIGTERM end it with exit code 0.
 from __future__ import annotations
 
 import array
+import json
 import signal
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -48,7 +50,11 @@ PARAMETERS = {
     "moving": (False, "move the camera slowly around the table"),
     "compressed": (False, "also publish camera/image/compressed"),
     "frame_id": ("camera_optical_frame", "frame of all messages"),
-    "truth_dir": ("", "folder to write the goals of the scene at rest and their true masks to"),
+    "truth_dir": (
+        "",
+        "folder to write the goals of the scene at rest and their true masks to; where the camera moves, also "
+        "moments.jsonl: the stamp of every picture, and the second of the simulation that it shows",
+    ),
 }
 
 
@@ -82,11 +88,16 @@ class SimCamera(Node):
         fps = self._value("fps")
         if not isinstance(fps, int | float) or not 0.0 < fps <= 1000.0:
             raise ValueError(f"fps is {fps!r}; it must be a number above 0, at most 1000")
-        with self._world() as world:
+        with ExitStack() as opened:
+            world = opened.enter_context(self._world())
             frame = world.render()
+            moments = None
             if self._value("truth_dir"):
                 questions = DEMO_GOALS if self._value("preset") == "demo" else goals(world, frame)
                 save_scenes(as_scenes(world, frame, questions), Path(self._value("truth_dir")))
+                if self._value("moving"):
+                    path = Path(self._value("truth_dir")) / "moments.jsonl"
+                    moments = opened.enter_context(path.open("w", encoding="utf-8"))
             messages = self._messages(frame)
             self.get_logger().info(
                 f"{world.setting.view.distance:.2f} m from a table with {len(world.items)} things; "
@@ -96,7 +107,10 @@ class SimCamera(Node):
             while not stop.is_set():
                 stamp = self.get_clock().now().to_msg()
                 if self._value("moving"):
-                    messages = self._messages(world.render(time.monotonic() - start, truth=False))
+                    t = time.monotonic() - start
+                    messages = self._messages(world.render(t, truth=False))
+                    if moments is not None:
+                        moments.write(json.dumps({"stamp": stamp.sec * 10**9 + stamp.nanosec, "t": t}) + "\n")
                 for publisher, message in messages:
                     message.header.stamp = stamp
                     publisher.publish(message)

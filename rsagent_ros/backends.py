@@ -28,6 +28,7 @@ from rsagent_ros.policies.fallback import FallbackPolicy
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.settings import Setting, settings_of
+from rsagent_ros.trackers.tracker import Tracker
 
 POLICIES = ("chat_server", "local", "reference")
 SEGMENTERS = ("classical", "sam2")
@@ -105,11 +106,17 @@ class Choice:
 
 
 class Models:
-    """What thinks and what draws. A context manager: `close` lets go of connections."""
+    """What thinks and what draws. A context manager: `close` lets go of connections.
+
+    Attributes:
+        policy, segmenter: These.
+        tracker: Who follows what was found; None where nobody has to.
+    """
 
     def __init__(self, policy: Policy, segmenter: Segmenter[Any], closing: ExitStack | None = None) -> None:
         self.policy = policy
         self.segmenter = segmenter
+        self.tracker: Tracker | None = None
         self._closing = ExitStack() if closing is None else closing
 
     @property

@@ -30,6 +30,7 @@ from rsagent_ros.confidence.command import add_command as add_calibrate
 from rsagent_ros.evaluation.commands.compare import add_command as add_compare
 from rsagent_ros.evaluation.commands.evaluate import add_command as add_evaluate
 from rsagent_ros.evaluation.commands.score import add_command as add_score
+from rsagent_ros.label.command import add_command as add_label
 from rsagent_ros.models.cli import add_commands as add_models
 from rsagent_ros.records.command import add_command as add_replay
 from rsagent_ros.serve.program import add_command as add_serve
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add_score(commands)
     add_compare(commands)
     add_calibrate(commands)
+    add_label(commands)
     add_models(commands)
     add_replay(commands)
     add_serve(commands)

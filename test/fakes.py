@@ -42,7 +42,13 @@ MALFORMED = "<think>I am lost.</think>"
 
 @dataclass(frozen=True)
 class Hang:
-    """A step that never returns: deaf to cancel and deadline. Once the policy's `release` is set it says FINISH."""
+    """A step that never returns: deaf to cancel and deadline. Once the policy's `release` is set it says FINISH.
+
+    Attributes:
+        seconds: It ends by itself after that; None: never.
+    """
+
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,16 @@ class Slow:
     text: str = SEGMENT
 
 
-Step = str | Reply | Exception | Hang | Slow
+Step = str | Reply | BaseException | Hang | Slow
+
+FILMED = "<think>The box.</think>" + render(Segment(box=Box(312, 417, 488, 588)))
+"""Segments the thing of `moving_pictures` where it is in the first frame."""
 
 POLICY_SCRIPTS: Mapping[str, Sequence[Step]] = {
     "instant": (SEGMENT, FINISH),
     "absent": (ABSENT,),
+    "filmed": (FILMED, FINISH),
+    "filmed_slowly": (FILMED, Slow(1.5, FINISH)),
     "ambiguous": (SEGMENT, SEGMENT_LEFT, AMBIGUOUS),
     "never_ends": (SEGMENT,),
     "malformed": (MALFORMED, SEGMENT, "no call", "<tool_call>{", FINISH),
@@ -126,10 +137,10 @@ class FakeConversation:
         match step:
             case Reply():
                 return step
-            case Exception():
-                raise step
-            case Hang():
-                self._policy.release.wait()
+            case BaseException():
+                raise step.with_traceback(None)  # else its traceback grows with every goal
+            case Hang(seconds):
+                self._policy.release.wait(seconds)
                 return Reply(FINISH)
             case Slow(seconds, text):
                 return Reply(text, stop="cancel" if cancel.wait(seconds) else "call", seconds=seconds)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import array
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,11 +35,17 @@ from rsagent_ros.msg import Goal
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from rsagent_ros.ros.client import SafeActionClient, finished
+from rsagent_ros.ros.action_client import SafeActionClient, finished
 
 ROOT = Path(__file__).resolve().parents[1]
 FAKE_AGENT = ROOT / "test/ros/fake_agent.py"
 REAL_AGENT = ROOT / "scripts/agent_node"
+PROFILE = ROOT / "config/fastdds.xml"
+SHARED_MEMORY = re.compile(
+    r"<transport_descriptor>\s*<transport_id>shared_memory.*?</transport_descriptor>"
+    r"|<transport_id>shared_memory</transport_id>",
+    re.DOTALL,
+)
 PATIENCE = 20.0
 """Seconds after which something that should have happened has not. Far longer than it takes."""
 
@@ -71,8 +79,11 @@ class AgentProcess:
             shared_memory: Whether it may use some; one that will be killed must not, because it would stay behind.
         """
         environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        self._profile = tempfile.NamedTemporaryFile("w", suffix=".xml")  # noqa: SIM115 - as long as the process lives
         if not shared_memory:
-            environment |= {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4", "FASTRTPS_DEFAULT_PROFILES_FILE": ""}
+            self._profile.write(SHARED_MEMORY.sub("", PROFILE.read_text()))
+            self._profile.flush()
+            environment |= {"FASTRTPS_DEFAULT_PROFILES_FILE": self._profile.name}
         command = [str(FAKE_AGENT), script, fault] if program is None else list(program)
         if ros_arguments:
             command += ["--ros-args", *ros_arguments]
@@ -100,6 +111,7 @@ class AgentProcess:
             self.process.kill()
             self.process.wait()
             self._reader.join()
+            self._profile.close()
         sys.stdout.write(self.log)  # pytest shows it when the test has failed
 
     @property
@@ -169,16 +181,16 @@ class SentGoal:
     """An action goal under way."""
 
     def __init__(self, client: SafeActionClient, handle: Any, feedback: Sink) -> None:
-        self._client = client
+        self.client = client
         self.handle = handle
         self.feedback = feedback
 
     def cancel(self) -> Any:
-        return finished(self._client.cancel(self.handle), PATIENCE)
+        return finished(self.client.cancel(self.handle), PATIENCE)
 
     def result(self) -> tuple[int, Segment.Result]:
         """Wait for the end; returns the action's status and the result."""
-        response = finished(self._client.result_of(self.handle), PATIENCE)
+        response = finished(self.client.result_of(self.handle), PATIENCE)
         return response.status, response.result
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +34,7 @@ from rsagent_ros.agent.mask import MAX_PIXELS, encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.agent.prompt import opening, told
+from rsagent_ros.agent.prompt import Exchange, opening, told
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.toolbox import Effect, Toolbox, pick
 from rsagent_ros.agent.turn import Trace, Turn
@@ -60,6 +61,7 @@ class Episode:
         goal_id: str = "",
         policy_name: str = "",
         pictures: PictureFormat = DEFAULT_PICTURES,
+        previous: Sequence[Exchange] = (),
     ) -> None:
         """Begin; the clock starts now.
 
@@ -71,6 +73,7 @@ class Episode:
             goal_id: Echoed in the trace.
             policy_name: For the record.
             pictures: How the deciding policy wants pictures and coordinates: its `pictures`.
+            previous: What was said about this before: the instruction then answers the last question.
 
         Raises:
             RunFailed: INVALID_GOAL or BAD_IMAGE, before anything has run.
@@ -112,6 +115,7 @@ class Episode:
             pictures,
             policy_name,
             segmenter.name,
+            previous=tuple(previous),
         )
         self._chat = opening(
             instruction,
@@ -119,6 +123,7 @@ class Episode:
             draw_picture(frame, whole, None, pictures),
             self._budget.max_turns,
             pictures,
+            previous,
         )
         self._unsent = 0
 

@@ -8,6 +8,8 @@ outside can pose as another message.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS
 from rsagent_ros.agent.chat import Message, Picture, Text
@@ -38,15 +40,46 @@ Tools:
 )
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What was asked for before, and what the policy asked back: a follow-up goal answers it.
+
+    It is carried as words. The pictures and masks of that time are not: they are of another frame, and their
+    coordinates would be wrong in this one.
+    """
+
+    instruction: str
+    question: str
+
+
 def system(pictures: PictureFormat) -> str:
     """The system prompt, with coordinates in the unit of the pictures' format."""
     return _TASK + _COORDINATES[pictures.coordinates] + _CHECK
 
 
-def opening(instruction: str, view: View, picture: Picture, turns: int, pictures: PictureFormat) -> list[Message]:
-    """The first messages of an episode: the system prompt, then the instruction and the whole view."""
-    facts = {"instruction": instruction, "image": [view.width, view.height]} | looked_at(view, pictures)
-    return [Message("system", (Text(system(pictures)),)), observation(facts | {"turns_left": turns}, picture)]
+def opening(
+    instruction: str,
+    view: View,
+    picture: Picture,
+    turns: int,
+    pictures: PictureFormat,
+    previous: Sequence[Exchange] = (),
+) -> list[Message]:
+    """The first messages of an episode: the system prompt, then the instruction and the whole view.
+
+    Args:
+        instruction: What to look for; with `previous`, the answer to its last question.
+        view: The whole view.
+        picture: Of it.
+        turns: That there are.
+        pictures: Format that the policy's model wants.
+        previous: What was said about this before, oldest first.
+    """
+    facts: dict[str, object] = {"instruction": instruction}
+    if previous:
+        facts["previous"] = [{"instruction": one.instruction, "question": one.question} for one in previous]
+    facts |= {"image": [view.width, view.height]} | looked_at(view, pictures) | {"turns_left": turns}
+    return [Message("system", (Text(system(pictures)),)), observation(facts, picture)]
 
 
 def looked_at(view: View, pictures: PictureFormat) -> dict[str, object]:

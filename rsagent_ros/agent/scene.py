@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import MAX_PIXELS, Mask, Rle, decode_rle, encode_rle
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.prompt import Exchange
 
 VERSION = 1
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -48,6 +49,7 @@ class Scene:
         category: Kind of question, for tables by category.
         depth: (H, W) float32 metres along the optical axis; NaN where unknown.
         camera: Of the image.
+        previous: What was said about it before, where the instruction answers a question; oldest first.
 
     Raises:
         ValueError: The parts contradict each other.
@@ -62,6 +64,7 @@ class Scene:
     category: str
     depth: NDArray[np.float32] | None = None
     camera: Camera | None = None
+    previous: tuple[Exchange, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,120}", self.id) or self.id.startswith("."):
@@ -106,6 +109,7 @@ class _Row:
     category: str = ""
     depth: str | None = None
     camera: Camera | None = None
+    previous: tuple[Exchange, ...] = ()
 
 
 def save_scenes(scenes: Iterable[Scene], folder: Path) -> int:
@@ -145,6 +149,7 @@ def save_scenes(scenes: Iterable[Scene], folder: Path) -> int:
                 scene.category,
                 depth,
                 scene.camera,
+                scene.previous,
             )
             out.write(msgspec.json.encode(row).decode() + "\n")
             count += 1
@@ -202,6 +207,7 @@ def read_scene(line: bytes, folder: Path) -> Scene:
         row.category,
         depth,
         row.camera,
+        row.previous,
     )
 
 

@@ -14,7 +14,7 @@ from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.mask import Mask, Rle, check_rle, decode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
-from rsagent_ros.agent.prompt import opening
+from rsagent_ros.agent.prompt import Exchange, opening
 
 VERSION = 1
 """Of the JSON form of a Trace. A reader refuses a newer one and migrates an older one."""
@@ -102,6 +102,8 @@ class Trace:
         instance_ids, candidate_ids: Ids of the masks that were the answer.
         confidences: Of the instances, or of the candidates of an ambiguous goal.
         seconds: Steady clock, whole episode.
+        previous: What was said about it before, oldest first; empty unless the goal follows up an ambiguous one.
+        calibrated: Outcome and confidences are those of a calibration and its threshold, no longer the episode's own.
         version: Of this record.
     """
 
@@ -124,6 +126,8 @@ class Trace:
     reason: str = ""
     partial: bool = False
     seconds: float = 0.0
+    previous: tuple[Exchange, ...] = ()
+    calibrated: bool = False
     version: int = VERSION
 
     def messages(self, frame: NDArray[np.uint8]) -> list[Message]:
@@ -135,6 +139,7 @@ class Trace:
             draw_picture(frame, whole, None, self.pictures),
             self.max_turns,
             self.pictures,
+            self.previous,
         )
         for turn in self.turns:
             chat += turn.messages(turn.shown(frame, self.pictures))

@@ -29,13 +29,15 @@ def decide(
         threshold: Least confidence for FOUND, 0..1; 0 keeps every FOUND.
 
     Returns:
-        Both, changed alike.
+        Both, changed alike; with neither calibration nor threshold they are as they were.
 
     Raises:
         ValueError: A threshold outside of 0..1, or a trace of another episode.
     """
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"the threshold is {threshold}; it must be between 0 and 1")
+    if calibration is None and threshold == 0.0:
+        return result, trace
     instances = tuple(_calibrated(instance, trace, calibration) for instance in result.instances)
     candidates = tuple(_calibrated(instance, trace, calibration) for instance in result.candidates)
     result = replace(result, instances=instances, candidates=candidates)
@@ -51,6 +53,7 @@ def decide(
         confidences=tuple(instance.confidence for instance in answers),
         question=result.question,
         partial=result.partial,
+        calibrated=True,
     )
 
 

@@ -92,6 +92,7 @@ class Answering:
                 goal_id=sample.truth.id,
                 policy_name=policy.name,
                 pictures=policy.pictures,
+                previous=sample.previous,
             )
         except RunFailed as error:
             return _line(task, self._refused(task, policy, error))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.scene import EXPECTED
 
 MAX_ID = 120
@@ -73,11 +74,13 @@ class Sample:
         truth: Its answer.
         image: (H, W, 3) uint8 RGB.
         instruction: What to look for, in words.
+        previous: What was said about it before, where the instruction answers a question.
     """
 
     truth: Truth
     image: NDArray[np.uint8]
     instruction: str
+    previous: tuple[Exchange, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.shape[:2] != self.truth.shape:

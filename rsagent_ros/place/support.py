@@ -63,16 +63,29 @@ def ring(mask: Mask) -> Mask:
 def support_plane(around: Points, thing: Points) -> Plane | None:
     """The plane that most of the surroundings lie on, with the thing on the camera's side of it.
 
-    RANSAC (Fischler and Bolles, 1981), then least squares over what agrees. The same points give the same plane.
-
     Args:
         around: (N, 3) points around the thing.
         thing: (M, 3) points of the thing.
     """
-    if len(around) < 50:
+    plane = largest_plane(around, _SHARE)
+    if plane is None:
+        return None
+    thick = _THICK * float(np.median(around[:, 2]))
+    heights = plane.height(thing)
+    low, high = np.percentile(heights, [2, 98])
+    stands = low < max(thick, _GAP * high) and np.mean(heights > -thick) >= _ABOVE
+    return plane if stands else None
+
+
+def largest_plane(cloud: Points, share: float) -> Plane | None:
+    """The plane that most of the (N, 3) points lie on; None where that is less than this share of them.
+
+    RANSAC (Fischler and Bolles, 1981), then least squares over what agrees. The same points give the same plane.
+    """
+    if len(cloud) < 50:
         return None
     rng = np.random.default_rng(0)
-    points = around[rng.permutation(len(around))[:_MOST]].astype(np.float64)
+    points = cloud[rng.permutation(len(cloud))[:_MOST]].astype(np.float64)
     thick = _THICK * float(np.median(points[:, 2]))
     corners = points[rng.integers(0, len(points), (_TRIES, 3))]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -83,15 +96,11 @@ def support_plane(around: Points, thing: Points) -> Plane | None:
         return None
     agreeing = np.abs(points @ normals.T - offsets) < thick
     inliers = points[agreeing[:, int(np.argmax(agreeing.sum(axis=0)))]]
-    if len(inliers) < _SHARE * len(points):
+    if len(inliers) < share * len(points):
         return None
     middle = inliers.mean(axis=0)
     normal = np.linalg.svd(inliers - middle, full_matrices=False)[2][2]
     # The camera is at the origin, on the side where offset is negative.
     normal = -normal if normal @ middle > 0 else normal
     offset = float(normal @ middle)
-    plane = Plane(normal, offset, float(np.median(np.abs(inliers @ normal - offset))))
-    heights = plane.height(thing)
-    low, high = np.percentile(heights, [2, 98])
-    stands = low < max(thick, _GAP * high) and np.mean(heights > -thick) >= _ABOVE
-    return plane if stands else None
+    return Plane(normal, offset, float(np.median(np.abs(inliers @ normal - offset))))

@@ -19,7 +19,8 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.mask import iou
-from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models, add_arguments, chosen, open_models
 from rsagent_ros.records.bag import Bag
@@ -111,6 +112,7 @@ class _Replay:
         self._writer = None if arguments.record is None else RecordWriter(arguments.record)
         self._lost = 0
         self._outcomes: Counter[str] = Counter()
+        self._asked: dict[str, tuple[Exchange, ...]] = {}
 
     def run(self, parser: argparse.ArgumentParser) -> int:
         arguments = self._arguments
@@ -158,6 +160,7 @@ class _Replay:
 
     def _look(self, place: str, number: int, look: Look) -> dict[str, Any]:
         goal, models = look.goal, self._models
+        then = _recorded_trace(goal)
         episode = Episode(
             look.rgb,
             goal.instruction,
@@ -170,9 +173,12 @@ class _Replay:
             goal_id=goal.goal_id,
             policy_name=models.policy.name,
             pictures=models.policy.pictures,
+            previous=self._previous(goal) if then is None else then.previous,
         )
         result = drive(episode, models.policy)
         trace = episode.trace
+        if result.outcome is Outcome.AMBIGUOUS:
+            self._asked[goal.goal_id] = (*trace.previous, Exchange(trace.instruction, result.question))
         self._outcomes[result.outcome] += 1
         told = f" ({result.error_msg})" if result.error_msg else ""
         _say(
@@ -193,8 +199,24 @@ class _Replay:
                     frame_id=look.frame_id,
                 )
             )
-        facts = {"stamp_ns": look.stamp_ns, "folder": folder, "recorded": _recorded(look, trace)}
+        facts = {
+            "stamp_ns": look.stamp_ns,
+            "folder": folder,
+            "recorded": None if then is None else _compared(look, then, trace),
+        }
         return summary(trace, answer_mask(trace)) | facts
+
+    def _previous(self, goal: Asked) -> tuple[Exchange, ...]:
+        """What was said before a goal that follows up another one.
+
+        Raises:
+            RunFailed: FOLLOW_UP_UNKNOWN: the other one asked nothing here.
+        """
+        if goal.previous_id and goal.previous_id not in self._asked:
+            raise RunFailed(
+                ErrorCode.FOLLOW_UP_UNKNOWN, f"it follows up {goal.previous_id!r}, which was not ambiguous in this run"
+            )
+        return self._asked.get(goal.previous_id, ())
 
     def _complain(self, sentence: str) -> None:
         self._lost += 1
@@ -212,22 +234,24 @@ def _own_goals(found: Survey, topic: str, words: list[str], every: float) -> Ite
             yield Asked(f"asked-{number}-{index}", asked.strip(), found.count, moment, moment)
 
 
-def _recorded(look: Look, trace: Trace) -> dict[str, Any] | None:
-    """What the robot had answered then, and how much of its mask this run agrees with; None where that is unknown."""
-    result = look.goal.result
-    if result is None or not result.trace:
+def _recorded_trace(goal: Asked) -> Trace | None:
+    """What the robot did about it then; None where that is unknown."""
+    if goal.result is None or not goal.result.trace:
         return None
     try:
-        then = Trace.from_json(result.trace)
+        return Trace.from_json(goal.result.trace)
     except ValueError as error:
-        log.warning("goal %r: its recorded trace can't be compared: %s", look.goal.goal_id, error)
+        log.warning("goal %r: its recorded trace can't be compared: %s", goal.goal_id, error)
         return None
-    before, now = answer_mask(then), answer_mask(trace)
-    comparable = before is not None and now is not None and before.shape == now.shape
+
+
+def _compared(look: Look, then: Trace, now: Trace) -> dict[str, Any]:
+    """How it ended then, and how much of the mask of then this run agrees with."""
+    old, new = answer_mask(then), answer_mask(now)
     return {
         "outcome": then.outcome,
-        "same_image": stamp_of(result.header.stamp) == look.stamp_ns,
-        "iou": iou(before, now) if comparable and before is not None and now is not None else None,
+        "same_image": stamp_of(look.goal.result.header.stamp) == look.stamp_ns,
+        "iou": iou(old, new) if old is not None and new is not None and old.shape == new.shape else None,
     }
 
 

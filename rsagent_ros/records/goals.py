@@ -22,6 +22,7 @@ class Asked:
         camera: As the goal names it.
         time_budget, max_turns: As given; 0 where it was not.
         image, depth, camera_info: Messages to look at instead of a camera's; None where not given.
+        previous_id: The goal that it follows up; empty for none.
         result: The rsagent_ros/Result that was recorded for it; None for none.
     """
 
@@ -37,6 +38,7 @@ class Asked:
     depth: Any = None
     camera_info: Any = None
     result: Any = None
+    previous_id: str = ""
 
     @staticmethod
     def by_message(goal: Any, place: int, time: int) -> Asked:
@@ -53,6 +55,7 @@ class Asked:
             goal.image if goal.image.width else None,
             goal.depth if goal.depth.width else None,
             goal.camera_info if goal.camera_info.width else None,
+            previous_id=goal.previous_id,
         )
 
     @staticmethod

@@ -10,12 +10,14 @@ and each gets a file of its own beside it; nothing is ever rewritten.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import glob
 import io
+import itertools
 import os
 import re
 import shutil
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -174,16 +176,22 @@ def add_verdict(path: Path, verdict: Verdict) -> Path:
     """
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, "there is no such record (any more)", str(path))
+    data = encode([verdict_entry(verdict)])
     numbers = [int(known["number"]) for known in map(_verdict_name, verdict_files(path)) if known is not None]
-    file = path.with_name(f"{path.stem}.verdict-{max(numbers, default=0) + 1}{SUFFIX}")
-    _store(file, encode([verdict_entry(verdict)]))
-    return file
+    for number in itertools.count(max(numbers, default=0) + 1):
+        file = path.with_name(f"{path.stem}.verdict-{number}{SUFFIX}")
+        with contextlib.suppress(FileExistsError):  # somebody else has judged it in the same moment
+            _store(file, data)
+            return file
+    raise AssertionError("numbers do not end")
 
 
 def verdict_files(path: Path) -> list[Path]:
     """The files of the verdicts about the record in `path`, in the order they came."""
-    files = path.parent.glob(f"{glob.escape(path.stem)}.verdict-*{SUFFIX}")
-    mine = [(int(known["number"]), file) for file in files if (known := _verdict_name(file)) is not None]
+    # Not by `glob`: it keeps every pattern that it was ever given, and a node would give it one with each goal.
+    files = path.parent.iterdir() if path.parent.is_dir() else ()
+    names = ((file, _verdict_name(file)) for file in files if file.name.startswith(path.stem))
+    mine = [(int(known["number"]), file) for file, known in names if known is not None and known["goal"] == path.stem]
     return [file for _, file in sorted(mine)]
 
 
@@ -214,14 +222,19 @@ def encode(messages: Iterable[Entry]) -> bytes:
 
 
 def _store(path: Path, data: bytes) -> None:
-    """Write a file so that it is whole or not there, and still is after a power cut."""
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    """Write a file so that it is whole or not there, and still is after a power cut.
+
+    Raises:
+        FileExistsError: It is there already.
+        DiskFullError, OSError: It can't be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{PART}")
     try:
         with part.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        part.rename(path)
+        _name(part, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -234,6 +247,18 @@ def _store(path: Path, data: bytes) -> None:
                 error.errno, f"{path} of {len(data) / 1e6:.1f} MB could not be written ({error.strerror}): make room"
             ) from error
         raise
+
+
+def _name(part: Path, path: Path) -> None:
+    """Give a written file its name, unless that is taken."""
+    try:
+        path.hardlink_to(part)  # unlike a rename, it never replaces what somebody else has stored
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, such as exFAT
+        part.rename(path)
+    else:
+        part.unlink()
 
 
 def _stock(folder: Path) -> Iterable[_Stored]:

@@ -1,4 +1,4 @@
-"""The agent as a ROS node: lifecycle, action server, goal topics, parameters; and the program that runs it.
+"""The agent as a ROS node: lifecycle, action server, goal topics, parameters. `program` runs it.
 
 No callback blocks the executor's other callbacks: goals run in a thread of their own, models in another. Only two calls
 take long, each in its own thread of the executor: a configure transition while models load, and the execution of an
@@ -7,27 +7,17 @@ accepted action goal, which waits for the goal's end.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import queue
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.action import ActionServer, CancelResponse
-from rclpy.action.server import RCLError, ServerGoalHandle
+from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from rsagent_ros.action import Segment
@@ -35,38 +25,40 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
+from rsagent_ros.confidence import Calibration
 from rsagent_ros.msg import Goal as GoalMessage
 from rsagent_ros.msg import Turn as TurnMessage
 from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros import diagnostics
+from rsagent_ros.ros.cameras import Cameras
 from rsagent_ros.ros.conversions import OUTCOMES, same
+from rsagent_ros.ros.desk import Desk
 from rsagent_ros.ros.execution import Execution
-from rsagent_ros.ros.frames import Camera, Frame
-from rsagent_ros.ros.goals import Desk, Request, Run, Source
+from rsagent_ros.ros.frame import Frame
+from rsagent_ros.ros.goals import MAX_ID, Request, Run
+from rsagent_ros.ros.hints import Hints
 from rsagent_ros.ros.lifecycle import SafeLifecycleNode
-from rsagent_ros.ros.models import LOADING, Load, load_and_warm_up, load_models
+from rsagent_ros.ros.models import Load, load_and_warm_up, load_calibration, load_models
 from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.parameters import changed, declare
+from rsagent_ros.ros.questions import Questions
 from rsagent_ros.ros.recording import Recorder
+from rsagent_ros.ros.tracking import Tracking
 from rsagent_ros.ros.verdicts import SOURCES, Kept, Verdicts
-from rsagent_ros.ros.worker import WORKER, Worker
+from rsagent_ros.ros.worker import Worker
+from rsagent_ros.trackers.classical import ClassicalTracker
 
 SUCCEEDED = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS, Outcome.GAVE_UP)
 """Outcomes that end an action goal as SUCCEEDED: whoever asked got an answer, and reads `outcome`."""
 
-THREADS = 6
-"""Of the executor: at most one transition and two goals (one ends while the next begins) block one each."""
-
-LINGER = 0.25
-"""Seconds between the end of the last goal and that of the node: rclpy can't tell when a result has arrived."""
-
-EXIT_USAGE, EXIT_HANG = 2, 75
+WORDS_IN_LOG = 300
+"""Characters of an instruction that are logged; one that is sent may have millions."""
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
 class AgentNode(SafeLifecycleNode):
-    """The node `agent`. Its executor needs THREADS threads."""
+    """The node `agent`. Its executor needs `program.THREADS` threads."""
 
     def __init__(self, load: Load = load_models, stopping: Callable[[], bool] = lambda: False) -> None:
         """Create everything that does not depend on the models; nothing is loaded yet.
@@ -93,19 +85,24 @@ class AgentNode(SafeLifecycleNode):
         self._load = load
         self._state = "unconfigured"
         self._problem = ""
-        self._camera = Camera(self, lambda: self.parameters)
+        self._cameras = Cameras(self, lambda: self.parameters)
         self._verdicts = Verdicts()
+        self._questions = Questions()
+        self._hints = Hints()
         self._recorder = Recorder(self.get_logger(), lambda: self.get_clock().now().nanoseconds)
         self._outputs = Outputs(self, self._ended)
         self._worker = Worker()
         self._models: Models | None = None
+        self._calibration: Calibration | None = None
         self._execution: Execution | None = None
+        self._tracking: Tracking | None = None
         self._desk = Desk(self._work, self._outputs.end)
         self._runs: dict[bytes, Run] = {}
         topics = MutuallyExclusiveCallbackGroup()
         self.create_subscription(GoalMessage, "~/goal", self._goal_by_topic, 100, callback_group=topics)
         self.create_subscription(String, "~/goal_text", self._goal_by_text, 100, callback_group=topics)
         self.create_subscription(VerdictMessage, "~/verdict", self._judge, 100, callback_group=topics)
+        self.create_subscription(String, "~/stop_tracking", self._stop_tracking, 100, callback_group=topics)
         self._server = ActionServer(
             self,
             Segment,
@@ -123,6 +120,7 @@ class AgentNode(SafeLifecycleNode):
     def destroy_node(self) -> None:
         """Leave the graph."""
         self._server.destroy()
+        self._worker.close()
         super().destroy_node()
 
     # Lifecycle -------------------------------------------------------------------------------------------------------
@@ -131,12 +129,15 @@ class AgentNode(SafeLifecycleNode):
         """Load the models and let them take a turn. Blocks meanwhile; on an error the node stays unconfigured."""
         try:
             self._models = load_and_warm_up(self._load, self.parameters, lambda: self._finishing or self._stopping())
+            self._calibration = load_calibration(self.parameters, self._models)
             self._problem = ""
         except Exception as error:  # a backend may raise anything, and the node must stay usable
             self._problem = error.message if isinstance(error, RunFailed) else describe(error)
             self.get_logger().error(f"the models could not be loaded: {self._problem}")
+            self.on_cleanup(state)
             return FAILURE
         if self._worker.busy:
+            self._worker.close()
             self._worker = Worker()  # the models of the old one are gone; what hangs in them is left alone
         self._state = "inactive"
         return SUCCESS
@@ -145,20 +146,37 @@ class AgentNode(SafeLifecycleNode):
         """Take goals."""
         if self._models is None:
             return FAILURE
-        self._execution = Execution(self._models, self._camera, self._outputs, self._worker)
+        tracker = self._models.tracker or ClassicalTracker()
+        self._tracking = Tracking(tracker, self._outputs, self._look_again, self.get_logger())
+        self._execution = Execution(
+            self._models,
+            self._cameras,
+            self._outputs,
+            self._worker,
+            self._tracking,
+            self._questions,
+            self._hints,
+            self._calibration,
+        )
         self._recorder.open(self.parameters)
-        self._camera.open()
+        self._outputs.places.open(self.parameters.output_frame)
+        self._cameras.open()
         self._desk.open()
         self._state = "active"
         self.get_logger().info(
-            f"ready: {self._models.policy.name} and {self._models.segmenter.name}, camera {self._camera.topic}"
+            f"ready: {self._models.policy.name} and {self._models.segmenter.name}, camera "
+            + ", ".join(camera.topic for camera in self._cameras.all)
         )
         return SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take no more goals; the running one ends as SHUTDOWN. Blocks for milliseconds."""
+        if self._tracking is not None:
+            self._tracking.close()
         self._desk.close(Outcome.SHUTDOWN, "the node was deactivated or stopped")
-        self._camera.close()
+        self._cameras.close()
+        self._outputs.places.close()
+        self._tracking = None
         self._state = "inactive"
         return SUCCESS
 
@@ -205,28 +223,37 @@ class AgentNode(SafeLifecycleNode):
     # Goals -----------------------------------------------------------------------------------------------------------
 
     def _goal_by_topic(self, goal: GoalMessage) -> None:
-        self._submit(goal, "topic")
+        self._submit(Run(Request.of(goal, "topic"), self.parameters))
 
     def _goal_by_text(self, words: String) -> None:
-        self._submit(GoalMessage(instruction=words.data), "topic")
+        self._goal_by_topic(GoalMessage(instruction=words.data))
 
     def _goal_by_action(self, handle: ServerGoalHandle) -> None:
         def feedback(turn: TurnMessage) -> None:
             handle.publish_feedback(Segment.Feedback(turn=turn))
 
-        self._runs[bytes(handle.goal_id.uuid)] = self._submit(handle.request, "action", feedback)
-        handle.execute()
+        # A goal that waits stays ACCEPTED: EXECUTING costs a thread of the executor.
+        run = Run(Request.of(handle.request, "action"), self.parameters, feedback, on_begin=handle.execute)
+        self._runs[bytes(handle.goal_id.uuid)] = run
+        self._submit(run)
 
-    def _submit(
-        self,
-        goal: GoalMessage | Segment.Goal,
-        source: Source,
-        feedback: Callable[[TurnMessage], None] | None = None,
-    ) -> Run:
-        run = Run(Request.of(goal, source), self.parameters, feedback)
-        self.get_logger().info(f"goal {run.request.id!r} by {source}: {run.request.instruction!r}")
+    def _submit(self, run: Run) -> None:
+        request = run.request
+        words = request.instruction[:WORDS_IN_LOG]
+        self.get_logger().info(f"goal {request.id[:MAX_ID]!r} by {request.source}: {words!r}")
         self._desk.submit(run)
+
+    def _look_again(self, request: Request) -> Run | None:
+        """For tracks that are lost; None while others have goals."""
+        if self._desk.running is not None or self._desk.waiting:
+            return None
+        run = Run(request, self.parameters)
+        self._submit(run)
         return run
+
+    def _stop_tracking(self, goal_id: String) -> None:
+        if self._tracking is not None:
+            self._tracking.stop(goal_id.data)
 
     def _work(self, run: Run) -> None:
         if self._execution is None:
@@ -237,7 +264,7 @@ class AgentNode(SafeLifecycleNode):
     def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
         run = self._runs.get(bytes(handle.goal_id.uuid))
         if run is not None:
-            run.stop(Outcome.CANCELED)
+            self._desk.stop(run, Outcome.CANCELED)
         return CancelResponse.ACCEPT
 
     def _finish(self, handle: ServerGoalHandle) -> Segment.Result:
@@ -301,10 +328,14 @@ class AgentNode(SafeLifecycleNode):
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         message.status = [
-            diagnostics.goals_status(name, self._desk.running, self._outputs.outcomes, self._verdicts),
-            diagnostics.camera_status(name, self._camera, self.parameters.camera_mode, active=self._state == "active"),
+            diagnostics.goals_status(name, self._desk, self._outputs, self._verdicts),
+            *(
+                diagnostics.camera_status(name, camera, self.parameters.camera_mode, active=self._state == "active")
+                for camera in self._cameras.all
+            ),
             diagnostics.models_status(name, self._state, models, self._problem, self.overdue),
             diagnostics.records_status(name, self._recorder),
+            diagnostics.tracking_status(name, self._tracking, self._outputs.places),
         ]
         self._diagnostics.publish(message)
 
@@ -315,71 +346,3 @@ def _became_canceling(handle: ServerGoalHandle) -> bool:
     while not handle.is_cancel_requested and time.monotonic() < until:
         time.sleep(0.001)
     return handle.is_cancel_requested
-
-
-# The program ---------------------------------------------------------------------------------------------------------
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the node until SIGINT, SIGTERM or a shutdown transition; returns the exit code.
-
-    0: it was asked to end. 2: bad arguments or parameters. 75: a model hung longer than restart_on_hang.
-    """
-    return run(argv)
-
-
-def run(argv: Sequence[str] | None = None, load: Load = load_models) -> int:
-    """`main` with models of one's own."""
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # The handler interrupts the main thread wherever it is: it may not take a lock, as setting an Event would.
-        signal.signal(number, lambda number, frame: signals.put(number))
-    try:
-        # rclpy's own handlers would close every publisher at once, and the running goal could not be answered any more.
-        rclpy.init(args=None if argv is None else list(argv), signal_handler_options=SignalHandlerOptions.NO)
-        node = AgentNode(load, stopping=lambda: not signals.empty())
-    except (ValueError, RCLError, InvalidParameterTypeException, InvalidParameterValueException) as error:
-        rclpy.logging.get_logger("agent").fatal(str(error))
-        rclpy.try_shutdown()
-        return EXIT_USAGE
-    executor = MultiThreadedExecutor(THREADS)
-    executor.add_node(node)
-    over = threading.Event()
-    spinner = threading.Thread(target=_spin, args=(executor, over, node), name="executor", daemon=True)
-    spinner.start()
-    if node.parameters.autostart:
-        node.start()
-    code = 0
-    while not node.finalized:
-        with contextlib.suppress(queue.Empty):
-            signals.get(timeout=0.5)
-            break
-        limit = node.parameters.restart_on_hang
-        if limit and node.overdue > limit:
-            node.get_logger().fatal(f"a model has hung for {node.overdue:.1f} s: ending with exit code {EXIT_HANG}")
-            code = EXIT_HANG
-            break
-    node.finish()
-    time.sleep(max(0.0, node.last_end + LINGER - time.monotonic()))
-    over.set()
-    executor.create_task(over.is_set)  # something to do, so that the spinner looks up
-    spinner.join(timeout=1.0)
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.shutdown()
-    if any(thread.name in (WORKER, LOADING) for thread in threading.enumerate()):
-        os._exit(code)  # a model that hangs in native code can bring the interpreter down on its way out
-    return code
-
-
-def _spin(executor: MultiThreadedExecutor, over: threading.Event, node: AgentNode) -> None:
-    while not over.is_set():
-        try:
-            executor.spin_once()
-        except Exception as error:  # one bad callback must not end the node
-            if not over.is_set():
-                node.get_logger().error(f"a callback failed, which is a defect: {describe(error)}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,9 @@
         answer = agent.segment("the red mug")
         if answer.outcome == "found":
             grasp(answer.mask)
+        answer = agent.segment("the red mug", track=True)
+        for now in agent.tracked(answer.goal_id, seconds=10.0):
+            servo(now.mask, now.header)
 
 Inside a process that runs a node already, `Agent(node=node)` uses that one, which somebody else has to spin.
 """
@@ -16,10 +19,8 @@ import contextlib
 import math
 import threading
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -28,8 +29,6 @@ import rclpy
 from action_msgs.msg import GoalStatus
 from lifecycle_msgs.srv import GetState
 from numpy.typing import NDArray
-from rclpy.action import ActionClient
-from rclpy.action.client import ClientGoalHandle
 from rclpy.client import Client
 from rclpy.clock import Clock
 from rclpy.context import Context
@@ -38,133 +37,36 @@ from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.task import Future
-from std_msgs.msg import Header
-from unique_identifier_msgs.msg import UUID
+from std_msgs.msg import Header, String
 
 from rsagent_ros.action import Segment
 from rsagent_ros.agent.budget import CancelToken
-from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.msg import Verdict
-from rsagent_ros.ros.conversions import OUTCOMES, stamp, turn_of
-from rsagent_ros.ros.images import mask_image, rgb_image, to_mask
+from rsagent_ros.ros.action_client import RESEND_SECONDS, AgentUnavailable, SafeActionClient, finished
+from rsagent_ros.ros.answer import Answer, answer_of
+from rsagent_ros.ros.conversions import stamp, turn_of
+from rsagent_ros.ros.images import mask_image, rgb_image
+from rsagent_ros.ros.tracked import Tracked, TrackedMasks
+
+__all__ = ["Agent", "AgentUnavailable", "Answer"]
 
 CANCEL_SECONDS = 2.0
 """How long a client that gives up waits for its cancel request to be acknowledged."""
 
 POLL_SECONDS = 0.01
 
-RESEND_SECONDS = 1.0
-"""After that long without an answer, a request is taken for lost."""
-
 ENDED = (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED, GoalStatus.STATUS_ABORTED)
 
+WATCH_SECONDS = 0.25
+"""Between looks whether the agent is still there. One that was killed is missed when its DDS lease is over."""
 
 CANCEL_POLL = 0.05
 """Seconds within which a raised cancel token is noticed."""
 
 LATE_TURNS_SECONDS = 0.5
 """Turns come on a topic of their own: the last ones may arrive after the result, and are waited for so long."""
-
-
-class AgentUnavailable(ConnectionError):
-    """There is no agent of that name, or it did not take the goal."""
-
-
-class SafeActionClient(ActionClient):
-    """rclpy's action client, safe to use beside a thread that spins, and just after the start of either side.
-
-    Two races are closed. rclpy notes a request only after it was sent, and throws away an answer that is taken in
-    between: here nothing is taken in between. And a server that has not discovered the whole client yet drops its
-    answer: here the request is sent again, with the same id, so that the goal is never taken twice.
-    """
-
-    def __init__(self, node: Node, action: str) -> None:
-        self._order = threading.Lock()
-        super().__init__(node, Segment, action)
-
-    def take_data(self) -> Any:
-        """Called by the executor."""
-        with self._order:
-            return super().take_data()
-
-    def send(self, goal: Segment.Goal, feedback: Callable[[Any], None], seconds: float) -> ClientGoalHandle:
-        """Send a goal; blocks until the server has taken it.
-
-        Raises:
-            AgentUnavailable: It has not within that time.
-        """
-        until = time.monotonic() + seconds
-        goal_uuid = UUID(uuid=list(uuid.uuid4().bytes))
-        sent_before = False
-        while time.monotonic() < until:
-            with self._order:
-                future = self.send_goal_async(goal, feedback_callback=feedback, goal_uuid=goal_uuid)
-            with contextlib.suppress(TimeoutError):
-                handle: ClientGoalHandle = finished(future, min(RESEND_SECONDS, seconds))
-                if handle.accepted or sent_before:  # an id that is known already is not accepted again
-                    return handle
-                raise AgentUnavailable("the agent did not take the goal")
-            sent_before = True
-        raise AgentUnavailable(f"the agent did not answer within {seconds:g} s")
-
-    def result_of(self, handle: ClientGoalHandle) -> Future:
-        """The response that will bring the result of a goal."""
-        with self._order:
-            return handle.get_result_async()
-
-    def cancel(self, handle: ClientGoalHandle) -> Future:
-        """Ask for the end of a goal; the response says whether it will be."""
-        with self._order:
-            return handle.cancel_goal_async()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How a goal ended.
-
-    Attributes:
-        outcome: Compares with words: `answer.outcome == "found"`.
-        error_code: `NONE` unless something is worth a code.
-        error_msg: One sentence; empty when there is no error.
-        instances: What was found.
-        candidates: AMBIGUOUS: the things that fit.
-        question: AMBIGUOUS: what to ask the user.
-        reason: NOT_IN_VIEW: what the policy says.
-        partial: The instances are the best so far, not what the policy ended with.
-        goal_id: As sent, or as the node made it.
-        header: Of the source image: stamp, and camera optical frame.
-        seconds: From acceptance to result.
-        message: Everything else: the action's result as it came.
-    """
-
-    outcome: Outcome
-    error_code: ErrorCode
-    error_msg: str
-    instances: tuple[Instance, ...]
-    candidates: tuple[Instance, ...]
-    question: str
-    reason: str
-    partial: bool
-    goal_id: str
-    header: Header
-    seconds: float
-    message: Segment.Result = field(repr=False)
-
-    @property
-    def mask(self) -> Mask | None:
-        """All instances together as (H, W) bool; None when nothing was found."""
-        if not self.instances:
-            return None
-        return np.asarray(np.logical_or.reduce([instance.mask for instance in self.instances]), dtype=np.bool_)
-
-    @property
-    def confidence(self) -> float:
-        """Of the least sure instance, 0..1; 0 when there is none."""
-        return min((instance.confidence for instance in self.instances), default=0.0)
 
 
 class Agent:
@@ -185,6 +87,10 @@ class Agent:
         self._client: SafeActionClient | None = None
         self._state: Client | None = None
         self._verdicts: Publisher | None = None
+        self._stops: Publisher | None = None
+        self._node: Node | None = None
+        self._tracked: TrackedMasks | None = None
+        self._listening = threading.Lock()
         self._clock = Clock()
         self._resources = ExitStack()
 
@@ -197,13 +103,12 @@ class Agent:
             stack.callback(node.destroy_client, self._state)
             self._clock = node.get_clock()
             # Without event handlers: those can't be destroyed while another thread waits for them.
-            self._verdicts = node.create_publisher(
-                Verdict,
-                f"{self._name}/verdict",
-                10,
-                event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
-            )
+            handlers = PublisherEventCallbacks(use_default_callbacks=False)
+            self._verdicts = node.create_publisher(Verdict, f"{self._name}/verdict", 10, event_callbacks=handlers)
             stack.callback(node.destroy_publisher, self._verdicts)
+            self._stops = node.create_publisher(String, f"{self._name}/stop_tracking", 10, event_callbacks=handlers)
+            stack.callback(node.destroy_publisher, self._stops)
+            self._node = node
             self._resources = stack.pop_all()
         return self
 
@@ -214,7 +119,10 @@ class Agent:
 
     def close(self) -> None:
         """Disconnect. Idempotent."""
-        self._client = self._state = self._verdicts = None
+        self._client = self._state = self._verdicts = self._stops = self._node = None
+        if self._tracked is not None:
+            self._tracked.close()
+        self._tracked = None
         self._resources.close()
 
     def wait_until_active(self, seconds: float) -> None:
@@ -247,6 +155,9 @@ class Agent:
         time_budget: float = 0.0,
         max_turns: int = 0,
         goal_id: str = "",
+        follows: str = "",
+        track: bool = False,
+        reground: bool = False,
         on_turn: Callable[[Turn], None] | None = None,
         cancel: CancelToken | None = None,
         timeout: float | None = None,
@@ -261,6 +172,9 @@ class Agent:
             time_budget: Seconds from acceptance to result; 0 for the node's default.
             max_turns: Replies of the policy; 0 for the node's default.
             goal_id: Echoed everywhere; empty: the node makes one.
+            follows: Id of an ambiguous goal whose question this instruction answers.
+            track: Follow what was found, for `tracked`; from then on the client receives masks until it is closed.
+            reground: The same, and let the agent look again where it is lost.
             on_turn: Called with each turn as it was taken, in another thread.
             cancel: Raised by another thread to cancel the goal; the answer, then CANCELED, is still waited for.
             timeout: Seconds to wait for the answer; None: as long as it takes, which the node's budget bounds.
@@ -271,11 +185,14 @@ class Agent:
         """
         goal = Segment.Goal(
             id=goal_id,
+            previous_id=follows,
             instruction=instruction,
             camera=camera,
             stamp=stamp(at),
             time_budget=float(time_budget),
             max_turns=max_turns,
+            track=track,
+            reground=reground,
         )
         if image is not None:
             goal.image = rgb_image(image, Header())
@@ -298,6 +215,8 @@ class Agent:
                 f"no action server {self._action!r} after {self._seconds:g} s: is the agent running, under that name "
                 "and with the same ROS_DOMAIN_ID?"
             )
+        if goal.track or goal.reground:
+            self._tracks()  # listens before there is anything to miss
         news = threading.Event()
         failures: list[Exception] = []
         heard = 0
@@ -314,13 +233,14 @@ class Agent:
 
         until = math.inf if timeout is None else time.monotonic() + timeout
         handle = client.send(goal, turn, self._seconds)
+        taken_by = client.servers()
         try:
             ended_at = math.inf
             future = client.result_of(handle)
             future.add_done_callback(lambda _: news.set())
             asked = False
             while not future.done():
-                news.wait(max(0.0, min(1.0 if cancel is None else CANCEL_POLL, until - time.monotonic())))
+                news.wait(max(0.0, min(WATCH_SECONDS if cancel is None else CANCEL_POLL, until - time.monotonic())))
                 news.clear()
                 now = time.monotonic()
                 if cancel is not None and cancel.is_set and not asked:
@@ -332,13 +252,15 @@ class Agent:
                     break
                 if now >= until:
                     raise TimeoutError(f"no answer from {self._action!r} within {timeout:g} s; the goal was cancelled")
-                if not client.server_is_ready():  # no message tells that a server has gone
+                if not taken_by & client.servers():  # no message tells that a server has gone
                     raise AgentUnavailable(f"{self._action!r} went away while it worked on the goal")
                 if handle.status in ENDED and now - ended_at > RESEND_SECONDS:  # the response got lost
                     future, ended_at = client.result_of(handle), math.inf
                     future.add_done_callback(lambda _: news.set())
                 elif handle.status in ENDED:
                     ended_at = min(ended_at, now)
+        except AgentUnavailable:
+            raise  # nobody is there to cancel it
         except BaseException:  # Ctrl-C included: the robot must not go on looking for what nobody waits for
             with contextlib.suppress(TimeoutError):  # then the agent is gone, and the goal with it
                 finished(client.cancel(handle), CANCEL_SECONDS)
@@ -349,7 +271,7 @@ class Agent:
             time.sleep(POLL_SECONDS)
         if failures:
             raise failures[0]
-        return _answer(result)
+        return answer_of(result)
 
     def judge(
         self,
@@ -376,18 +298,63 @@ class Agent:
         """
         if self._verdicts is None:
             raise RuntimeError("the agent's client is not open; use `with Agent() as agent:`")
-        until = time.monotonic() + self._seconds
-        while not self._verdicts.get_subscription_count():
-            if time.monotonic() >= until:
-                raise AgentUnavailable(f"nobody listens on {self._name}/verdict after {self._seconds:g} s")
-            time.sleep(POLL_SECONDS)
         verdict = Verdict(goal_id=goal_id, source=source, accepted=accepted, absent=absent, note=note)
         verdict.stamp = self._clock.now().to_msg()
         if mask is not None:
             verdict.corrected_mask = mask_image(mask, Header())
-        self._verdicts.publish(verdict)
-        if not self._verdicts.wait_for_all_acked(Duration(seconds=max(0.0, until - time.monotonic()))):
-            raise AgentUnavailable(f"nobody took the verdict on {self._name}/verdict within {self._seconds:g} s")
+        self._publish(self._verdicts, verdict, "verdict")
+
+    def tracked(self, goal_id: str = "", seconds: float | None = None) -> Iterator[Tracked]:
+        """Where the things are that a goal has found and the agent follows, image by image.
+
+        The newest counts: who is slow misses what was in between. A thing that is `lost` may come back; the end is when
+        all have `stopped`. Begin after the goal was sent.
+
+        Args:
+            goal_id: `Answer.goal_id`; empty: whatever is followed.
+            seconds: After which it ends; None: when all have stopped, and not before.
+
+        Raises:
+            AgentUnavailable: The agent went away.
+        """
+        client, tracks = self._client, self._tracks()
+        try:
+            yield from tracks.follow(goal_id, seconds, lambda: client is not None and client.server_is_ready())
+        except ConnectionError as error:
+            raise AgentUnavailable(str(error)) from error
+
+    def stop_tracking(self, goal_id: str = "") -> None:
+        """Follow what this goal has found no longer; whatever is followed, if empty. The last masks say `stopped`.
+
+        Raises:
+            AgentUnavailable: No agent listens.
+        """
+        if self._stops is None:
+            raise RuntimeError("the agent's client is not open; use `with Agent() as agent:`")
+        self._publish(self._stops, String(data=goal_id), "stop_tracking")
+
+    def _tracks(self) -> TrackedMasks:
+        with self._listening:
+            if self._node is None:
+                raise RuntimeError("the agent's client is not open; use `with Agent() as agent:`")
+            if self._tracked is None:
+                self._tracked = TrackedMasks(self._node, f"{self._name}/tracked_mask")
+            return self._tracked
+
+    def _publish(self, publisher: Publisher, message: Any, topic: str) -> None:
+        """Publish something that somebody has to take.
+
+        Raises:
+            AgentUnavailable: Nobody does.
+        """
+        until = time.monotonic() + self._seconds
+        while not publisher.get_subscription_count():
+            if time.monotonic() >= until:
+                raise AgentUnavailable(f"nobody listens on {self._name}/{topic} after {self._seconds:g} s")
+            time.sleep(POLL_SECONDS)
+        publisher.publish(message)
+        if not publisher.wait_for_all_acked(Duration(seconds=max(0.0, until - time.monotonic()))):
+            raise AgentUnavailable(f"nobody took the message on {self._name}/{topic} within {self._seconds:g} s")
 
     @staticmethod
     def _own_node(stack: ExitStack) -> Node:
@@ -419,42 +386,3 @@ class Agent:
 
         stack.callback(end)
         return node
-
-
-def finished(future: Future, seconds: float) -> Any:
-    """What a future brings, waited for while another thread spins.
-
-    Raises:
-        TimeoutError: Nothing within that time.
-    """
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    if not done.wait(seconds):
-        raise TimeoutError(f"no answer within {seconds:g} s")
-    return future.result()
-
-
-def _answer(message: Segment.Result) -> Answer:
-    return Answer(
-        outcome=OUTCOMES[message.outcome],
-        error_code=ErrorCode(message.error_code),
-        error_msg=message.error_msg,
-        instances=_instances(message.instances),
-        candidates=_instances(message.candidates),
-        question=message.question,
-        reason=message.reason,
-        partial=message.partial,
-        goal_id=message.goal_id,
-        header=message.header,
-        seconds=message.timings.total,
-        message=message,
-    )
-
-
-def _instances(messages: Any) -> tuple[Instance, ...]:
-    found = []
-    for number, message in enumerate(messages, 1):
-        roi = message.roi
-        box = Box(roi.x_offset, roi.y_offset, roi.x_offset + roi.width, roi.y_offset + roi.height)
-        found.append(Instance(to_mask(message.mask), box, message.confidence, number))
-    return tuple(found)

@@ -21,7 +21,7 @@ from std_msgs.msg import Header
 from rsagent_ros.action import Segment
 from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.geometry import Box
-from rsagent_ros.agent.mask import area
+from rsagent_ros.agent.mask import Mask, area, bounding_box
 from rsagent_ros.agent.outcome import Instance, Outcome, Result
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.msg import Goal as GoalMessage
@@ -29,6 +29,7 @@ from rsagent_ros.msg import Instance as InstanceMessage
 from rsagent_ros.msg import Mask as MaskMessage
 from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.msg import Timings
+from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.msg import Turn as TurnMessage
 from rsagent_ros.ros.images import jpeg, mask_image
 
@@ -185,6 +186,35 @@ def mask_message(result: Result, goal_id: str, header: Header) -> MaskMessage | 
         confidence=float(result.confidence),
         partial=result.partial,
     )
+
+
+def tracked_message(
+    mask: Mask, header: Header, *, goal_id: str, track_id: int, state: int, age: float, score: float
+) -> TrackedMaskMessage:
+    """A mask on its way through the frames, for `~/tracked_mask`; pose and size are filled in by `places`.
+
+    Args:
+        mask: (H, W) bool; empty where the thing is not seen.
+        header: Of the image it belongs to.
+        goal_id: Of the goal that found it.
+        track_id: Of the thing.
+        state: A constant of the message.
+        age: Seconds since the agent saw it, by the images' stamps.
+        score: The tracker's, 0..1.
+    """
+    message = TrackedMaskMessage(
+        header=header,
+        goal_id=goal_id,
+        track_id=track_id,
+        state=state,
+        age=float(age),
+        score=float(score),
+        image=mask_image(mask, header),
+    )
+    box = bounding_box(mask)
+    if box is not None:
+        message.roi = _region(box)
+    return message
 
 
 def text(words: str) -> str:

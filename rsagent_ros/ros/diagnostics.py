@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.backends import Models
 from rsagent_ros.policies.fallback import FallbackPolicy
+from rsagent_ros.ros.desk import Desk
 from rsagent_ros.ros.frames import Camera
-from rsagent_ros.ros.goals import Run
+from rsagent_ros.ros.outputs import Outputs
+from rsagent_ros.ros.places import Places
 from rsagent_ros.ros.recording import Recorder
+from rsagent_ros.ros.tracking import Tracking
 from rsagent_ros.ros.verdicts import Verdicts
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-def goals_status(
-    name: str, running: Run | None, outcomes: Mapping[Outcome, int], verdicts: Verdicts
-) -> DiagnosticStatus:
-    """What it is doing, and how goals ended since it started."""
+def goals_status(name: str, desk: Desk, outputs: Outputs, verdicts: Verdicts) -> DiagnosticStatus:
+    """What it is doing, how goals ended since it started, and how long the last ones took."""
+    running = desk.running
     message = "idle" if running is None else f"running goal {running.request.id!r}"
-    counts = {f"goals {outcome}": outcomes.get(outcome, 0) for outcome in Outcome}
-    return _status(
-        f"{name}: goals",
-        OK,
-        message,
-        counts | {"verdicts accepted": verdicts.accepted, "verdicts refused": verdicts.refused},
-    )
+    values: dict[str, object] = {f"goals {outcome}": outputs.outcomes.get(outcome, 0) for outcome in Outcome}
+    values |= {"waiting": desk.waiting}
+    seconds = sorted(outputs.seconds)
+    if seconds:
+        values |= {"median seconds": f"{median(seconds):.3f}", "slowest seconds": f"{seconds[-1]:.3f}"}
+    values |= {"verdicts accepted": verdicts.accepted, "verdicts refused": verdicts.refused}
+    return _status(f"{name}: goals", OK, message, values)
 
 
 def camera_status(name: str, camera: Camera, mode: str, *, active: bool) -> DiagnosticStatus:
@@ -41,7 +45,7 @@ def camera_status(name: str, camera: Camera, mode: str, *, active: bool) -> Diag
     elif active and mode == "always" and not frames:
         level, message = WARN, f"no frame on {camera.topic} yet"
     return _status(
-        f"{name}: camera",
+        f"{name}: camera {camera.name}".rstrip(),
         level,
         message,
         {
@@ -78,7 +82,22 @@ def models_status(name: str, state: str, models: Models | None, problem: str, ov
         values |= {"policy": models.policy.name, "segmenter": models.segmenter.name}
         if isinstance(models.policy, FallbackPolicy):
             values["degraded replies"] = models.policy.status.degraded_replies
+    values |= _gpu_memory()
     return _status(f"{name}: models", level, message, values)
+
+
+def _gpu_memory() -> dict[str, object]:
+    """Of this process and of the whole GPU; nothing where no backend has brought torch to a GPU."""
+    torch = sys.modules.get("torch")
+    if not hasattr(getattr(torch, "cuda", None), "mem_get_info"):  # not there, or still being imported
+        return {}
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return {}
+    free, total = torch.cuda.mem_get_info()
+    return {
+        "GPU megabytes, this node": f"{torch.cuda.memory_reserved() / 1e6:.0f}",
+        "GPU megabytes, free": f"{free / 1e6:.0f} of {total / 1e6:.0f}",
+    }
 
 
 def records_status(name: str, recorder: Recorder) -> DiagnosticStatus:
@@ -94,6 +113,16 @@ def records_status(name: str, recorder: Recorder) -> DiagnosticStatus:
         "megabytes": f"{recorder.megabytes:.1f}",
     }
     return _status(f"{name}: records", level, message, values)
+
+
+def tracking_status(name: str, tracking: Tracking | None, places: Places) -> DiagnosticStatus:
+    """What is followed and how fast, and why things have no pose."""
+    facts = {} if tracking is None else tracking.facts()
+    level, message = OK, f"following {facts['followed']}" if facts.get("followed") else "following nothing"
+    if facts.get("lost"):
+        level, message = WARN, f"{message}, {facts['lost']} of them lost"
+    facts |= {"poses": places.count, "no pose because": places.problem, "not moved because": places.untransformed}
+    return _status(f"{name}: tracking", level, message, facts)
 
 
 def _status(name: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.drive import drive
@@ -13,9 +13,15 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
-from rsagent_ros.ros.frames import Camera, Frame
+from rsagent_ros.confidence import Calibration, decide
+from rsagent_ros.ros.cameras import Cameras
+from rsagent_ros.ros.footage import Footage
+from rsagent_ros.ros.frame import Frame
 from rsagent_ros.ros.goals import Run
+from rsagent_ros.ros.hints import Hints
 from rsagent_ros.ros.outputs import Outputs
+from rsagent_ros.ros.questions import Questions
+from rsagent_ros.ros.tracking import Tracking
 from rsagent_ros.ros.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -23,43 +29,111 @@ log = logging.getLogger(__name__)
 DEADLINE_GRACE = 0.1
 """Seconds past the deadline after which a policy is no longer waited for. One that heeds it ends the episode itself."""
 
-CAMERAS = ("", "*")
-"""Names that mean the one camera there is: the default camera, and all of them."""
+_RANKS = (
+    Outcome.FOUND,
+    Outcome.AMBIGUOUS,
+    Outcome.GAVE_UP,
+    Outcome.NOT_IN_VIEW,
+    Outcome.FAILED,
+    Outcome.CANCELED,
+    Outcome.PREEMPTED,
+    Outcome.SHUTDOWN,
+)
+"""Which of several cameras' outcomes says most."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """What came of a look through a camera: how it ended, and on what frame, waited for so many seconds."""
+
+    result: Result
+    trace: Trace | None = None
+    frame: Frame | None = None
+    waited: float = 0.0
 
 
 class Execution:
     """Runs goals, one at a time, in the thread of the caller."""
 
-    def __init__(self, models: Models, camera: Camera, outputs: Outputs, worker: Worker) -> None:
+    def __init__(
+        self,
+        models: Models,
+        cameras: Cameras,
+        outputs: Outputs,
+        worker: Worker,
+        tracking: Tracking,
+        questions: Questions,
+        hints: Hints,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._models = models
-        self._camera = camera
+        self._calibration = calibration
+        self._cameras = cameras
         self._outputs = outputs
         self._worker = worker
+        self._tracking = tracking
+        self._questions = questions
+        self._hints = hints
 
     def __call__(self, run: Run) -> None:
         """Run a goal to its end and close it. Blocks; returns soon after `run.stop`, whatever the models do."""
-        waited = 0.0
-        frame: Frame | None = None
-        trace: Trace | None = None
+        footage = self._tracking.footage(run)
         try:
-            self._wait_for_worker(run)
-            frame = self._frame(run)
-            waited = time.monotonic() - run.started
-            if frame is None:
-                result = _stopped(run)
-            else:
-                result, trace = self._look(run, frame)
+            looked = self._look_around(run, footage)
         except RunFailed as failure:
-            result = Result(Outcome.FAILED, failure.code, failure.message)
+            looked = _Looked(Result(Outcome.FAILED, failure.code, failure.message))
         except Exception as error:  # a goal has to end, whatever is wrong with this package
             log.exception("goal %r failed because of a defect", run.request.id)
-            result = _defect(error)
+            looked = _Looked(_defect(error))
         try:
-            self._outputs.end(run, result, frame=frame, waited=waited, trace=trace)
+            self._outputs.end(
+                run,
+                looked.result,
+                frame=looked.frame,
+                waited=looked.waited,
+                trace=looked.trace,
+                track_ids=self._tracking.begin(run, looked.frame, looked.result, footage),
+                hint=self._hints.give(run.request, looked.frame, looked.result),
+            )
         except Exception as error:
             log.exception("the result of goal %r could not be told", run.request.id)
             if run.answer is None:
                 self._outputs.end(run, _defect(error))
+
+    def _look_around(self, run: Run, footage: Footage | None) -> _Looked:
+        """Look through the cameras that are meant until one shows it; what the best of them gave.
+
+        Each gets an equal part of the time that is left. One that gives no frame is passed over where there are others.
+
+        Raises:
+            RunFailed: No camera of that name; or none could be looked through: why the first one could not.
+        """
+        cameras = self._cameras.meant(run.request.camera) if run.request.image is None else self._cameras.all[:1]
+        looks: list[_Looked] = []
+        failures: list[RunFailed] = []
+        since, waited = run.started, 0.0
+        for number, camera in enumerate(cameras):
+            until = time.monotonic() + (run.deadline - time.monotonic()) / (len(cameras) - number)
+            try:
+                self._wait_for_worker(run)
+                frame = None if run.ending is not None else camera.frame(run, footage)
+                waited += time.monotonic() - since
+                if frame is None:
+                    return _Looked(_stopped(run), waited=waited)
+                looks.append(_Looked(*self._look(run, frame, until), frame, waited))
+            except RunFailed as failure:
+                failures.append(failure)
+                continue
+            finally:
+                since = time.monotonic()
+            if run.ending is not None or looks[-1].result.outcome is Outcome.FOUND:
+                return looks[-1]
+            if footage is not None and camera is not cameras[-1]:
+                footage.leave()
+                footage.take()  # images of another camera are of no use
+        if not looks:
+            raise failures[0]
+        return min(looks, key=lambda look: _RANKS.index(look.result.outcome))
 
     def _wait_for_worker(self, run: Run) -> None:
         """Let the job of the last goal come back.
@@ -78,20 +152,10 @@ class Execution:
                     "goal ended; goals are refused until it comes back (restart_on_hang ends the node instead)",
                 )
 
-    def _frame(self, run: Run) -> Frame | None:
-        if run.ending is not None:
-            return None
-        if run.request.camera not in CAMERAS:
-            raise RunFailed(
-                ErrorCode.UNKNOWN_CAMERA,
-                f"there is no camera {run.request.camera!r}: leave it empty for the camera on {self._camera.topic}",
-            )
-        return self._camera.frame(run)
-
-    def _look(self, run: Run, frame: Frame) -> tuple[Result, Trace]:
+    def _look(self, run: Run, frame: Frame, until: float) -> tuple[Result, Trace]:
         parameters, models = run.parameters, self._models
         budget = Budget(
-            seconds=max(0.001, run.deadline - time.monotonic()),
+            seconds=max(0.001, until - time.monotonic()),
             max_turns=run.request.max_turns or parameters.max_turns,
             max_reply_tokens=parameters.max_reply_tokens,
             max_tokens=parameters.max_tokens,
@@ -104,21 +168,26 @@ class Execution:
             goal_id=run.request.id,
             policy_name=models.policy.name,
             pictures=models.policy.pictures,
+            previous=self._questions.before(run.request.previous_id),
         )
         cancel = CancelToken()
 
         def work() -> None:
-            drive(episode, models.policy, cancel, on_turn=lambda turn: run.poke())
-            run.poke()
+            try:
+                drive(episode, models.policy, cancel, on_turn=lambda turn: run.poke())
+            finally:  # no matter how: a model may raise SystemExit, and the goal must not wait for it any longer
+                why = f"{models.policy.name} or {models.segmenter.name} ended the thread that it works in"
+                episode.stop(Outcome.FAILED, ErrorCode.POLICY_FAILED, why)
+                run.poke()
 
         self._worker.start(work)
         try:
-            return self._watch(run, frame, episode)
+            return self._watch(run, frame, episode, until)
         finally:
             self._worker.abandon()
             cancel.set()
 
-    def _watch(self, run: Run, frame: Frame, episode: Episode) -> tuple[Result, Trace]:
+    def _watch(self, run: Run, frame: Frame, episode: Episode, until: float) -> tuple[Result, Trace]:
         """Publish turns as they come, and end the episode when its goal has to end."""
         published = 0
         while True:
@@ -127,13 +196,19 @@ class Execution:
                 self._outputs.turn(run, turn, frame, episode.trace.pictures)
                 published += 1
             if done:
-                return self._in_terms_of(run, episode.result), episode.trace
+                result = self._in_terms_of(run, episode.result)
+                trace = replace(
+                    episode.trace, outcome=result.outcome, error_code=result.error_code, error_msg=result.error_msg
+                )
+                result, trace = decide(result, trace, self._calibration, run.parameters.min_confidence)
+                self._questions.keep(run.request.id, trace)
+                return result, trace
             if run.ending is not None:
                 episode.stop(run.ending.outcome, error_msg=run.ending.error_msg)
-            elif time.monotonic() > run.deadline + DEADLINE_GRACE:
+            elif time.monotonic() > until + DEADLINE_GRACE:
                 episode.stop(Outcome.GAVE_UP, ErrorCode.TIME_SPENT)
             else:
-                run.wait(run.deadline + DEADLINE_GRACE + 0.001)
+                run.wait(until + DEADLINE_GRACE + 0.001)
 
     def _in_terms_of(self, run: Run, result: Result) -> Result:
         """The episode's result as that of the goal, whose clock started earlier, and which only a client can cancel."""

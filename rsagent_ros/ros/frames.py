@@ -4,8 +4,9 @@ The contract:
 
 - The newest frame counts. A frame whose stamp is older than `max_frame_age` by the node's clock (simulation time where
   `use_sim_time` is set), or as far in the future, is not looked at. A stamp of 0 counts as now.
-- `camera_mode` on_demand: the topics are subscribed when a goal comes and dropped when it has its frame. A stamp in the
-  past can't be served (NEEDS_BUFFER); a stamp of now or of the near future is waited for.
+- `camera_mode` on_demand: the topics are subscribed when a goal comes and dropped when it has its frame, or when what
+  it found is no longer followed. A stamp in the past can't be served (NEEDS_BUFFER); a stamp of now or of the near
+  future is waited for.
 - `camera_mode` always: frames are kept for `buffer_seconds` and `buffer_megabytes`. A goal that names a stamp gets the
   nearest frame if that is within `stamp_tolerance`, else STAMP_NOT_BUFFERED; its age does not matter.
 - Nobody waits longer than `frame_timeout`. Then the error says what is wrong with the topic: NO_PUBLISHER,
@@ -21,64 +22,58 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.goals import Request, Run
-from rsagent_ros.ros.images import to_depth, to_rgb
+from rsagent_ros.ros.footage import Footage
+from rsagent_ros.ros.frame import Frame, companions, fitted, given_frame
+from rsagent_ros.ros.goals import Run
+from rsagent_ros.ros.images import to_rgb
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.ring import Ring, Stamped
 
 COMPANION_WAIT = 0.1
 """Seconds that a frame waits for its camera_info and depth, where somebody publishes them."""
 
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """What an episode looks at.
-
-    Attributes:
-        rgb: (H, W, 3) uint8 RGB, read-only.
-        header: Of the image.
-        camera_info: Of the image; None where unknown.
-        depth: (H, W) float32 metres, NaN where unknown; None where there is no depth image.
-    """
-
-    rgb: NDArray[np.uint8]
-    header: Header
-    camera_info: CameraInfo | None = None
-    depth: NDArray[np.float32] | None = None
+ON_DEMAND_SECONDS = 1.0
+"""Of messages kept by camera_mode on_demand: what comes into question for a stamp of now."""
 
 
 class Camera:
     """One camera of the node. `frame` is for one thread at a time, everything else for any."""
 
-    def __init__(self, node: Node, parameters: Callable[[], NodeParameters]) -> None:
+    def __init__(self, node: Node, parameters: Callable[[], NodeParameters], name: str = "") -> None:
         """Nothing is subscribed yet.
 
         Args:
             node: Whose topics `image`, `camera_info` and `depth` are meant.
             parameters: Gives the node's parameters as they are now.
+            name: Before the names of the topics: `wrist` for `wrist/image`; empty for none.
         """
+        self.name = name
         self._node = node
         self._parameters = parameters
         self._lock = threading.Lock()
         self._rings: dict[str, Ring] = {}
-        self._subscriptions: list[Subscription] = []
+        self._watchers: list[Footage] = []
+        self._subscribing = threading.Lock()
+        self._users: set[object] = set()
+        self._subscriptions: dict[str, Subscription] = {}
+        self._group = MutuallyExclusiveCallbackGroup()
         self._settings = parameters()
         self._listener: Callable[[], None] | None = None
         self.received = 0
@@ -86,7 +81,7 @@ class Camera:
     @property
     def topic(self) -> str:
         """The image topic, remapped and with the suffix of its transport."""
-        topic: str = self._node.resolve_topic_name("image")
+        topic = self._topic("image")
         return topic + "/compressed" if self._settings.image_transport == "compressed" else topic
 
     @property
@@ -108,17 +103,22 @@ class Camera:
         """Take over the parameters of camera and transport; with camera_mode always, subscribe and stay subscribed."""
         self._settings = self._parameters()
         if self._settings.camera_mode == "always":
-            self._subscribe()
+            self._join(self)
 
     def close(self) -> None:
         """Drop subscriptions and what is buffered."""
-        while self._subscriptions:
-            self._node.destroy_subscription(self._subscriptions.pop())
         with self._lock:
-            self._rings.clear()
+            self._watchers.clear()
+        with self._subscribing:
+            self._users.clear()
+            self._unsubscribe()
 
-    def frame(self, run: Run) -> Frame | None:
+    def frame(self, run: Run, watcher: Footage | None = None) -> Frame | None:
         """The frame a goal asks for. Blocks until it is there, but no longer than the contract says.
+
+        Args:
+            run: The goal.
+            watcher: Gets every image after that frame, until it `unwatch`es.
 
         Returns:
             The frame; None when the goal was stopped meanwhile.
@@ -138,41 +138,96 @@ class Camera:
                 "frames: set camera_mode to always",
             )
         self._listener = run.poke
+        self._join(run)
         try:
-            if on_demand:
-                self._subscribe()
-            return self._wait(run)
+            frame = self._wait(run)
+            if frame is not None and watcher is not None:
+                self._watch(watcher, frame.stamp_ns)
+            return frame
         finally:
             self._listener = None
-            if on_demand:
-                self.close()
+            self._leave(run)
+
+    def unwatch(self, watcher: Footage) -> None:
+        """Give it no more images. Idempotent."""
+        with self._lock:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+        self._leave(watcher)
+
+    def depth_of(self, stamp: int, size: tuple[int, int]) -> tuple[CameraInfo | None, NDArray[np.float32] | None]:
+        """The newest calibration, and the depth nearest to a stamp, as far as they have come and fit. Does not block.
+
+        Args:
+            stamp: Of an image, nanoseconds.
+            size: (height, width) of it.
+        """
+        with self._subscribing:
+            if self._subscriptions:
+                self._subscribe()  # depth that nobody published when the goal came
+        with self._lock:
+            info, depth = self._nearest("camera_info", stamp), self._nearest("depth", stamp)
+        if depth is not None and abs(depth[0] - stamp) > self._parameters().stamp_tolerance * 1e9:
+            depth = None
+        known, near = None if info is None else info[1], None if depth is None else depth[1]
+        return companions(size, known, near, lambda why: None)  # `places` says that there is no depth, once
+
+    def _watch(self, watcher: Footage, after: int) -> None:
+        """Give it every image from now on; first those that have come since the stamp `after`."""
+        self._join(watcher)
+        with self._lock:
+            ring = self._rings.get("image")
+            for stamp, message in [] if ring is None else ring.messages:
+                if stamp > after:
+                    watcher.push(stamp, message)
+            self._watchers.append(watcher)
+        watcher.camera = self
+
+    def _join(self, user: object) -> None:
+        """Stay subscribed until this user, and all others, have left."""
+        with self._subscribing:
+            self._users.add(user)
+            self._subscribe()
+
+    def _leave(self, user: object) -> None:
+        with self._subscribing:
+            self._users.discard(user)
+            if not self._users:
+                self._unsubscribe()
 
     def _subscribe(self) -> None:
+        """Subscribe to what is not subscribed yet; with camera_mode on_demand, only to what is published."""
         settings = self._settings
-        with self._lock:
-            self._rings = {
-                name: Ring(settings.buffer_seconds, settings.buffer_megabytes * 1e6)
-                for name in ("image", "camera_info", "depth")
-            }
-        group = MutuallyExclusiveCallbackGroup()  # a new one, because a group never forgets who has been in it
-        compressed = settings.image_transport == "compressed"
-        self._listen(CompressedImage if compressed else Image, self.topic, "image", group)
+        always = settings.camera_mode == "always"
+        if not self._subscriptions:
+            with self._lock:
+                seconds = settings.buffer_seconds if always else ON_DEMAND_SECONDS
+                self._rings = {
+                    name: Ring(seconds, settings.buffer_megabytes * 1e6) for name in ("image", "camera_info", "depth")
+                }
+            self._group = MutuallyExclusiveCallbackGroup()  # a new one: a group never forgets who has been in it
+            compressed = settings.image_transport == "compressed"
+            self._listen(CompressedImage if compressed else Image, self.topic, "image")
         for name, kind in (("camera_info", CameraInfo), ("depth", Image)):
-            if settings.camera_mode == "always" or self._published(name):
-                self._listen(kind, self._node.resolve_topic_name(name), name, group)
+            if name not in self._subscriptions and (always or self._published(name)):
+                self._listen(kind, self._topic(name), name)
 
-    def _listen(self, kind: type, topic: str, name: str, group: CallbackGroup) -> None:
-        self._subscriptions.append(
-            self._node.create_subscription(
-                kind,
-                topic,
-                partial(self._receive, name),
-                self._qos(),
-                callback_group=group,
-                # The node looks for QoS mismatches itself. rclpy's handlers for them are waited on in a way that can
-                # raise in the executor when a subscription is dropped, which happens after every goal.
-                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
-            )
+    def _unsubscribe(self) -> None:
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.popitem()[1])
+        with self._lock:
+            self._rings.clear()
+
+    def _listen(self, kind: type, topic: str, name: str) -> None:
+        self._subscriptions[name] = self._node.create_subscription(
+            kind,
+            topic,
+            partial(self._receive, name),
+            self._qos(),
+            callback_group=self._group,
+            # The node looks for QoS mismatches itself. rclpy's handlers for them are waited on in a way that can
+            # raise in the executor when a subscription is dropped, which happens after every goal.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
 
     def _qos(self) -> QoSProfile:
@@ -190,9 +245,14 @@ class Camera:
             ring = self._rings.get(name)
             if ring is None:
                 return  # was on its way when the subscription was dropped
-            ring.seconds, ring.bytes = parameters.buffer_seconds, parameters.buffer_megabytes * 1e6
+            if self._settings.camera_mode == "always":
+                ring.seconds = parameters.buffer_seconds
+            ring.bytes = parameters.buffer_megabytes * 1e6
             ring.push(stamp, message)
-            self.received += name == "image"
+            if name == "image":
+                self.received += 1
+                for watcher in self._watchers:
+                    watcher.push(stamp, message)
         listener = self._listener
         if listener is not None:
             listener()
@@ -246,14 +306,23 @@ class Camera:
                 break
             run.wait(until)
         info, depth = self._companion("camera_info", run, stamp), self._companion("depth", run, stamp)
-        return fitted(rgb, message.header, info, depth, self._node.get_logger().warning)
+        frame = fitted(rgb, message.header, info, depth, self._node.get_logger().warning)
+        return replace(frame, stamp_ns=stamp, camera=self.name)
 
     def _published(self, name: str) -> bool:
-        return bool(self._node.count_publishers(self._node.resolve_topic_name(name)))
+        return bool(self._node.count_publishers(self._topic(name)))
+
+    def _topic(self, name: str) -> str:
+        topic: str = self._node.resolve_topic_name(f"{self.name}/{name}" if self.name else name)
+        return topic
+
+    def _nearest(self, name: str, stamp: int) -> tuple[int, Any] | None:
+        ring = self._rings.get(name)
+        return None if ring is None else ring.nearest(stamp)
 
     def _companion(self, name: str, run: Run, stamp: int) -> Image | CameraInfo | None:
         with self._lock:
-            nearest = self._rings[name].nearest(stamp)
+            nearest = self._nearest(name, stamp)
         if nearest is None or abs(nearest[0] - stamp) > run.parameters.stamp_tolerance * 1e9:
             return None
         return nearest[1]
@@ -310,41 +379,3 @@ class Camera:
     def _now(self) -> int:
         now: int = self._node.get_clock().now().nanoseconds
         return now
-
-
-def given_frame(request: Request) -> Frame:
-    """The frame of a goal that brings its own image.
-
-    Raises:
-        RunFailed: BAD_IMAGE, also when its camera_info or depth is of another size.
-    """
-    if request.image is None:
-        raise RunFailed(ErrorCode.INVALID_GOAL, "the goal has no image")
-
-    def refuse(why: str) -> None:
-        raise RunFailed(ErrorCode.BAD_IMAGE, why)
-
-    return fitted(to_rgb(request.image), request.image.header, request.camera_info, request.depth, refuse)
-
-
-def fitted(
-    rgb: NDArray[np.uint8],
-    header: Header,
-    info: CameraInfo | None,
-    depth: Image | None,
-    complain: Callable[[str], object],
-) -> Frame:
-    """A frame with those companions that fit it; for the others, `complain` is called with a sentence."""
-    height, width = rgb.shape[:2]
-    if info is not None and (info.width, info.height) != (width, height):
-        complain(f"camera_info is of {info.width} x {info.height} pixels, the image of {width} x {height}")
-        info = None
-    metres: NDArray[np.float32] | None = None
-    if depth is not None and (depth.width, depth.height) != (width, height):
-        complain(f"depth is of {depth.width} x {depth.height} pixels, the image of {width} x {height}")
-    elif depth is not None:
-        try:
-            metres = to_depth(depth)
-        except RunFailed as failure:
-            complain(f"depth: {failure.message}")
-    return Frame(rgb, header, info, metres)

@@ -1,10 +1,11 @@
-"""Policy and segmenter of the node: loaded when it is configured, and tried before the first goal comes."""
+"""Policy, segmenter and tracker of the node: loaded when it is configured, and tried before the first goal comes."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,11 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.backends import Models, open_models
+from rsagent_ros.confidence import Calibration, load
 from rsagent_ros.ros.parameters import NodeParameters
+from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.trackers import Tracker
+from rsagent_ros.trackers.classical import ClassicalTracker
 
 LOADING = "loading"
 """Name of the thread that loads."""
@@ -31,19 +36,40 @@ def load_models(parameters: NodeParameters) -> Models:
     return open_models(parameters.choice)
 
 
-def load_and_warm_up(load: Load, parameters: NodeParameters, stopping: Callable[[], bool]) -> Models:
+def open_tracker(parameters: NodeParameters) -> Tracker:
+    """Who follows found masks, as the parameters name it; blocks while it loads. Its network serves all tracks.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: it can't be used; one sentence that says what to do. OUT_OF_MEMORY.
+    """
+    if parameters.tracker == "classical":
+        return ClassicalTracker()
+    config = parameters.choice.config(Sam2Config, "sam2")
+    try:
+        from rsagent_ros.trackers.sam2_video import open_sam2_tracker
+    except ImportError as error:
+        sentence = f"the tracker sam2_video needs torch and transformers ({error}); pip install 'rsagent[models]'"
+        raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
+    tracker = open_sam2_tracker(config)
+    if parameters.warm_up:
+        tracker.warm_up()
+    return tracker
+
+
+def load_and_warm_up(make: Load, parameters: NodeParameters, stopping: Callable[[], bool]) -> Models:
     """Load, and take one turn where the parameters say so. Blocks until done, or until `stopping` says so.
 
     Raises:
         RunFailed: A model can't be used, or the wait was broken off.
-        Exception: Whatever `load` raises.
+        Exception: Whatever `make` raises.
     """
     loading: Future[Models] = Future()
 
     def work() -> None:
         try:
-            models = load(parameters)
+            models = make(parameters)
             try:
+                models.tracker = open_tracker(parameters)
                 if parameters.warm_up:
                     warm_up(models)
             except BaseException:
@@ -59,6 +85,28 @@ def load_and_warm_up(load: Load, parameters: NodeParameters, stopping: Callable[
         if stopping():
             raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, "the node was stopped while its models were loaded")
     return loading.result()
+
+
+def load_calibration(parameters: NodeParameters, models: Models) -> Calibration | None:
+    """What turns evidence into confidences; None where none is set.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: the file is missing, broken, or of another policy or segmenter.
+    """
+    if not parameters.calibration:
+        return None
+    try:
+        calibration = load(Path(parameters.calibration))
+    except (OSError, ValueError) as error:
+        raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"calibration: {error}") from error
+    made_for, here = (calibration.policy, calibration.segmenter), (models.policy.name, models.segmenter.name)
+    if made_for != here:
+        raise RunFailed(
+            ErrorCode.MODEL_UNAVAILABLE,
+            f"calibration: {parameters.calibration} was made for {' and '.join(made_for)}, and these are "
+            f"{' and '.join(here)}: evaluate with them, and run `rsagent calibrate` again",
+        )
+    return calibration
 
 
 def warm_up(models: Models) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -20,14 +20,21 @@ from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.msg import Mask as MaskMessage
 from rsagent_ros.msg import Result as ResultMessage
+from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.msg import Turn as TurnMessage
+from rsagent_ros.place.elsewhere import Hint
 from rsagent_ros.ros.conversions import mask_message, result_message, turn_message
-from rsagent_ros.ros.frames import Frame
+from rsagent_ros.ros.frame import Frame
 from rsagent_ros.ros.goals import Run
+from rsagent_ros.ros.hints import fill
 from rsagent_ros.ros.images import rgb_image
+from rsagent_ros.ros.places import Places, View
 
 STRIP = 20
 """Pixels of one line of the caption under `~/overlay`."""
+
+TRACKS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
+"""Of `~/tracked_mask`: that a track has stopped must arrive, and what is older than a second or so need not."""
 
 
 def latched(depth: int) -> QoSProfile:
@@ -36,7 +43,7 @@ def latched(depth: int) -> QoSProfile:
 
 
 class Outputs:
-    """The publishers of the node, and the count of how goals ended. Thread-safe."""
+    """The publishers of the node, how goals ended, and how long the last ones with an image took. Thread-safe."""
 
     def __init__(self, node: Node, ended: Callable[[Run, Result, Trace | None, Frame | None], None]) -> None:
         """Create the publishers.
@@ -53,8 +60,11 @@ class Outputs:
         # Pictures for people to look at: drawn and sent only while somebody does.
         self._mask_image = node.create_publisher(Image, "~/mask_image", 1)
         self._overlay = node.create_publisher(Image, "~/overlay", 1)
+        self._tracked = node.create_publisher(TrackedMaskMessage, "~/tracked_mask", TRACKS)
+        self.places = Places(node)
         self._lock = threading.Lock()
         self.outcomes: Counter[Outcome] = Counter()
+        self.seconds: deque[float] = deque(maxlen=100)
 
     def turn(self, run: Run, turn: Turn, frame: Frame, pictures: PictureFormat) -> None:
         """Send a turn as feedback and trace, and its picture to whoever watches."""
@@ -71,7 +81,15 @@ class Outputs:
             self._overlay.publish(rgb_image(captioned(pixels, lines), frame.header))
 
     def end(
-        self, run: Run, result: Result, *, frame: Frame | None = None, waited: float = 0.0, trace: Trace | None = None
+        self,
+        run: Run,
+        result: Result,
+        *,
+        frame: Frame | None = None,
+        waited: float = 0.0,
+        trace: Trace | None = None,
+        track_ids: Sequence[int] = (),
+        hint: Hint | None = None,
     ) -> None:
         """Close a goal and tell everybody how it ended.
 
@@ -81,6 +99,8 @@ class Outputs:
             frame: What it looked at; None where there was nothing.
             waited: Seconds until the image was there.
             trace: Of its episode; None where none began.
+            track_ids: Of the first instances of the result.
+            hint: Where to look next.
         """
         request = run.request
         head = Header() if frame is None else frame.header
@@ -88,11 +108,17 @@ class Outputs:
             result,
             goal_id=request.id,
             instruction=request.instruction,
-            camera=request.camera,
+            camera=frame.camera if frame is not None else request.camera,
             header=head,
             seconds=(waited, time.monotonic() - run.started),
             trace=trace,
         )
+        for instance, track_id in zip(message.instances, track_ids, strict=False):
+            instance.track_id = track_id
+        if frame is not None:
+            self._place(message, result, frame)
+        if hint is not None:
+            fill(message, hint)
         run.close(message)
         mask = mask_message(result, request.id, head)
         if mask is not None:
@@ -102,12 +128,31 @@ class Outputs:
         self._result.publish(message)
         with self._lock:
             self.outcomes[result.outcome] += 1
+            if trace is not None:
+                self.seconds.append(message.timings.total)
         self._ended(run, result, trace, frame)
         code = "" if result.error_code is ErrorCode.NONE else f"{result.error_code.name}: "
         why = f" ({code}{result.error_msg})" if result.error_msg else ""
         self._log.info(
             f"goal {request.id!r} ended as {result.outcome}{why}: {result.turns} turns, {message.timings.total:.2f} s"
         )
+
+    def track(self, message: TrackedMaskMessage) -> None:
+        """Send where a thing is in the newest image, if somebody listens."""
+        if self._tracked.get_subscription_count():
+            self._tracked.publish(message)
+
+    @property
+    def tracks_wanted(self) -> bool:
+        """Whether somebody listens to where things are."""
+        return bool(self._tracked.get_subscription_count()) or self.places.wanted
+
+    def _place(self, message: ResultMessage, result: Result, frame: Frame) -> None:
+        """Say where instances and candidates are."""
+        view = View(frame.header, frame.rgb, frame.camera_info, frame.depth)
+        things = zip([*message.instances, *message.candidates], [*result.instances, *result.candidates], strict=True)
+        places = [self.places.fill(filled, thing.mask, view) for filled, thing in things]
+        self.places.publish([place for place in places if place is not None], frame.header)
 
 
 def captioned(picture: NDArray[np.uint8], lines: tuple[str, ...]) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ A change is checked when it is made, and used from the next goal, activation or 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
@@ -45,6 +46,12 @@ class NodeParameters:
         choices=(NO_FALLBACK, *POLICIES),
         since="configuration",
     )
+    tracker: str = _node(
+        "classical",
+        "who follows what was found; sam2_video uses what is set about sam2",
+        choices=("classical", "sam2_video"),
+        since="configuration",
+    )
     warm_up: bool = _node(True, "let the models take one turn on a grey image, to find faults", since="configuration")
     time_budget: float = _node(_BUDGET.seconds, "from acceptance to result", unit="s", low=0.1, high=600.0)
     max_turns: int = _node(_BUDGET.max_turns, "replies of the policy in one goal", low=1, high=255)
@@ -57,6 +64,12 @@ class NodeParameters:
         low=64,
         high=4096,
         since="configuration",
+    )
+    cameras: str = _node(
+        "",
+        "names of the cameras, separated by commas: `left, wrist` for `left/image`, `wrist/image` and so on; the first "
+        "one is the default; empty: one camera, `image`",
+        since="start",
     )
     camera_mode: str = _node(
         "on_demand",
@@ -78,7 +91,37 @@ class NodeParameters:
     stamp_tolerance: float = _node(0.05, "between a goal's stamp and the frame's", unit="s", low=0.0, high=1.0)
     max_frame_age: float = _node(1.0, "an older frame is not looked at", unit="s", low=0.01, high=60.0)
     frame_timeout: float = _node(4.0, "a goal waits that long for a frame", unit="s", low=0.05, high=60.0)
-    topic_preempts_action: bool = _node(False, "a goal by topic may take the place of a goal by action")
+    queue_policy: str = _node(
+        "preempt",
+        "what becomes of a goal that comes while another runs: it takes its place, waits, or is refused",
+        choices=("preempt", "queue", "reject"),
+    )
+    queue_length: int = _node(8, "goals that wait at most", low=1, high=1000)
+    topic_preempts_action: bool = _node(False, "a goal by topic may pre-empt a goal by action")
+    calibration: str = _node(
+        "", "file of `rsagent calibrate`, for confidences that are probabilities; empty: none", since="configuration"
+    )
+    min_confidence: float = _node(
+        0.0, "below it an answer is AMBIGUOUS or GAVE_UP instead of FOUND; best with a calibration", low=0.0, high=1.0
+    )
+    track_limit: int = _node(8, "things of one goal that are followed", low=1, high=64)
+    track_megabytes: float = _node(
+        128.0, "of frames kept for tracks while the agent thinks", unit="MB", low=1.0, high=16_384.0
+    )
+    catch_up_seconds: float = _node(
+        0.5, "to carry masks from the frame they were found on to the newest one", unit="s", low=0.0, high=10.0
+    )
+    track_lost_timeout: float = _node(
+        10.0, "a thing that was lost for so long is followed no more", unit="s", low=0.05, high=3600.0
+    )
+    reground_after: float = _node(
+        1.0, "the agent looks again for what was lost for so long, where its goal asks for that", unit="s",
+        low=0.05, high=600.0,
+    )  # fmt: skip
+    reground_tries: int = _node(3, "looks of the agent, each after twice the time of the one before", low=1, high=100)
+    output_frame: str = _node(
+        "", "frame of poses, where tf2 knows it; empty: the camera's optical frame", since="activation"
+    )
     hang_grace: float = _node(
         2.0,
         "a policy or segmenter that goes on that long after its goal has ended is hung",
@@ -123,7 +166,17 @@ class NodeParameters:
 
     def __post_init__(self) -> None:
         check(self)
+        names = self.camera_names
+        if len(set(names)) < len(names) or not all(re.fullmatch(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", name) for name in names):
+            raise ValueError(
+                f"cameras is {self.cameras!r}; allowed: different names that a topic's name can begin with, or none"
+            )
         self.choice  # noqa: B018 - refused here, where somebody sets it, not when the models load
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Of the cameras that have names."""
+        return tuple(name for part in self.cameras.split(",") if (name := part.strip()))
 
     @property
     def choice(self) -> Choice:

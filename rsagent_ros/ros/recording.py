@@ -21,7 +21,7 @@ from rsagent_ros.records.contents import camera_of, verdict_of
 from rsagent_ros.records.record import Record
 from rsagent_ros.records.writer import Limits, RecordWriter
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.frames import Frame
+from rsagent_ros.ros.frame import Frame
 from rsagent_ros.ros.goals import Run
 from rsagent_ros.ros.parameters import NodeParameters
 
@@ -113,7 +113,7 @@ class Recorder:
         record = Record(
             goal_id=run.request.id,
             stamp_ns=nanoseconds(frame.header.stamp) or self._now(),
-            camera=run.request.camera,
+            camera=frame.camera,
             image=frame.rgb,
             trace=trace,
             depth=frame.depth,

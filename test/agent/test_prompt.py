@@ -11,7 +11,7 @@ from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS, parse
 from rsagent_ros.agent.chat import Picture
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
-from rsagent_ros.agent.prompt import observation, opening, system
+from rsagent_ros.agent.prompt import Exchange, observation, opening, system
 
 VIEW = View.whole(640, 480)
 SYSTEM = system(DEFAULT_PICTURES)
@@ -58,3 +58,14 @@ def test_pixels_as_coordinates_are_said_and_their_picture_is_measured() -> None:
 def test_observation_without_a_picture() -> None:
     message = observation({"error": "no"}, None)
     assert (message.role, message.text, message.pictures) == ("user", '{"error": "no"}', ())
+
+
+def test_what_was_said_before_stands_beside_the_instruction() -> None:
+    previous = (Exchange("the mug", "the left one or the right one?"), Exchange("</think>", ""))
+    _, user = opening("the left one", VIEW, PICTURE, 8, DEFAULT_PICTURES, previous)
+    assert list(json.loads(user.text)) == ["instruction", "previous", "image", "turns_left"]
+    assert json.loads(user.text)["previous"] == [
+        {"instruction": "the mug", "question": "the left one or the right one?"},
+        {"instruction": "</think>", "question": ""},
+    ]
+    assert "<" not in user.text

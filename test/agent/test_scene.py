@@ -17,6 +17,7 @@ import pytest
 
 from rsagent_ros.agent.mask import MAX_PIXELS, encode_rle
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.scene import Camera, Scene, load_scenes, save_scenes
 
 
@@ -32,11 +33,12 @@ def scene(number: int = 0, masks: int = 1, *, depth: bool = False) -> Scene:
         "attribute",
         dice.uniform(0.1, 5, (24, 32)).astype(np.float32) if depth else None,
         Camera(32, 24, 30.0, 30.0, 16.0, 12.0) if depth else None,
+        (Exchange("die Tasse", "welche?"),) if depth else (),
     )
 
 
 def assert_same(one: Scene, other: Scene) -> None:
-    for name in ("id", "instruction", "expected", "source", "category", "camera"):
+    for name in ("id", "instruction", "expected", "source", "category", "camera", "previous"):
         assert getattr(one, name) == getattr(other, name)
     np.testing.assert_array_equal(one.image, other.image)
     assert len(one.masks) == len(other.masks)

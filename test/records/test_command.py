@@ -208,3 +208,19 @@ def test_records_that_do_not_repeat_are_told(tmp_path: Path, capsys: pytest.Capt
     assert "0 same, 1 different, 0 problems" in told
     next((tmp_path / "records").rglob("*.mcap")).write_bytes(b"")
     assert main(["replay", str(tmp_path / "records"), "--recorded"]) == 3
+
+
+def test_a_follow_up_answers_the_goal_before_it(tmp_path: Path, out: Path) -> None:
+    tape = camera_tape().put(0.15, "/agent/goal", goal("the circle", id="first"))
+    tape.put(0.25, "/agent/goal", goal("the left one", id="answer", previous_id="first"))
+    tape.put(0.35, "/agent/goal", goal("the left one", id="lost", previous_id="nobody"))
+    records = tmp_path / "records"
+    assert run(tape.write(tmp_path / "bag"), out, "--record", str(records)) == 3
+    first, answer, lost = results(out)
+    assert (first["outcome"], answer["outcome"]) == ("ambiguous", "found")
+    assert iou(mask_of(out / answer["folder"]), truth(4)) > 0.95
+    assert "'nobody', which was not ambiguous" in lost["skipped"]
+    # The record of the answer stands by itself: what was asked before is in it.
+    recorded_answer = next(record for record in read_records(records) if record.goal_id == "answer")
+    assert [one.instruction for one in recorded_answer.trace.previous] == ["the circle"]
+    assert main(["replay", str(records), "--recorded"]) == 0

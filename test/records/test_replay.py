@@ -104,3 +104,11 @@ def test_another_image_is_another_episode() -> None:
     drive(episode, policy)
     record = Record("g", 1, "", noise(160, 120), episode.trace)
     assert not replay(record, segmenter).same
+
+
+def test_the_last_word_of_a_calibration_is_not_held_against_the_episode() -> None:
+    """The turns repeat; that the answer was doubted afterwards is no difference."""
+    record = recorded(POLICY_SCRIPTS["instant"])
+    doubted = replace(record.trace, outcome=Outcome.GAVE_UP, confidences=(0.5,), partial=True)
+    assert said(replace(record, trace=replace(doubted, calibrated=True)), FakeSegmenter()) == []
+    assert said(replace(record, trace=doubted), FakeSegmenter())[0].startswith("episode: outcome was ")

@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 from recorded import STAMP, noise, recorded
 
-from rsagent_ros.records.reader import read_records
+from rsagent_ros.records.reader import read_record, read_records
 from rsagent_ros.records.record import Verdict
-from rsagent_ros.records.writer import DiskFullError, Limits, RecordWriter
+from rsagent_ros.records.writer import DiskFullError, Limits, RecordWriter, add_verdict
 
 ROOMY = Limits(free_megabytes=0)
 
@@ -204,3 +206,13 @@ def test_killed_at_any_moment_whole_files_remain(tmp_path: Path) -> None:
     there = [record.goal_id for record in read_records(tmp_path / "records", fail)]
     assert there[: len(told)] == told
     assert len(there) - len(told) in (0, 1)  # one may have been stored and not told
+
+
+def test_verdicts_of_one_moment_are_all_kept(tmp_path: Path) -> None:
+    path = RecordWriter(tmp_path, ROOMY).write(recorded())
+    verdicts = [Verdict("goal", "operator", accepted=True, note=str(number)) for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        files = list(pool.map(partial(add_verdict, path), verdicts))
+    assert len(set(files)) == len(files)
+    assert sorted(int(one.note) for one in read_record(path).verdicts) == list(range(40))
+    assert not list(tmp_path.rglob("*.part"))

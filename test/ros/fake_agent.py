@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fakes import POLICY_SCRIPTS, SEGMENTER_FAULTS, FakePolicy, FakeSegmenter
 
 from rsagent_ros.backends import Models
-from rsagent_ros.ros.agent_node import run
+from rsagent_ros.ros.program import run
 
 
 def main(script: str, fault: str, *ros_arguments: str) -> int:

@@ -10,12 +10,14 @@ import msgspec
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from ros_support import AgentProcess, Robot, picture
+from diagnostic_msgs.msg import DiagnosticArray
+from ros_support import REAL_AGENT, AgentProcess, Robot, picture
 from rsagent_ros.msg import Mask, Result
 from rsagent_ros.msg import Turn as TurnMessage
+from std_msgs.msg import Header
 
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.ros.images import to_mask
+from rsagent_ros.ros.images import rgb_image, to_mask
 
 Start = Callable[..., AgentProcess]
 
@@ -98,8 +100,8 @@ def test_every_outcome_has_its_action_state(
         ({"time_budget": -1.0}, Result.INVALID_GOAL, "time_budget is -1 s; allowed: 0"),
         ({"time_budget": float("nan")}, Result.INVALID_GOAL, "time_budget is nan"),
         ({"id": "x" * 200}, Result.INVALID_GOAL, "at most 128 printable"),
-        ({"track": True}, Result.INVALID_GOAL, "does not track"),
-        ({"previous_id": "gone"}, Result.FOLLOW_UP_UNKNOWN, "'gone'"),
+        ({"track": True, "image": picture()}, Result.INVALID_GOAL, "can't be followed: leave track and reground false"),
+        ({"previous_id": "gone", "image": picture()}, Result.FOLLOW_UP_UNKNOWN, "'gone' can't be followed up: no such"),
         ({"camera": "left"}, Result.UNKNOWN_CAMERA, "'left'"),
         ({"image": picture(), "instruction": "x" * 3000}, Result.INVALID_GOAL, "3000 characters"),
     ],
@@ -183,3 +185,55 @@ def test_a_flood_of_goals_ends_each_exactly_once(robot: Robot, start: Start) -> 
     told = [message.goal_id for message in results.wait(100)]
     assert sorted(told) == sorted(set(told))
     assert robot.ask(image=picture())[0] == SUCCEEDED
+
+
+def test_goals_wait_for_their_turn_where_they_may(robot: Robot, start: Start) -> None:
+    """More of them than the executor has threads: a goal that waits costs none."""
+    start("-p", "queue_policy:=queue", "-p", "queue_length:=20", script="hang_at_once")
+    results = robot.listen(Result, "/agent/result", 1000)
+    first = robot.send(image=picture(), id="first", time_budget=300.0)
+    diagnostics = robot.listen(DiagnosticArray, "/diagnostics", 10)
+    goals = [robot.send(image=picture(), id=str(number), priority=number, time_budget=300.0) for number in range(15)]
+    diagnostics.wait(1, lambda message: "waiting=15" in _values(message))
+    goals[7].cancel()
+    assert goals[7].result()[0] == CANCELED
+    in_time = robot.send(image=picture(), id="short of time", time_budget=0.3)
+    assert in_time.result()[1].error_code == Result.TIME_SPENT
+    first.cancel()
+    assert first.result()[0] == CANCELED
+    for goal in reversed(goals):
+        goal.cancel()
+    assert [goal.result()[0] for goal in goals] == [CANCELED] * 15
+    assert len(results.wait(17)) == 17
+
+
+def _values(message: DiagnosticArray) -> list[str]:
+    return [f"{value.key}={value.value}" for status in message.status for value in status.values]
+
+
+def test_goals_are_refused_while_another_runs(robot: Robot, start: Start) -> None:
+    start("-p", "queue_policy:=reject", script="slow")
+    first = robot.send(image=picture(), id="first", time_budget=300.0)
+    first.feedback.wait(1)
+    status, result = robot.ask(image=picture(), id="second")
+    assert (status, result.outcome, result.error_code) == (ABORTED, Result.FAILED, Result.REJECTED_BUSY)
+    first.cancel()
+    assert first.result()[0] == CANCELED
+
+
+def test_a_follow_up_answers_the_question_of_an_ambiguous_goal(domain: int, robot: Robot) -> None:
+    image = np.full((240, 320, 3), 200, np.uint8)
+    for left in (40, 190):
+        image[80:150, left : left + 70] = 200, 30, 40
+    with AgentProcess(domain, "-p", "warm_up:=false", program=[str(REAL_AGENT)]) as agent:
+        agent.ready()
+        _, asked = robot.ask("the red square", id="first", image=rgb_image(image, Header()))
+        assert (asked.outcome, len(asked.candidates)) == (Result.AMBIGUOUS, 2)
+        status, result = robot.ask("the left one", previous_id="first", image=rgb_image(image, Header()))
+        assert (status, result.outcome) == (SUCCEEDED, Result.FOUND)
+        assert abs(result.instances[0].roi.x_offset - 40) < 5
+        previous = Trace.from_json(result.trace).previous
+        assert [(one.instruction, one.question) for one in previous] == [("the red square", asked.question)]
+        status, result = robot.ask("the left one", previous_id=result.goal_id, image=rgb_image(image, Header()))
+        assert (status, result.error_code) == (ABORTED, Result.FOLLOW_UP_UNKNOWN)
+        assert "ended as found and asked nothing" in result.error_msg

@@ -27,7 +27,7 @@ from rsagent_ros.records.reader import read_records
 from rsagent_ros.records.record import Record
 from rsagent_ros.records.writer import RecordWriter
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.frames import Frame
+from rsagent_ros.ros.frame import Frame
 from rsagent_ros.ros.goals import Request, Run
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.recording import WAITING, Recorder

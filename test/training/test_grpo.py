@@ -293,3 +293,9 @@ def test_trl_is_the_one_that_this_stands_on() -> None:
     }
     assert trl.__version__.startswith("1.16.")
     assert changed == TRL_SOURCES
+
+
+def test_a_server_is_for_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accelerate.Accelerator.num_processes", property(lambda _: 2))
+    with pytest.raises(ValueError, match="a server is handed the adapter of one process"):
+        trainer_for(tmp_path, server={"model": "served"})

@@ -52,6 +52,18 @@ def test_the_card_names_data_recipe_and_metrics(tmp_path: Path) -> None:
     assert str(tiny_folder(FAMILIES[0]).parent) not in card  # no path of this machine
 
 
+def test_the_card_takes_the_figures_of_an_evaluation_and_no_more(tmp_path: Path) -> None:
+    write_some(tmp_path / "t", 2)
+    sft.train(sft_recipe(tmp_path / "t"), tmp_path / "run")
+    giou = {"value": 0.62512, "low": 0.5, "high": 0.75, "over": 40.0}
+    nothing = {"value": None, "low": None, "high": None, "over": 0.0}
+    report = {"run": {"dataset": {"path": "/home/me/scenes"}}, "metrics": {"giou": giou, "candidates_f1": nothing}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    card = (merge(tmp_path / "run", tmp_path / "merged", metrics=tmp_path / "report.json") / "README.md").read_text()
+    assert "- giou: 0.6251 [0.5, 0.75]\n- candidates_f1: None\n" in card
+    assert "/home/me" not in card
+
+
 def test_other_precision(tmp_path: Path) -> None:
     write_some(tmp_path / "t", 2)
     sft.train(sft_recipe(tmp_path / "t", lora=None), tmp_path / "run")

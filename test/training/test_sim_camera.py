@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -113,6 +114,19 @@ def test_it_moves_in_a_namespace_and_compresses(start: Start) -> None:
     assert bytes(got["/robot1/camera/image/compressed"][0].data[:2]) == b"\xff\xd8"
     assert images[0].header.frame_id == "eye"
     assert ended(process, signal.SIGTERM) == 0
+
+
+def test_what_a_moving_camera_saw_can_be_rendered_again(start: Start, tmp_path: Path) -> None:
+    process = start(*SMALL, "-p", "moving:=true", "-p", f"truth_dir:={tmp_path / 'truth'}")
+    got = received({"/camera/image": Image}, lambda got: len(got["/camera/image"]) >= 3)
+    assert ended(process, signal.SIGTERM) == 0
+    rows = [json.loads(line) for line in (tmp_path / "truth/moments.jsonl").read_text().splitlines()]
+    moments = {row["stamp"]: row["t"] for row in rows}
+    image = got["/camera/image"][-1]
+    t = moments[image.header.stamp.sec * 10**9 + image.header.stamp.nanosec]
+    assert t > 0.0
+    with demo_world((320, 240)) as world:
+        assert np.array_equal(np.frombuffer(image.data, np.uint8).reshape(240, 320, 3), world.render(t).rgb)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,10 @@ def scene_of(sample: Sample) -> Scene:
     truth = sample.truth
     if truth.ignore is not None and np.count_nonzero(truth.ignore) > _MOST_IGNORED * truth.ignore.size:
         raise ValueError(f"more than {100 * _MOST_IGNORED:g} % of its pixels are to be ignored")
-    return Scene(truth.id, sample.image, sample.instruction, truth.expected, truth.masks, truth.source, truth.category)
+    return Scene(
+        truth.id, sample.image, sample.instruction, truth.expected, truth.masks, truth.source, truth.category,
+        previous=sample.previous,
+    )  # fmt: skip
 
 
 def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: SynthesisConfig) -> Funnel:

@@ -105,8 +105,10 @@ class EpisodeTrainer(GRPOTrainer):
                 f"each device has {local} episodes a step, which splits groups of {recipe.samples}; choose a batch "
                 "that is a multiple of the number of devices"
             )
-        if self.is_fsdp_enabled and recipe.server is None:
-            raise ValueError("weights that FSDP splits can't sample in this process; use DeepSpeed, or set server")
+        if self.is_fsdp_enabled:
+            raise ValueError("weights that FSDP splits can't sample, nor be handed to a server; use DeepSpeed")
+        if recipe.server is not None and self.accelerator.num_processes > 1:
+            raise ValueError("a server is handed the adapter of one process; train with one, or leave out server")
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
         """Play an episode for each row, judge them, and lay tokens and advantages out as `_compute_loss` reads them."""

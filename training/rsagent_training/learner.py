@@ -81,6 +81,7 @@ def arguments(optimisation: Optimisation, out: Path, sequences_a_step: int) -> d
         "gradient_accumulation_steps": sequences_a_step // at_once,
         "learning_rate": optimisation.learning_rate,
         "weight_decay": optimisation.weight_decay,
+        "adam_beta2": optimisation.beta2,
         "warmup_steps": optimisation.warmup_share,  # transformers takes a value under 1 as a share of all steps
         "lr_scheduler_type": optimisation.schedule,
         "max_grad_norm": optimisation.max_grad_norm,

@@ -37,7 +37,7 @@ def merge(
         run: Folder of a run of sft or grpo.
         to: New or empty folder.
         precision: Of the weights; by default what the checkpoint it began with has.
-        metrics: A JSON file of an evaluation, for the model card.
+        metrics: A JSON file of an evaluation (`report.json`) or any object of figures, for the model card.
         unfinished: Take the newest checkpoint of a run that has not ended.
 
     Returns:
@@ -120,4 +120,13 @@ def _metrics(path: Path | None) -> dict[str, Any]:
         raise ValueError(f"{path} is no JSON file of metrics ({error})") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold a JSON object of metrics")
-    return found
+    # `rsagent evaluate` writes its figures, with their intervals, under this name.
+    return {name: _figure(value) for name, value in found.get("metrics", found).items()}
+
+
+def _figure(value: Any) -> Any:
+    if not isinstance(value, dict) or not {"value", "low", "high"} <= {*value}:
+        return value
+    if value["low"] is None or value["high"] is None:
+        return value["value"]
+    return f"{value['value']:.4g} [{value['low']:.4g}, {value['high']:.4g}]"

@@ -45,7 +45,7 @@ class Optimisation:
     """How weights are changed; the same words for both stages.
 
     Attributes:
-        learning_rate, weight_decay, warmup_share, schedule, max_grad_norm: Of AdamW, as transformers has them.
+        learning_rate, weight_decay, beta2, warmup_share, schedule, max_grad_norm: Of AdamW, as transformers has them.
         precision: Of the forward passes, and of the weights under a LoRA. Weights that learn are float32.
         checkpointing: Compute activations again instead of keeping them: half the speed, a fraction of the memory.
         device_batch: Sequences of one forward pass on one device.
@@ -58,6 +58,7 @@ class Optimisation:
 
     learning_rate: float
     weight_decay: float = 0.0
+    beta2: float = 0.999
     warmup_share: float = 0.03
     schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
     max_grad_norm: float = 1.0
@@ -76,6 +77,10 @@ class Optimisation:
             raise ValueError(
                 f"learning_rate {self.learning_rate}, warmup_share {self.warmup_share}, max_grad_norm "
                 f"{self.max_grad_norm}; rate and norm must be over 0, the share from 0 to under 1"
+            )
+        if not 0 <= self.beta2 < 1 or self.weight_decay < 0:
+            raise ValueError(
+                f"beta2 is {self.beta2}, weight_decay {self.weight_decay}; from 0 to under 1, and 0 or more"
             )
         _at_least(self, 1, "device_batch", "save_every", "log_every", "keep")
         _at_least(self, 0, "seed", "workers")

@@ -121,7 +121,7 @@ def make_episodes(
     return [
         Episode(
             scene.image, scene.instruction, segmenter, budget,
-            goal_id=scene.id, policy_name=policy_name, pictures=pictures,
+            goal_id=scene.id, policy_name=policy_name, pictures=pictures, previous=scene.previous,
         )
         for scene in scenes
     ]  # fmt: skip

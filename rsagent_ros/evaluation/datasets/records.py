@@ -86,4 +86,4 @@ def _sample(record: Record, name: str, expected: Outcome, masks: tuple[Mask, ...
     truth = Truth(
         name, shape, expected, masks, category=record.camera, source="record", remarks=depth_remarks(record.depth)
     )
-    return Sample(truth, record.image, record.trace.instruction)
+    return Sample(truth, record.image, record.trace.instruction, record.trace.previous)

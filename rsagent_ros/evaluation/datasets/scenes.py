@@ -58,4 +58,4 @@ def _load(line: bytes, folder: Path) -> Sample:
         source=scene.source,
         remarks=depth_remarks(scene.depth),
     )
-    return Sample(truth, scene.image, scene.instruction)
+    return Sample(truth, scene.image, scene.instruction, scene.previous)

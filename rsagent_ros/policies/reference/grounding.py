@@ -52,9 +52,11 @@ class Grounding:
     missing: str = ""
 
 
-def ground(phrase: Phrase, things: Sequence[Thing], width: int, height: int) -> Grounding:
-    """What the phrase means among the things of a picture of this size."""
-    candidates = _fitting(phrase, things)
+def ground(
+    phrase: Phrase, things: Sequence[Thing], width: int, height: int, among: Sequence[Thing] | None = None
+) -> Grounding:
+    """What the phrase means among the things of a picture of this size; `among` says which ones can be meant at all."""
+    candidates = _fitting(phrase, things if among is None else among)
     if not phrase.decided:
         return Grounding((), False, len(candidates), f"anything that I know as {wording.unknown_words(phrase)}")
     if not candidates:
@@ -70,7 +72,10 @@ def ground(phrase: Phrase, things: Sequence[Thing], width: int, height: int) -> 
         meant, missing = _related(relation, meant, things, width, height)
         if missing:
             return Grounding((), False, len(candidates), missing)
-    if phrase.side:
+    if phrase.side and among is not None and not phrase.every:
+        # "The left one" of some that were asked about is the leftmost of them, wherever they are.
+        meant = places.row(meant, phrase.side)[: max(1, phrase.number)]
+    elif phrase.side:
         meant = places.on_side(meant, phrase.side, width, height)
     wanted = phrase.number
     if phrase.pick and meant:

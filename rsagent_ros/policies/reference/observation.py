@@ -15,6 +15,7 @@ class Observation:
 
     Attributes:
         instruction: In the first message; empty after that.
+        previous: What was asked for before, where the instruction answers a question; oldest first.
         error: What went wrong in the last turn; empty when nothing did.
         mask: Id of the mask that was made; 0 for none.
         view: What is looked at, pixels of the frame, where the message tells; None where it is as before.
@@ -29,6 +30,7 @@ class Observation:
     view: Box | None
     picture: Picture | None
     turns_left: int
+    previous: tuple[str, ...] = ()
     hurried: bool = False
 
 
@@ -45,4 +47,5 @@ def observed(message: Message) -> Observation:
         None if view is None else Box(*view),
         message.pictures[-1] if message.pictures else None,
         facts.get("turns_left", 1),
+        tuple(one["instruction"] for one in facts.get("previous", ())),
     )

@@ -44,6 +44,7 @@ class _ReferenceConversation:
         self._extent = (0.0, 0.0)
         self._moves: Moves | None = None
         self._instruction = ""
+        self._previous: tuple[str, ...] = ()
         self._sent = 0.0
         self._slowest = 0.0
 
@@ -79,11 +80,12 @@ class _ReferenceConversation:
         More than one observation at once means that another policy has led the chat so far. Only the first one shows
         the whole image, and it only counts as long as that is what is looked at.
         """
-        self._instruction = self._instruction or told[0].instruction
+        if told[0].instruction:
+            self._instruction, self._previous = told[0].instruction, told[0].previous
         views = [one.view for one in told if one.view is not None]
         if views and views[-1] != views[0]:
             return None
-        return replace(told[0], instruction=self._instruction, turns_left=told[-1].turns_left)
+        return replace(told[0], instruction=self._instruction, previous=self._previous, turns_left=told[-1].turns_left)
 
     def close(self) -> None:
         """Forget the episode."""

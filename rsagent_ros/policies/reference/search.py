@@ -51,7 +51,8 @@ def search(first: Observation, overlay_side: int = OVERLAY_SIDE) -> Moves:
     sight = _look(first.picture, first.view, overlay_side)
     height, width = sight.pixels.shape[:2]
     phrases = understood(first.instruction)
-    grounded = [ground(phrase, sight.things, width, height) for phrase in phrases]
+    among = _asked_about(first.previous, sight)
+    grounded = [ground(phrase, sight.things, width, height, among) for phrase in phrases]
     lead = " ".join([f"I see {wording.inventory(sight.things)}.", *_not_known(phrases)])
     for phrase, found in zip(phrases, grounded, strict=True):
         if not found.targets:
@@ -63,6 +64,16 @@ def search(first: Observation, overlay_side: int = OVERLAY_SIDE) -> Moves:
             yield from _ask(sight, phrase, found.targets, lead, first.turns_left)
             return
     yield from _show(sight, [thing for found in grounded for thing in found.targets], lead, first.turns_left)
+
+
+def _asked_about(previous: Sequence[str], sight: Sight) -> tuple[Thing, ...] | None:
+    """The things that fit all that was asked for before, one of which is meant now; None where nothing was."""
+    among: tuple[Thing, ...] | None = None
+    height, width = sight.pixels.shape[:2]
+    for instruction in previous:
+        grounded = [ground(phrase, sight.things, width, height, among) for phrase in understood(instruction)]
+        among = tuple(thing for found in grounded for thing in found.targets)
+    return among
 
 
 def _ask(sight: Sight, phrase: Phrase, fitting: Sequence[Thing], lead: str, turns: int) -> Moves:

@@ -17,6 +17,7 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.policies.reference import ReferencePolicy
@@ -27,6 +28,13 @@ BUDGET = Budget(seconds=600)
 
 def ask(frame: NDArray[np.uint8], instruction: str, segmenter: Segmenter[Any] | None = None) -> tuple[Result, Trace]:
     episode = Episode(frame, instruction, segmenter or ClassicalSegmenter(), BUDGET)
+    return drive(episode, ReferencePolicy()), episode.trace
+
+
+def answer(frame: NDArray[np.uint8], instruction: str, *previous: str) -> tuple[Result, Trace]:
+    """A follow-up on a question that came of earlier instructions."""
+    said = [Exchange(words, "Which one?") for words in previous]
+    episode = Episode(frame, instruction, ClassicalSegmenter(), BUDGET, previous=said)
     return drive(episode, ReferencePolicy()), episode.trace
 
 
@@ -192,3 +200,48 @@ def test_pictures_in_the_format_of_another_policy(pictures: PictureFormat) -> No
     agreement = re.search(r"agree by (\d+) %", episode.trace.turns[-1].thought)
     assert agreement
     assert int(agreement[1]) > 92
+
+
+@pytest.fixture(scope="module")
+def crowd() -> tuple[NDArray[np.uint8], list[Drawn]]:
+    """Three red circles in the right half, the last the largest, and a blue square left of all."""
+    frame = ground("noise", np.random.default_rng(6), (480, 240))
+    return frame, [
+        draw(frame, "circle", "red", (260, 70), 24),
+        draw(frame, "circle", "red", (340, 160), 24),
+        draw(frame, "circle", "red", (430, 100), 38),
+        draw(frame, "square", "blue", (80, 120), 30),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("the left one", 0),
+        ("the one on the right", 2),
+        ("No, I mean the one in the middle.", 1),
+        ("the largest", 2),
+        ("the second from the left", 1),
+        ("the one closest to the blue square", 0),
+    ],
+)
+def test_a_follow_up_means_one_of_those_that_were_asked_about(
+    crowd: tuple[NDArray[np.uint8], list[Drawn]], words: str, meant: int
+) -> None:
+    frame, drawn = crowd
+    result, trace = answer(frame, words, "the red circle")
+    assert result.outcome is Outcome.FOUND, trace.turns[-1].thought
+    assert score(result, drawn[meant]) > 0.85
+
+
+def test_a_follow_up_can_still_be_ambiguous_and_be_followed_up(
+    crowd: tuple[NDArray[np.uint8], list[Drawn]],
+) -> None:
+    frame, drawn = crowd
+    result, trace = answer(frame, "a small one", "the red circle")
+    assert result.outcome is Outcome.AMBIGUOUS, trace.turns[-1].thought
+    assert len(result.candidates) == 2
+    result, trace = answer(frame, "the right one", "the red circle", "a small one")
+    assert result.outcome is Outcome.FOUND, trace.turns[-1].thought
+    assert score(result, drawn[1]) > 0.85
+    assert answer(frame, "the blue one", "the red circle")[0].outcome is Outcome.NOT_IN_VIEW

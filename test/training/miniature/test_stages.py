@@ -12,36 +12,59 @@ import pytest
 pytest.importorskip("trl", reason="the extra [training] is not installed")
 
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
-from rsagent_training.miniature.recipe import MiniatureRecipe, Plan, Practice, load
+from rsagent_training.miniature.recipe import MiniatureRecipe, Plan, Practice, Variant, load
 from rsagent_training.miniature.stages import run
 from rsagent_training.recipes import Lora
+from rsagent_training.rewards import RewardConfig
 
 CONFIG = Path(__file__).resolve().parents[3] / "config" / "training"
 RECIPE = MiniatureRecipe(
     lessons=(Plan("one", 8, 1, 1e-3), Plan("mixed", 8, 1, 1e-3)),
     practice=Practice(4, steps=2, batch=2, samples=2, lora=Lora(4, 8, targets=("q_proj",))),
-    held_out=4, batch=4, control_epochs=0.5, max_turns=2, max_reply_tokens=12,
+    held_out=4, batch=4, control=1.0, max_turns=2, max_reply_tokens=12,
 )  # fmt: skip
 
 
-def test_all_stages_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = run(RECIPE, tmp_path)
+def test_all_stages_once_and_variants_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(RECIPE, tmp_path)
+    results = json.loads((tmp_path / "results.json").read_bytes())
     for name in ("untrained", "sft", "grpo", "control"):
-        figures = results["policies"][name]
-        assert all(math.isfinite(value) for value in figures["iou_all"])
+        assert {len(column) for column in results["policies"][name].values()} == {4}
         policy = load_local_policy(LocalConfig(str(tmp_path / "checkpoints" / name), device="cpu", side=96))
         assert policy.pictures.side == 96
-    for name in ("sft-1", "sft-2", "grpo", "control"):
-        curve = json.loads((tmp_path / "runs" / name / "curve.json").read_bytes())
-        assert all(math.isfinite(row["loss"]) for row in curve if "loss" in row)
-    assert {"sft over untrained", "grpo over sft", "grpo over control"} <= set(results["gains"])
+    assert {*results["curves"]} == {"sft-1", "sft-2", "grpo", "control"}
+    for curve in results["curves"].values():
+        assert all(math.isfinite(loss) for loss in curve["loss"])
+
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").rglob("*.safetensors")}
+    more = replace(RECIPE, variants=(Variant("rl_only", untrained=True), Variant("mute", reward=RewardConfig(0, 0, 0))))
+    again = run(more, tmp_path)
+    assert {**again["policies"], "rl_only": None, "mute": None} == {
+        **results["policies"],
+        "rl_only": None,
+        "mute": None,
+    }
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    begun = (tmp_path / "runs" / "rl_only" / "recipe.yaml").read_text()
+    assert f"checkpoint: {tmp_path}/checkpoints/untrained" in begun
+    assert again["curves"]["mute"]["reward"] == [0, 0]
+
     monkeypatch.setattr("rsagent_training.sft.train", None)
     monkeypatch.setattr("rsagent_training.grpo.train", None)
-    assert run(RECIPE, tmp_path) == json.loads((tmp_path / "results.json").read_bytes())
+    assert run(more, tmp_path)["policies"] == again["policies"]
     with pytest.raises(FileExistsError, match="is another recipe"):
         run(replace(RECIPE, seed=1), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["miniature.yaml", "miniature_smoke.yaml"])
-def test_shipped_recipes_are_read(name: str) -> None:
-    assert load(CONFIG / name).lessons[-1].lesson == "mixed"
+def test_shipped_recipes_are_read() -> None:
+    full, smoke = load(CONFIG / "miniature.yaml"), load(CONFIG / "miniature_smoke.yaml")
+    assert full.lessons[-1].lesson == "mixed"
+    assert [variant.name for variant in full.variants if variant.untrained] == ["rl_only"]
+    assert smoke.lessons[0].scenes * smoke.lessons[0].epochs < full.lessons[-1].scenes * full.lessons[-1].epochs
+
+
+def test_a_variant_can_not_take_the_name_of_a_stage() -> None:
+    with pytest.raises(ValueError, match="the variant 'sft' needs a name of letters"):
+        Variant("sft")
+    with pytest.raises(ValueError, match="two variants have the same name: a, a"):
+        replace(RECIPE, variants=(Variant("a"), Variant("a")))

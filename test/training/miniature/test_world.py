@@ -10,7 +10,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.segmenters.classical import ClassicalSegmenter
 from rsagent_training.miniature.teacher import lesson
-from rsagent_training.miniature.world import Lesson, scenes
+from rsagent_training.miniature.world import Lesson, scenes, things_of
 
 PICTURES = PictureFormat(96, 32, "thousandths")
 
@@ -37,7 +37,7 @@ def test_what_is_asked_for_is_there_or_is_not() -> None:
             mean = scene.image[mask].mean(axis=0)
             wanted = {"red": mean[0], "green": mean[1], "blue": mean[2], "yellow": min(mean[0], mean[1])}[colour]
             assert wanted > 120
-            assert 200 < mask.sum() < 700
+            assert 60 < mask.sum() < 600
 
 
 def test_the_teacher_corrects_itself_and_its_mistakes_are_not_learned() -> None:
@@ -49,10 +49,22 @@ def test_the_teacher_corrects_itself_and_its_mistakes_are_not_learned() -> None:
         assert taught.learn[-1]
         if not taught.learn[0]:
             corrected += 1
+            assert taught.trace.turns[0].reply.startswith("<think>I see ")
             wrong = taught.trace.mask(1)
             if wrong is not None and scene.masks:
                 assert iou(wrong, scene.masks[0]) < 0.5
     assert 10 <= corrected <= 35
+
+
+@pytest.mark.parametrize("kind", ["one", "several", "mixed"])
+def test_what_there_is_to_see_is_told_by_the_scene_alone(kind: Lesson) -> None:
+    for scene in scenes(7, 40, kind):
+        things = things_of(scene)
+        assert len(things) == 1 if kind == "one" else 2 <= len(things) <= 3
+        assert [thing.cell for thing in things] == sorted({thing.cell for thing in things})
+        meant = [thing for thing in things if f"the {thing.words}" == scene.instruction]
+        assert len(meant) == len(scene.masks)
+        assert all(np.array_equal(thing.mask, mask) for thing, mask in zip(meant, scene.masks, strict=True))
 
 
 def test_nearly_all_of_it_passes_the_filter_of_training() -> None:

@@ -92,7 +92,7 @@ class Solver:
             budget = Budget(seconds=self._config.budget_seconds, max_turns=self._config.budget_turns)
             episode = Episode(
                 scene.image, scene.instruction, self._models.segmenter, budget,
-                goal_id=question.id, policy_name=policy.name, pictures=policy.pictures,
+                goal_id=question.id, policy_name=policy.name, pictures=policy.pictures, previous=scene.previous,
             )  # fmt: skip
             result = drive(episode, policy)
             if result.outcome is Outcome.FAILED:

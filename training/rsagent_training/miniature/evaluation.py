@@ -1,18 +1,16 @@
-"""How well a policy does on scenes that it has not seen: one number per scene, and intervals by the bootstrap."""
+"""How well a policy does on scenes that it has not seen: a few numbers for each scene."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive_batch
 from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.segmenter import Segmenter
@@ -21,8 +19,7 @@ from rsagent_training.miniature.world import SIDE
 from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.quality import trajectory_iou
 
-AT_ONCE = 32
-RESAMPLES = 10_000
+AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,13 @@ class Score:
     Attributes:
         iou: Quality of the answer as `trajectory_iou` has it: 1 for a right "it is not there", 0 for a wrong outcome.
         absent: Whether the thing was not there.
+        first: IoU of the first mask with the thing; None where there is no mask or no thing.
         turns, bad_replies: Of the episode.
     """
 
     iou: float
     absent: bool
+    first: float | None
     turns: int
     bad_replies: int
 
@@ -47,7 +46,8 @@ def evaluate(
     """Play every scene once, always saying the likeliest; blocks.
 
     Raises:
-        RunFailed: The checkpoint can't be loaded, or an episode failed.
+        RunFailed: The checkpoint can't be loaded.
+        RuntimeError: An episode failed.
     """
     policy = load_local_policy(LocalConfig(str(checkpoint), device="cpu", side=SIDE))
     budget = Budget(seconds=1e9, max_turns=max_turns, max_reply_tokens=max_reply_tokens)
@@ -58,37 +58,22 @@ def evaluate(
             Episode(scene.image, scene.instruction, segmenter, budget, goal_id=scene.id, pictures=policy.pictures)
             for scene in part
         ]
-        results = drive_batch(episodes, policy)
-        for scene, episode, result in zip(part, episodes, results, strict=True):
-            if result.outcome is Outcome.FAILED:
-                raise RuntimeError(f"the episode on {scene.id} failed: {result.error_msg}")
-            turns = episode.trace.turns
-            scores.append(
-                Score(trajectory_iou(episode.trace, scene), not scene.masks, len(turns), sum(map(is_bad_reply, turns)))
-            )
+        drive_batch(episodes, policy)
+        scores += [_score(scene, episode) for scene, episode in zip(part, episodes, strict=True)]
     return scores
 
 
-def interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float, float]:
-    """The mean, and the 95 % interval of it by the percentile bootstrap."""
-    drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
-    return float(values.mean()), float(low), float(high)
+def _score(scene: Scene, episode: Episode) -> Score:
+    trace = episode.trace
+    if episode.result.outcome is Outcome.FAILED:
+        raise RuntimeError(f"the episode on {scene.id} failed: {episode.result.error_msg}")
+    mask = trace.mask(1)
+    first = None if mask is None or not scene.masks else round(iou(mask, scene.masks[0]), 4)
+    bad = sum(map(is_bad_reply, trace.turns))
+    return Score(round(trajectory_iou(trace, scene), 4), not scene.masks, first, len(trace.turns), bad)
 
 
-def summary(scores: Sequence[Score]) -> dict[str, Any]:
-    """Figures of one policy, with intervals as [mean, low, high]."""
-    iou = np.array([score.iou for score in scores])
-    absent = np.array([score.absent for score in scores])
-    parts = {"all": iou, "present": iou[~absent], "absent": iou[absent]}
-    return {
-        **{f"iou_{name}": [round(x, 4) for x in interval(part)] for name, part in parts.items() if len(part)},
-        "turns": round(float(np.mean([score.turns for score in scores])), 2),
-        "bad_replies": round(float(np.mean([score.bad_replies for score in scores])), 3),
-    }
-
-
-def gain(after: Sequence[Score], before: Sequence[Score]) -> list[float]:
-    """What was won on the same scenes, paired: [mean, low, high]."""
-    difference = np.array([one.iou - other.iou for one, other in zip(after, before, strict=True)])
-    return [round(x, 4) for x in interval(difference)]
+def columns(scores: Sequence[Score]) -> dict[str, list[Any]]:
+    """For each number its values, scene by scene: as `results.json` has it."""
+    rows = [asdict(score) for score in scores]
+    return {name: [row[name] for row in rows] for name in rows[0]}

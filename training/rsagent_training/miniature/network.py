@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoModelForImageTextToText
 
 from rsagent_ros.agent.prompt import system
-from rsagent_ros.models.tiny import Size, save_processing, tiny_model, tiny_tokenizer
+from rsagent_ros.models.tiny import Size, save_processing, tiny_config, tiny_tokenizer
 from rsagent_ros.policies.family import QWEN3_VL
 from rsagent_training.miniature.teacher import phrases
-from rsagent_training.miniature.world import COLOURS, SHAPES, SIDE
+from rsagent_training.miniature.world import SIDE
 
 SIZE = Size(width=96, heads=4, layers=3, vision_width=64, vision_heads=2, vision_layers=2, spread=0.03)
 PICTURES = QWEN3_VL.pictures(SIDE)
+ROPE_THETA = 1e6
+"""Of positions in the text: most of a head's few channels turn so slowly that they can match words at any distance."""
 
 
 def save_untrained(folder: Path, seed: int) -> None:
@@ -28,21 +31,24 @@ def save_untrained(folder: Path, seed: int) -> None:
     Raises:
         FileExistsError: The folder has something in it.
     """
-    corpus = [f"the {colour} {shape}" for colour in COLOURS for shape in SHAPES] * 10
-    corpus += [
-        '{"instruction": "the red circle", "image": [96, 96], "turns_left": 8}',
-        '{"mask": 1, "score": 0.93, "area_percent": 4.5, "box": [120, 340, 260, 520], "turns_left": 7}',
-        '{"error": "Nothing could be segmented there. Try another box or point.", "turns_left": 6}',
-        "system\nuser\nassistant\n",
-    ] * 10
-    # The system prompt never changes: a line of it is one token. So is what is always said in the same words.
-    lines = [line for line in system(PICTURES).splitlines() if line]
-    told = ['{"mask": ', ', "score": 0.', ', "area_percent": ', ', "box": [', '], "turns_left": ', '{"instruction": "']
+    # The system prompt never changes, and is one token; so is all else that is always said in the same words.
+    told = [
+        '{"mask": ',
+        ', "score": 0.',
+        ', "area_percent": ',
+        ', "box": [',
+        '], "turns_left": ',
+        '{"instruction": "the',
+    ]
     told.append(f'", "image": [{SIDE}, {SIDE}], "turns_left": ')
-    tokenizer = tiny_tokenizer(corpus, 512, [*lines, *told, *phrases()])
+    tokenizer = tiny_tokenizer(["system\nuser\nassistant\n"] * 10, 300, [system(PICTURES), *told, *phrases()])
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
-    model: Any = tiny_model(QWEN3_VL, tokenizer, seed, SIZE)
+    config: Any = tiny_config(QWEN3_VL, tokenizer, SIZE)
+    config.text_config.rope_parameters["rope_theta"] = ROPE_THETA
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: Any = AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
     places = model.model.visual.pos_embed.weight
     with torch.no_grad():
         places.copy_(_waves(*places.shape))
@@ -53,10 +59,11 @@ def save_untrained(folder: Path, seed: int) -> None:
 def _waves(count: int, width: int) -> torch.Tensor:
     """Where a patch is, as sines and cosines of its row and column: (count, width), count a square.
 
-    Random places, as other weights begin, are drowned by the pixels' values for the first hundreds of steps.
+    Random places, as other weights begin, are drowned by the pixels' values for the first hundreds of steps; waves a
+    third as high are learned half as fast.
     """
     side, quarter = math.isqrt(count), width // 4
     turns = torch.outer(torch.arange(side) / side, math.pi * 2.0 ** torch.linspace(-1, 3, quarter))
-    wave = torch.cat([turns.sin(), turns.cos()], dim=1) / 2
+    wave = 1.5 * torch.cat([turns.sin(), turns.cos()], dim=1)
     rows, columns = wave.repeat_interleave(side, dim=0), wave.repeat(side, 1)
     return torch.cat([rows, columns], dim=1)

@@ -3,40 +3,45 @@
 out/scenes/          scenes of every part, those for evaluation too
 out/trajectories/    what the teacher did on them
 out/runs/            the training runs
-out/checkpoints/     untrained, sft, grpo and the control, each as the robot loads it
-out/results.json     how well each does on scenes that none has seen
+out/checkpoints/     untrained, sft, grpo, the control and variants, each as the robot loads it
+out/seconds.json     what each stage took
+out/results.json     how each does on every scene of those that none has seen, and the curves of training
 """
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from tqdm import tqdm
 
 from rsagent_ros.agent.scene import Scene, load_scenes, save_scenes
 from rsagent_ros.segmenters.classical import ClassicalSegmenter
 from rsagent_training import grpo, sft
 from rsagent_training.merge import merge
-from rsagent_training.miniature.evaluation import Score, evaluate, gain, summary
+from rsagent_training.miniature.evaluation import columns, evaluate
 from rsagent_training.miniature.network import PICTURES, save_untrained
 from rsagent_training.miniature.recipe import MiniatureRecipe, Plan
 from rsagent_training.miniature.teacher import lesson
 from rsagent_training.miniature.world import SIDE, Lesson, scenes
 from rsagent_training.recipes import GrpoRecipe, Optimisation, Part, SftRecipe, load_recipe, save_recipe
-from rsagent_training.runs import FINAL, RECIPE, write_json
+from rsagent_training.rewards import RewardConfig
+from rsagent_training.runs import CURVE, FINAL, RECIPE, write_json
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
 
 HELD_OUT, PRACTICE = 900_000, 800_000
 """Seeds of scenes, far from those of the lessons (1, 2, ...), each plus the recipe's seed times a million."""
 
-RESULTS = "results.json"
+RESULTS, SECONDS = "results.json", "seconds.json"
+_CURVES = ("loss", "reward", "episodes/iou", "episodes/turns")
+_POINTS = 60
+"""Most points of a curve in the results."""
 
 
 def run(recipe: MiniatureRecipe, out: Path) -> dict[str, Any]:
@@ -49,132 +54,154 @@ def run(recipe: MiniatureRecipe, out: Path) -> dict[str, Any]:
         FileExistsError: The folder is another recipe's.
         ValueError, RunFailed, TrainingStopped: As the stages have them.
     """
-    _own(out, recipe)
-    clock: dict[str, float] = {}
-    checkpoints = out / "checkpoints"
-    _stage(clock, "untrained", checkpoints / "untrained", lambda to: save_untrained(to, recipe.seed))
-    learned = checkpoints / "untrained"
-    for number, plan in enumerate(recipe.lessons, 1):
-        trajectories = _taught(clock, recipe, plan, number, out)
-        run_folder = out / "runs" / f"sft-{number}"
-        settings = _sft(recipe, plan, learned, trajectories, plan.epochs)
-        _stage(clock, run_folder.name, run_folder / FINAL, lambda _, s=settings, f=run_folder: _train_sft(s, f))
-        learned = run_folder / FINAL
-    last_run, last_trajectories = learned.parent, trajectories
-    _stage(clock, "merge sft", checkpoints / "sft", lambda to: merge(last_run, to))
-    practised = _practised(clock, recipe, out)
-    _stage(clock, "merge grpo", checkpoints / "grpo", lambda to: merge(practised, to))
-    names = ["untrained", "sft", "grpo"]
-    if recipe.control_epochs:
-        control = out / "runs" / "control"
-        more = _sft(recipe, recipe.lessons[-1], checkpoints / "sft", last_trajectories, recipe.control_epochs)
-        _stage(clock, "control", control / FINAL, lambda _: _train_sft(more, control))
-        _stage(clock, "merge control", checkpoints / "control", lambda to: merge(control, to))
-        names.append("control")
-    return _results(clock, recipe, out, names)
+    return Miniature(recipe, out).run()
 
 
-def _own(out: Path, recipe: MiniatureRecipe) -> None:
-    held = out / RECIPE
-    if held.exists() and load_recipe(held, MiniatureRecipe) != recipe:
-        raise FileExistsError(f"{held} is another recipe; choose another folder")
-    if not held.exists():
+class Miniature:
+    """The stages of one recipe in one folder."""
+
+    def __init__(self, recipe: MiniatureRecipe, out: Path) -> None:
+        """Take the folder.
+
+        Raises:
+            FileExistsError: It is another recipe's; one with other variants is the same.
+        """
+        held = out / RECIPE
+        if held.exists():
+            before = load_recipe(held, MiniatureRecipe)
+            if replace(before, variants=recipe.variants) != recipe:
+                raise FileExistsError(f"{held} is another recipe; choose another folder")
         out.mkdir(parents=True, exist_ok=True)
         save_recipe(recipe, held)
+        self.recipe = recipe
+        self.out = out
+        self._segmenter = ClassicalSegmenter()
 
+    def run(self) -> dict[str, Any]:
+        """As the function `run`."""
+        recipe = self.recipe
+        self._stage("untrained", self._checkpoint("untrained"), lambda to: save_untrained(to, recipe.seed))
+        learned = self._checkpoint("untrained")
+        for number, plan in enumerate(recipe.lessons, 1):
+            trajectories = self._taught(plan, number)
+            learned = self._sft(f"sft-{number}", plan, learned, trajectories, plan.epochs)
+        self._merged("sft", learned.parent)
+        self._practised("grpo", "sft", RewardConfig())
+        names = ["untrained", "sft", "grpo"]
+        if recipe.control:
+            plan = recipe.lessons[-1]
+            episodes = recipe.practice.steps * recipe.practice.batch * recipe.practice.samples
+            epochs = recipe.control * episodes / plan.scenes
+            final = self._sft("control", plan, self._checkpoint("sft"), trajectories, epochs)
+            self._merged("control", final.parent)
+            names.append("control")
+        for variant in recipe.variants:
+            self._practised(variant.name, "untrained" if variant.untrained else "sft", variant.reward)
+            names.append(variant.name)
+        return self._results(names)
 
-def _stage(clock: dict[str, float], name: str, result: Path, work: Any) -> None:
-    if result.exists():
-        return
-    sys.stderr.write(f"== {name}\n")
-    started = time.monotonic()
-    work(result)
-    clock[name] = round(time.monotonic() - started, 1)
+    def _checkpoint(self, name: str) -> Path:
+        return self.out / "checkpoints" / name
 
+    def _stage(self, name: str, result: Path, work: Callable[[Path], object]) -> None:
+        """Do what makes `result`, unless it is there."""
+        if result.exists():
+            return
+        sys.stderr.write(f"== {name}\n")
+        started = time.monotonic()
+        work(result)
+        path = self.out / SECONDS
+        seconds = json.loads(path.read_bytes()) if path.exists() else {}
+        write_json(path, {**seconds, name: round(time.monotonic() - started, 1)})
 
-def _simulated(clock: dict[str, float], out: Path, name: str, seed: int, count: int, kind: Lesson) -> Path:
-    folder = out / "scenes" / name
-    _stage(clock, f"simulate {name}", folder, lambda to: save_scenes(scenes(seed, count, kind), to))
-    return folder
+    def _simulated(self, name: str, seed: int, count: int, kind: Lesson) -> Path:
+        folder = self.out / "scenes" / name
+        self._stage(f"simulate {name}", folder, lambda to: save_scenes(scenes(seed, count, kind), to))
+        return folder
 
+    def _taught(self, plan: Plan, number: int) -> Path:
+        """Scenes of a lesson and what the teacher did on them."""
+        name, seed = f"lesson-{number}", self.recipe.seed
+        simulated = self._simulated(name, seed * 1_000_000 + number, plan.scenes, plan.lesson)
+        folder = self.out / "trajectories" / name
 
-def _taught(clock: dict[str, float], recipe: MiniatureRecipe, plan: Plan, number: int, out: Path) -> Path:
-    """Scenes of a lesson and what the teacher did on them."""
-    name = f"lesson-{number}"
-    simulated = _simulated(clock, out, name, recipe.seed * 1_000_000 + number, plan.scenes, plan.lesson)
-    folder = out / "trajectories" / name
+        def pairs() -> Iterator[tuple[Scene, Trajectory]]:
+            for scene in tqdm(load_scenes(simulated), total=plan.scenes, desc=f"synthesize {name}"):
+                yield scene, lesson(scene, PICTURES, self._segmenter, seed)
 
-    def pairs() -> Iterator[tuple[Scene, Trajectory]]:
-        segmenter = ClassicalSegmenter()
-        for scene in tqdm(load_scenes(simulated), total=plan.scenes, desc=f"synthesize {name}"):
-            yield scene, lesson(scene, PICTURES, segmenter, recipe.seed)
+        self._stage(f"synthesize {name}", folder / ROWS, lambda _: write_trajectories(folder, pairs()))
+        return folder
 
-    _stage(clock, f"synthesize {name}", folder / ROWS, lambda _: write_trajectories(folder, pairs()))
-    return folder
-
-
-def _optimisation(recipe: MiniatureRecipe, rate: float, device_batch: int, save_every: int) -> Optimisation:
-    return Optimisation(
-        learning_rate=rate, weight_decay=0.01, schedule="linear", precision="float32", checkpointing=False,
-        device_batch=device_batch, save_every=save_every, log_every=5, keep=1, seed=recipe.seed, cpu=True,
-    )  # fmt: skip
-
-
-def _sft(recipe: MiniatureRecipe, plan: Plan, checkpoint: Path, trajectories: Path, epochs: float) -> SftRecipe:
-    return SftRecipe(
-        checkpoint=str(checkpoint), trajectories=(str(trajectories),), epochs=epochs, batch=recipe.batch, lora=None,
-        freeze_vision=False, optimisation=_optimisation(recipe, plan.learning_rate, recipe.batch, 200),
-    )  # fmt: skip
-
-
-def _train_sft(settings: SftRecipe, folder: Path) -> None:
-    sft.train(settings, folder, resume=(folder / RECIPE).exists())
-
-
-def _practised(clock: dict[str, float], recipe: MiniatureRecipe, out: Path) -> Path:
-    practice = recipe.practice
-    seed = recipe.seed * 1_000_000 + PRACTICE
-    simulated = _simulated(clock, out, "practice", seed, practice.scenes, recipe.lessons[-1].lesson)
-    folder = out / "runs" / "grpo"
-    episodes = practice.batch * practice.samples
-    settings = GrpoRecipe(
-        checkpoint=str(out / "checkpoints" / "sft"), mix=(Part(str(simulated)),), steps=practice.steps,
-        batch=practice.batch, samples=practice.samples, rollout_batch=episodes, max_turns=recipe.max_turns,
-        max_reply_tokens=recipe.max_reply_tokens, side=SIDE, segmenter="classical", beta=practice.beta,
-        lora=practice.lora, freeze_vision=False,
-        optimisation=_optimisation(recipe, practice.learning_rate, math.gcd(16, episodes), 20),
-    )  # fmt: skip
-    resume = (folder / RECIPE).exists()
-    _stage(clock, "grpo", folder / FINAL, lambda _: grpo.train(settings, folder, resume=resume))
-    return folder
-
-
-def _results(clock: dict[str, float], recipe: MiniatureRecipe, out: Path, names: list[str]) -> dict[str, Any]:
-    path = out / RESULTS
-    if path.exists():
-        held: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-        return held
-    seed = recipe.seed * 1_000_000 + HELD_OUT
-    folder = _simulated(clock, out, "held-out", seed, recipe.held_out, recipe.lessons[-1].lesson)
-    held_out = list(load_scenes(folder))
-    segmenter = ClassicalSegmenter()
-    scores: dict[str, list[Score]] = {}
-    for name in tqdm(names, desc="evaluate"):
-        scores[name] = evaluate(
-            out / "checkpoints" / name, held_out, segmenter,
-            max_turns=recipe.max_turns, max_reply_tokens=recipe.max_reply_tokens,
+    def _optimisation(self, rate: float, device_batch: int, save_every: int) -> Optimisation:
+        return Optimisation(
+            learning_rate=rate, weight_decay=0.01, beta2=0.98, schedule="linear", precision="float32",
+            checkpointing=False, device_batch=device_batch, save_every=save_every, log_every=1, keep=1,
+            seed=self.recipe.seed, cpu=True,
         )  # fmt: skip
-    results = {
-        "seed": recipe.seed,
-        "held_out": len(held_out),
-        "policies": {name: summary(scored) for name, scored in scores.items()},
-        "gains": {
-            f"{after} over {before}": gain(scores[after], scores[before])
-            for after, before in (("sft", "untrained"), ("grpo", "sft"), ("control", "sft"), ("grpo", "control"))
-            if after in scores and before in scores
-        },
-        "seconds": clock,
-        "recipe": asdict(recipe),
+
+    def _sft(self, name: str, plan: Plan, checkpoint: Path, trajectories: Path, epochs: float) -> Path:
+        folder = self.out / "runs" / name
+        settings = SftRecipe(
+            checkpoint=str(checkpoint), trajectories=(str(trajectories),), epochs=epochs, batch=self.recipe.batch,
+            lora=None, freeze_vision=False, min_iou=self.recipe.min_iou,
+            optimisation=self._optimisation(plan.learning_rate, self.recipe.batch, 200),
+        )  # fmt: skip
+        final = folder / FINAL
+        self._stage(name, final, lambda _: sft.train(settings, folder, resume=(folder / RECIPE).exists()))
+        return final
+
+    def _practised(self, name: str, begin: str, reward: RewardConfig) -> None:
+        recipe, practice = self.recipe, self.recipe.practice
+        seed = recipe.seed * 1_000_000 + PRACTICE
+        simulated = self._simulated("practice", seed, practice.scenes, recipe.lessons[-1].lesson)
+        folder = self.out / "runs" / name
+        episodes = practice.batch * practice.samples
+        settings = GrpoRecipe(
+            checkpoint=str(self._checkpoint(begin)), mix=(Part(str(simulated)),), steps=practice.steps,
+            batch=practice.batch, samples=practice.samples,
+            rollout_batch=episodes, max_turns=recipe.max_turns, max_reply_tokens=recipe.max_reply_tokens, side=SIDE,
+            segmenter="classical", beta=practice.beta, lora=practice.lora, freeze_vision=False, reward=reward,
+            optimisation=self._optimisation(practice.learning_rate, math.gcd(16, episodes), 20),
+        )  # fmt: skip
+        resume = (folder / RECIPE).exists()
+        self._stage(name, folder / FINAL, lambda _: grpo.train(settings, folder, resume=resume))
+        self._merged(name, folder)
+
+    def _merged(self, name: str, folder: Path) -> None:
+        self._stage(f"merge {name}", self._checkpoint(name), lambda to: merge(folder, to))
+
+    def _results(self, names: list[str]) -> dict[str, Any]:
+        """Evaluate what is not in the results yet."""
+        recipe, path = self.recipe, self.out / RESULTS
+        policies = json.loads(path.read_bytes())["policies"] if path.exists() else {}
+        missing = [name for name in names if name not in policies]
+        seed = recipe.seed * 1_000_000 + HELD_OUT
+        folder = self._simulated("held-out", seed, recipe.held_out, recipe.lessons[-1].lesson)
+        held_out = list(load_scenes(folder)) if missing else []
+        for name in tqdm(missing, desc="evaluate"):
+            scores = evaluate(
+                self._checkpoint(name), held_out, self._segmenter,
+                max_turns=recipe.max_turns, max_reply_tokens=recipe.max_reply_tokens,
+            )  # fmt: skip
+            policies[name] = columns(scores)
+        results = {
+            "seed": recipe.seed,
+            "policies": policies,
+            "curves": {folder.name: _curve(folder / CURVE) for folder in sorted((self.out / "runs").iterdir())},
+            "seconds": json.loads((self.out / SECONDS).read_bytes()),
+            "recipe": asdict(recipe),
+        }
+        write_json(path, results)
+        return results
+
+
+def _curve(path: Path) -> dict[str, list[float]]:
+    """What was logged, thinned out: the mean of as many neighbouring rows as it takes."""
+    rows = [row for row in json.loads(path.read_bytes()) if "loss" in row]
+    width = math.ceil(len(rows) / _POINTS)
+    groups = [rows[begin : begin + width] for begin in range(0, len(rows), width)]
+    return {
+        name: [round(sum(row[name] for row in group) / len(group), 4) for group in groups]
+        for name in ("step", *_CURVES)
+        if name in rows[0]
     }
-    write_json(path, results)
-    return results

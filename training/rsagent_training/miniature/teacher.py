@@ -9,28 +9,30 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rsagent_ros.agent.actions import Action, Finish, ReportAbsent, Segment, render
+from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, Action, Finish, ReportAbsent, Segment, render
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.geometry import EXTENT, Point
-from rsagent_ros.agent.mask import Mask
-from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_training.miniature.world import COLOURS, GRID, SHAPES, Thing, things_of
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.trajectories import Trajectory
 
 MISTAKES = 0.35
 """Share of episodes that begin with one."""
 
-_PLACES = (200, 500, 800)
-"""Thousandths at which it points, along both axes: near the middle of a cell, and little to learn."""
+ABSENT = "nothing fits"
+
+_PLACES = (167, 500, 833)
+"""Thousandths at which it points, along both axes: the middle of a cell."""
+
+_SEES, _SHOWN, _SO, _NOWHERE = "<think>I see", "<think>That is", "; so", "nowhere"
 
 
 class Teacher:
@@ -76,51 +78,53 @@ def lesson(scene: Scene, pictures: PictureFormat, segmenter: Segmenter[Any], see
 
 
 def phrases() -> list[str]:
-    """What its replies have in common, for the tokenizer."""
+    """What its replies have in common, for the tokenizer. Words are the same tokens wherever they stand."""
+    parts = (render(Segment(positive=(Point(1, 1),))), render(Finish((1,))), render(ReportAbsent(ABSENT)))
+    segment, finish, absent = (call.removeprefix(CALL_OPEN).removesuffix(CALL_CLOSE) for call in parts)
+    places = [f"{x}, {y}" for x in _PLACES for y in _PLACES]
     return [
-        "<think>There is the ", "<think>No: there is the ", "<think>That is the ", "<think>There is no ", ".</think>",
-        render(Segment(positive=(Point(1, 1),))).split("1")[0], "]]}}", render(Finish((1,))).split("1")[0],
-        render(ReportAbsent("nothing fits")),
+        _SEES, _SHOWN, _SO, ".</think>", segment.partition("1")[0], "]]}}", finish.partition("1")[0], absent,
+        *(f" {word}" for word in (*COLOURS, *SHAPES)), *places, *(f" at {place}" for place in (*places, _NOWHERE)),
     ]  # fmt: skip
 
 
 def _lines(scene: Scene, rng: np.random.Generator) -> Iterator[tuple[str, bool]]:
-    words = scene.instruction.removeprefix("the ")
+    """What it says, and whether it is to be learned.
+
+    It names all that it sees with its place before it looks up in that list what was asked for, and what the overlay
+    shows before it accepts. That is what makes so small a network learn: no step asks for more than one thing.
+    """
+    things = things_of(scene)
+    wanted = scene.instruction.removeprefix("the ")
+    found = [thing for thing in things if thing.words == wanted]
+    others = [thing for thing in things if thing.words != wanted]
+    before = f"{_SEES}{''.join(f' {thing.words} at {_place(thing)}' for thing in things)}"
     made = 0
-    if rng.random() < MISTAKES:
-        yield _line(f"There is the {words}", Segment(positive=(_elsewhere(scene, rng),))), False
+    if others and rng.random() < MISTAKES:
+        wrong = others[int(rng.integers(len(others)))]
+        yield _line(f"{before}{_SO} {wrong.words} at {_place(wrong)}", _pointing(wrong)), False
         made += 1
-    if scene.expected is Outcome.NOT_IN_VIEW:
-        yield _line(f"There is no {words}", ReportAbsent("nothing fits")), True
+        before = f"{_SHOWN} {wrong.words}"
+    if not found:
+        yield _line(f"{before}{_SO} {wanted} at {_NOWHERE}", ReportAbsent(ABSENT)), True
         return
-    opening = "No: there" if made else "There"
-    yield _line(f"{opening} is the {words}", Segment(positive=(_middle(scene.masks[0]),))), True
-    yield _line(f"That is the {words}", Finish((made + 1,))), True
+    yield _line(f"{before}{_SO} {wanted} at {_place(found[0])}", _pointing(found[0])), True
+    yield _line(f"{_SHOWN} {wanted}", Finish((made + 1,))), True
 
 
 def _line(thought: str, action: Action) -> str:
-    return f"<think>{thought}.</think>{render(action)}"
+    return f"{thought}.</think>{render(action)}"
 
 
-def _middle(mask: Mask) -> Point:
-    rows, columns = np.nonzero(mask)
-    return _near(columns.mean() / mask.shape[1], rows.mean() / mask.shape[0])
+def _pointing(thing: Thing) -> Segment:
+    return Segment(positive=(Point(*_point(thing)),))
 
 
-def _elsewhere(scene: Scene, rng: np.random.Generator) -> Point:
-    """A point that is not on what is meant: on something coloured where there is something."""
-    strange: NDArray[np.bool_] = np.ones(scene.image.shape[:2], dtype=np.bool_)
-    for mask in scene.masks:
-        strange &= ~mask
-    coloured = strange & (np.ptp(scene.image.astype(np.int16), axis=2) > 80)
-    rows, columns = np.nonzero(coloured if coloured.any() else strange)
-    place = int(rng.integers(len(rows)))
-    return _near(columns[place] / strange.shape[1], rows[place] / strange.shape[0])
+def _place(thing: Thing) -> str:
+    x, y = _point(thing)
+    return f"{x}, {y}"
 
 
-def _near(x: float, y: float) -> Point:
-    return Point(_place(x), _place(y))
-
-
-def _place(share: float) -> int:
-    return min(_PLACES, key=lambda place: abs(place - share * EXTENT))
+def _point(thing: Thing) -> tuple[int, int]:
+    row, column = divmod(thing.cell, GRID)
+    return _PLACES[column], _PLACES[row]

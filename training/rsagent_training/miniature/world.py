@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -26,23 +26,26 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "blue": (50, 80, 230),
     "yellow": (235, 210, 40),
 }
-SHAPES = ("circle", "square", "triangle")
+SHAPES = ("disc", "bar", "dot")
 Lesson = Literal["one", "several", "mixed"]
-"""`one`: a single thing. `several`: two or three, one of them meant. `mixed`: that, and some that are not there."""
+"""`one`: a single thing, or it is not the one that was asked for. `several`: two or three, one of them meant. `mixed`:
+that, and some that are not there."""
 
 GRID = 3
 """Cells a side."""
 
 _CELL = SIDE // GRID
-_ABSENT_SHARE = 0.25
+_ABSENT_SHARE: dict[Lesson, float] = {"one": 0.5, "several": 0.0, "mixed": 0.25}
+"""Where nearly all that is asked for is there, a lone thing need not be looked at: the words tell what it is."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One thing of a scene: what it is, and its (H, W) pixels."""
+    """One thing of a scene: what it is, its cell from 0 on in reading order, and its (H, W) pixels."""
 
     colour: str
     shape: str
+    cell: int
     mask: Mask
 
     @property
@@ -54,10 +57,18 @@ class Thing:
 def scenes(seed: int, count: int, lesson: Lesson) -> Iterator[Scene]:
     """Scenes number 0 to count - 1 of a seed and lesson. The same arguments give the same scenes."""
     for number in range(count):
-        yield _scene(np.random.default_rng((seed, number)), f"{lesson}-{seed}-{number:06d}", lesson)
+        yield _drawn(seed, number, lesson)[0]
 
 
-def _scene(rng: np.random.Generator, name: str, lesson: Lesson) -> Scene:
+def things_of(scene: Scene) -> list[Thing]:
+    """All that there is to see in one of these scenes, in reading order; its name is enough to draw it again."""
+    kind, seed, number = scene.id.split("-")
+    (lesson,) = (one for one in get_args(Lesson) if one == kind)
+    return _drawn(int(seed), int(number), lesson)[1]
+
+
+def _drawn(seed: int, number: int, lesson: Lesson) -> tuple[Scene, list[Thing]]:
+    rng = np.random.default_rng((seed, number))
     image = np.full((SIDE, SIDE, 3), rng.integers(90, 170), dtype=np.float32)
     image += rng.normal(0, 3, image.shape)
     kinds = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
@@ -66,31 +77,28 @@ def _scene(rng: np.random.Generator, name: str, lesson: Lesson) -> Scene:
     things: list[Thing] = []
     cells = rng.choice(GRID * GRID, wanted, replace=False)
     for (colour, shape), cell in zip(drawn, cells, strict=False):
-        radius = int(rng.integers(10, 13))
+        radius = int(rng.integers(11, 14))
         row, column = divmod(int(cell), GRID)
-        x, y = (place * _CELL + _CELL // 2 + int(rng.integers(-3, 4)) for place in (column, row))
-        mask = _drawn(shape, x, y, radius)
+        x, y = (place * _CELL + _CELL // 2 + int(rng.integers(-2, 3)) for place in (column, row))
+        mask = _pixels(shape, x, y, radius)
         tone = np.array(COLOURS[colour]) + rng.normal(0, 8, 3)
         image[mask] = tone + rng.normal(0, 3, (int(mask.sum()), 3))
-        things.append(Thing(colour, shape, mask))
+        things.append(Thing(colour, shape, int(cell), mask))
     pixels = np.clip(image, 0, 255).astype(np.uint8)
-    if lesson == "mixed" and rng.random() < _ABSENT_SHARE:
-        words = " ".join(drawn[-1])
-        return Scene(name, pixels, f"the {words}", Outcome.NOT_IN_VIEW, (), "miniature", "absent")
+    absent = rng.random() < _ABSENT_SHARE[lesson]
     meant = things[int(rng.integers(len(things)))]
-    return Scene(name, pixels, f"the {meant.words}", Outcome.FOUND, (meant.mask,), "miniature", lesson)
+    words = " ".join(drawn[-1]) if absent else meant.words
+    scene = Scene(
+        f"{lesson}-{seed}-{number:06d}", pixels, f"the {words}", Outcome.NOT_IN_VIEW if absent else Outcome.FOUND,
+        () if absent else (meant.mask,), "miniature", "absent" if absent else lesson,
+    )  # fmt: skip
+    return scene, sorted(things, key=lambda thing: thing.cell)
 
 
-def _drawn(shape: str, x: int, y: int, radius: int) -> NDArray[np.bool_]:
+def _pixels(shape: str, x: int, y: int, radius: int) -> NDArray[np.bool_]:
     canvas = np.zeros((SIDE, SIDE), np.uint8)
-    if shape == "circle":
-        cv2.circle(canvas, (x, y), radius, 1, -1)
-    elif shape == "square":
-        side = round(0.85 * radius)
-        cv2.rectangle(canvas, (x - side, y - side), (x + side, y + side), 1, -1)
+    if shape == "bar":
+        cv2.rectangle(canvas, (x - radius, y - radius // 3), (x + radius, y + radius // 3), 1, -1)
     else:
-        corners = np.array(
-            [(x, y - radius), (x - radius, y + round(0.8 * radius)), (x + radius, y + round(0.8 * radius))]
-        )
-        cv2.fillPoly(canvas, [corners.astype(np.int32)], 1)
+        cv2.circle(canvas, (x, y), radius if shape == "disc" else radius // 2, 1, -1)
     return canvas.astype(np.bool_)

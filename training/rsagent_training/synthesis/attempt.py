@@ -128,7 +128,7 @@ class Teach:
             policy = self._models.policy
             episode = Episode(
                 scene.image, scene.instruction, segmenter, budget,
-                goal_id=task.id, policy_name=policy.name, pictures=policy.pictures,
+                goal_id=task.id, policy_name=policy.name, pictures=policy.pictures, previous=scene.previous,
             )  # fmt: skip
             drive(episode, policy)
             return episode.trace, (True,) * len(episode.trace.turns)
@@ -137,7 +137,7 @@ class Teach:
         expert = Expert(scene, seed, self._teaching.pictures, config.expert)
         episode = Episode(
             scene.image, scene.instruction, segmenter, budget,
-            goal_id=task.id, policy_name=expert.name, pictures=expert.pictures,
+            goal_id=task.id, policy_name=expert.name, pictures=expert.pictures, previous=scene.previous,
         )  # fmt: skip
         drive(episode, expert, on_turn=expert.see)
         return episode.trace, expert.learn[: len(episode.trace.turns)]

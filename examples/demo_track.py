@@ -1,0 +1,169 @@
+"""The last part of the demo: the camera moves around the table, and the mask stays on its thing.
+
+One goal with `track`; then every picture has a mask, and a place in metres. What the simulator knows about each picture
+is worked out afterwards, from the moment that it shows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+from demo_process import ROOT, Process
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.mask import Mask, draw_overlay, iou
+from rsagent_ros.ros.client import Agent, Answer
+from rsagent_ros.ros.tracked import Tracked
+from rsagent_training.simulate import DEMO_GOALS, World, demo_world
+
+GOAL = DEMO_GOALS[1]
+"""The small red box left of the blue cylinder."""
+
+SECONDS = 8.0
+TIME_BUDGET = 60.0
+TILES, COLUMNS = 6, 3
+SIDE = 480
+"""Pixels of the pictures in `tracked.png`, the longer side."""
+
+MIN_IOU, MAX_METRES = 0.8, 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A tracked mask beside the truth of its picture.
+
+    Attributes:
+        seconds: Since the picture that the agent found the thing on.
+        rgb: (H, W, 3) uint8.
+        mask: (H, W) bool, as tracked.
+        iou: With the true mask; stale: of the agent's own mask, had nobody followed the thing.
+        metres: Distance of the tracked position from the thing's true middle; None where there was none.
+    """
+
+    seconds: float
+    rgb: NDArray[np.uint8]
+    mask: Mask
+    iou: float
+    stale: float
+    metres: float | None
+
+
+def follow_one(out: Path, remaps: list[str], patience: float) -> list[str]:
+    """Let the camera move and follow one thing; returns what is wrong, one sentence each.
+
+    Args:
+        out: Folder of the demo.
+        remaps: From the node's topics to the camera's.
+        patience: Seconds that a start may take.
+    """
+    print(f"\nthe camera moves: “{GOAL.instruction}”, followed for {SECONDS:g} s", flush=True)
+    truth = out / "track"
+    with ExitStack() as stack:
+        arguments = ["--ros-args", "-p", "moving:=true", "-p", f"truth_dir:={truth}"]
+        camera = [str(ROOT / "examples" / "sim_camera.py"), *arguments]
+        stack.enter_context(Process("moving-camera", camera, out))
+        node = ["-m", "rsagent_ros.ros.program", "--ros-args", *(word for remap in remaps for word in ("-r", remap))]
+        stack.enter_context(Process("tracking-agent", node, out))
+        agent = stack.enter_context(Agent(wait=patience))
+        agent.wait_until_active(patience)
+        answer = agent.segment(GOAL.instruction, track=True, time_budget=TIME_BUDGET, timeout=2 * TIME_BUDGET)
+        print(f"  {answer.outcome} after {answer.seconds:.2f} s", flush=True)
+        followed = list(agent.tracked(answer.goal_id, seconds=SECONDS)) if answer.outcome == "found" else []
+        agent.stop_tracking(answer.goal_id)
+    seen = [one for one in followed if one.state == "tracking"]
+    if answer.mask is None or not seen:
+        return [f"{GOAL.instruction!r} was not followed: {answer.outcome}, {len(followed)} masks."]
+    checked = list(_checked(answer, _spread(seen, 4 * TILES), truth / "moments.jsonl"))
+    for one in _spread(checked, TILES):
+        print(f"  {_caption(one)}", flush=True)
+    tiles = [_tile(one) for one in _spread(checked, TILES)]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
+    rows = [np.concatenate(tiles[start : start + COLUMNS], axis=1) for start in range(0, len(tiles), COLUMNS)]
+    cv2.imwrite(str(out / "tracked.png"), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
+    figures = _figures(answer, followed, checked)
+    (out / "tracked.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(
+        f"  {figures['masks']} masks; IoU {figures['median_iou']:.3f} in the median, {figures['median_stale_iou']:.3f} "
+        f"had nobody moved the mask; open {out / 'tracked.png'}",
+        flush=True,
+    )
+    return complaints(figures)
+
+
+def complaints(figures: dict[str, Any]) -> list[str]:
+    """What is wrong with the figures in `tracked.json`, one sentence each."""
+    name, metres = f"{figures['instruction']!r}, followed with a moving camera,", figures["median_metres"]
+    found = []
+    if figures["median_iou"] < MIN_IOU or figures["lost"]:
+        found.append(f"{name} has a median IoU of {figures['median_iou']} and was lost {figures['lost']} times.")
+    if metres is None or metres > MAX_METRES:
+        found.append(f"{name} is {metres} m off its true position; at most {MAX_METRES} m was expected.")
+    return found
+
+
+def _spread(things: list[Any], count: int) -> list[Any]:
+    """So many of them, evenly; the last one is among them."""
+    return [things[index] for index in np.unique(np.linspace(0, len(things) - 1, count).round().astype(int))]
+
+
+def _checked(answer: Answer, seen: list[Tracked], moments: Path) -> Iterator[Checked]:
+    """Masks beside the truth: the world is rendered again as it was at each stamp."""
+    rows = map(json.loads, moments.read_text(encoding="utf-8").splitlines())
+    moment = {row["stamp"]: row["t"] for row in rows}
+    stale = answer.mask
+    with demo_world() as world:
+        for one in seen:
+            frame = world.render(moment[one.stamp_ns])
+            true = frame.masks[GOAL.targets[0]]
+            metres = None
+            if one.position is not None:
+                where = frame.pose[:3, :3] @ one.position + frame.pose[:3, 3]
+                metres = float(np.linalg.norm(where - _middle(world)))
+            assert stale is not None  # noqa: S101  the caller has looked
+            yield Checked(one.age, frame.rgb, one.mask, iou(one.mask, true), iou(stale, true), metres)
+
+
+def _middle(world: World) -> NDArray[np.float64]:
+    """(3,) of the thing that is followed, in the world's frame: the middle of the box around it."""
+    item = next(item for item in world.items if item.name == GOAL.targets[0])
+    return np.asarray((item.vertices.min(axis=0) + item.vertices.max(axis=0)) / 2.0)
+
+
+def _figures(answer: Answer, followed: list[Tracked], checked: list[Checked]) -> dict[str, Any]:
+    """What `tracked.json` holds."""
+    metres = [one.metres for one in checked if one.metres is not None]
+    return {
+        "instruction": GOAL.instruction,
+        "outcome": answer.outcome,
+        "masks": len(followed),
+        "lost": sum(one.state == "lost" for one in followed),
+        "checked": len(checked),
+        "median_iou": round(median(one.iou for one in checked), 4),
+        "least_iou": round(min(one.iou for one in checked), 4),
+        "median_stale_iou": round(median(one.stale for one in checked), 4),
+        "with_position": len(metres),
+        "median_metres": round(median(metres), 4) if metres else None,
+    }
+
+
+def _tile(one: Checked) -> NDArray[np.uint8]:
+    """A picture with its mask and figures."""
+    height, width = one.mask.shape
+    picture = draw_overlay(one.rgb, one.mask, SIDE)[: round(SIDE * height / max(height, width))]
+    strip = np.zeros((24, picture.shape[1], 3), np.uint8)
+    words, white = _caption(one), (255, 255, 255)
+    cv2.putText(strip, words, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, white, 1, cv2.LINE_AA)
+    return np.concatenate([picture, strip])
+
+
+def _caption(one: Checked) -> str:
+    place = "no position" if one.metres is None else f"position off by {100 * one.metres:.1f} cm"
+    return f"{one.seconds:4.1f} s later: IoU {one.iou:.3f}, {place}"

@@ -1,0 +1,91 @@
+"""rsagent's action client: rclpy's, without the races that lose goals and answers."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
+from rclpy.node import Node
+from rclpy.task import Future
+from unique_identifier_msgs.msg import UUID
+
+from rsagent_ros.action import Segment
+
+RESEND_SECONDS = 1.0
+"""After that long without an answer, a request is taken for lost."""
+
+
+class AgentUnavailable(ConnectionError):
+    """There is no agent of that name, or it did not take the goal."""
+
+
+class SafeActionClient(ActionClient):
+    """rclpy's action client, safe to use beside a thread that spins, and just after the start of either side.
+
+    Two races are closed. rclpy notes a request only after it was sent, and throws away an answer that is taken in
+    between: here nothing is taken in between. And a server that has not discovered the whole client yet drops its
+    answer: here the request is sent again, with the same id, so that the goal is never taken twice.
+    """
+
+    def __init__(self, node: Node, action: str) -> None:
+        self._order = threading.Lock()
+        super().__init__(node, Segment, action)
+
+    def take_data(self) -> Any:
+        """Called by the executor."""
+        with self._order:
+            return super().take_data()
+
+    def send(self, goal: Segment.Goal, feedback: Callable[[Any], None], seconds: float) -> ClientGoalHandle:
+        """Send a goal; blocks until the server has taken it.
+
+        Raises:
+            AgentUnavailable: It has not within that time.
+        """
+        until = time.monotonic() + seconds
+        goal_uuid = UUID(uuid=list(uuid.uuid4().bytes))
+        sent_before = False
+        while time.monotonic() < until:
+            with self._order:
+                future = self.send_goal_async(goal, feedback_callback=feedback, goal_uuid=goal_uuid)
+            with contextlib.suppress(TimeoutError):
+                handle: ClientGoalHandle = finished(future, min(RESEND_SECONDS, seconds))
+                if handle.accepted or sent_before:  # an id that is known already is not accepted again
+                    return handle
+                raise AgentUnavailable("the agent did not take the goal")
+            sent_before = True
+        raise AgentUnavailable(f"the agent did not answer within {seconds:g} s")
+
+    def result_of(self, handle: ClientGoalHandle) -> Future:
+        """The response that will bring the result of a goal."""
+        with self._order:
+            return handle.get_result_async()
+
+    def servers(self) -> frozenset[tuple[int, ...]]:
+        """Who serves the action now, by DDS' ids: an agent that was started again is another one."""
+        publishers = self._node.get_publishers_info_by_topic(f"{self._action_name}/_action/status")
+        return frozenset(tuple(publisher.endpoint_gid) for publisher in publishers)
+
+    def cancel(self, handle: ClientGoalHandle) -> Future:
+        """Ask for the end of a goal; the response says whether it will be."""
+        with self._order:
+            return handle.cancel_goal_async()
+
+
+def finished(future: Future, seconds: float) -> Any:
+    """What a future brings, waited for while another thread spins.
+
+    Raises:
+        TimeoutError: Nothing within that time.
+    """
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    if not done.wait(seconds):
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return future.result()

@@ -56,8 +56,9 @@ def there(folder: Path) -> dict[str, Record]:
 
 
 def status(states: Any) -> DiagnosticStatus:
-    """What the newest message says about records."""
-    (found,) = (status for status in states.messages[-1].status if status.name.endswith("records"))
+    """What the newest message says about records; waits for the first one."""
+    newest = states.wait(1)[-1]
+    (found,) = (status for status in newest.status if status.name.endswith("records"))
     return found
 
 

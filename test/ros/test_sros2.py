@@ -82,8 +82,10 @@ def allowed(context: str) -> Access:
 
 
 def done(watcher: Node, name: str) -> Access:
-    """What a node has on the graph. Parts of actions count as the action."""
+    """What a node has on the graph; nothing while it is not known yet. Parts of actions count as the action."""
     found: Access = set()
+    if (name, "/") not in watcher.get_node_names_and_namespaces():
+        return found
     for kind, how, named in (
         ("topic", "publish", watcher.get_publisher_names_and_types_by_node(name, "/")),
         ("topic", "subscribe", watcher.get_subscriber_names_and_types_by_node(name, "/")),

@@ -33,6 +33,7 @@ from rsagent_ros.evaluation.commands.score import add_command as add_score
 from rsagent_ros.label.command import add_command as add_label
 from rsagent_ros.models.cli import add_commands as add_models
 from rsagent_ros.records.command import add_command as add_replay
+from rsagent_ros.records.view import add_command as add_view
 from rsagent_ros.serve.program import add_command as add_serve
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import Shown
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add_label(commands)
     add_models(commands)
     add_replay(commands)
+    add_view(commands)
     add_serve(commands)
     for entry in entry_points(group="rsagent.commands"):
         entry.load()(commands)

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pytest
+from chromium import FLAGS, program
 
 # Chromium reads commands from descriptor 3 and answers on 4, whatever the pipes are called here.
 LAUNCH = """
@@ -26,11 +25,6 @@ os.dup2(read, 3)
 os.dup2(write, 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-    "--remote-debugging-pipe",
-)  # fmt: skip
 PATIENCE = 40.0
 """Seconds after which a page that does not do what is waited for has failed."""
 
@@ -42,13 +36,10 @@ class Browser:
     """One Chromium. A context manager; skips the test where there is none."""
 
     def __init__(self, profile: Path) -> None:
-        names = ("chromium", "chromium-browser", "google-chrome")
-        program = next(filter(None, map(shutil.which, names)), None)
-        if program is None:
-            pytest.skip("no Chromium on this machine: apt-get install chromium")
+        flags = [program(), *FLAGS, "--disable-dev-shm-usage", "--remote-debugging-pipe"]
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
-        command = [sys.executable, "-c", LAUNCH, str(theirs_in), str(theirs_out), program, *FLAGS]
+        command = [sys.executable, "-c", LAUNCH, str(theirs_in), str(theirs_out), *flags]
         self._process = subprocess.Popen(
             [*command, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(theirs_in, theirs_out),

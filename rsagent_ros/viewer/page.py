@@ -27,6 +27,9 @@ from rsagent_ros.agent.turn import Trace, Turn
 RESULT_SIDE = 960
 """Longest side in pixels of the picture of the result."""
 
+SMALL_SIDE = 240
+"""Of the frame, where only the place of a view in it is shown."""
+
 JPEG_QUALITY = 88
 
 TITLES = {
@@ -91,6 +94,7 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
         "state": "running" if trace.outcome is None else trace.outcome.value,
         "facts": shown.facts,
         "clean": _encode(fit(shown.frame, min(RESULT_SIDE, max(shown.frame.shape[:2])))),
+        "small": _encode(fit(shown.frame, min(SMALL_SIDE, max(shown.frame.shape[:2])))),
         "result": None if together is None else _spotlight(shown.frame, together, RESULT_SIDE),
         "turns": turns,
     }
@@ -106,6 +110,10 @@ def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
         side = picture.pixels.shape[0] / max(after.width, after.height)
         keep = (round(after.height * side), round(after.width * side)) if picture.kind == "overlay" else None
         image = _encode(picture.pixels if keep is None else picture.pixels[: keep[0], : keep[1]])
+    plain = None
+    if picture is not None and picture.kind == "overlay":
+        seen = after.crop(frame)
+        plain = _encode(fit(seen, min(RESULT_SIDE, max(seen.shape[:2]))))
     crop = before.crop(frame)
     arguments = turn.arguments or {}
     return {
@@ -117,6 +125,7 @@ def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
         "negative": arguments.get("negative", []),
         "call": json.dumps(arguments, ensure_ascii=False) if turn.tool else "",
         "came_back": image,
+        "unmasked": plain,
         "in_frame": None if before.key == (0, 0, before.frame_width, before.frame_height) else before,
     }
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from chromium import chromium
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.budget import Budget
@@ -70,6 +69,14 @@ def test_page_holds_every_turn_and_needs_no_network(page: Path) -> None:
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
 
 
+def test_a_zoomed_view_is_drawn_on_the_frame_and_a_mask_can_be_taken_off(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.count('<rect class="zoom" x="32" y="24" width="160" height="144"/>') == 6  # turns 2 to 4, shown twice
+    turns = re.findall(r'<div class="stage toggle">(.*?)</div>', text, re.DOTALL)
+    assert len(turns) == 2
+    assert all(turn.count("<img") == 2 for turn in turns)
+
+
 def test_no_text_from_outside_becomes_markup(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count("<script") == 1
@@ -80,16 +87,6 @@ def test_no_text_from_outside_becomes_markup(page: Path) -> None:
 def test_an_unfinished_trace_can_be_shown(shown: Shown) -> None:
     episode = Episode(shown.frame, "the ball", DiscSegmenter())
     assert "running" in render([Shown(episode.trace, shown.frame)], "now")
-
-
-def chromium(*arguments: str, profile: Path) -> str:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    flags += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={profile}"]
-    done = subprocess.run([program, *flags, *arguments], capture_output=True, text=True, timeout=90, check=True)
-    return done.stdout
 
 
 def test_browser_shows_each_turn_and_runs_no_script_of_the_goal(page: Path, tmp_path: Path) -> None:

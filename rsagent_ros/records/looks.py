@@ -66,7 +66,7 @@ def looks(bag: Bag, found: Survey, topics: Topics, patience: Patience) -> Iterat
     """Every goal of the survey, run or not, about in order; the bag is read once more, and not further than needed."""
     waiting: list[_Waiting] = []
     for goal in found.goals:
-        if goal.camera not in THE_CAMERA:
+        if not _looked_through(goal, topics.image, found.seen.get(topics.image, [])):
             yield Skipped(goal, f"it names the camera {goal.camera!r}; only {topics.image} is looked at")
         elif goal.image is not None:
             yield _look(goal, goal.image, goal.depth, goal.camera_info, bag.complain)
@@ -78,6 +78,14 @@ def looks(bag: Bag, found: Survey, topics: Topics, patience: Patience) -> Iterat
             else:
                 waiting.append(_Waiting(goal, _keys(image, found, topics, patience)))
     yield from _read(bag, waiting)
+
+
+def _looked_through(goal: Asked, topic: str, images: list[Seen]) -> bool:
+    """Whether a goal means this camera: by no name, by one that is part of the topic, or by a result on its image."""
+    if goal.camera in THE_CAMERA or f"/{goal.camera}/" in f"/{topic}/":
+        return True
+    stamp = 0 if goal.result is None else stamp_of(goal.result.header.stamp)
+    return any(image.stamp == stamp for image in images)
 
 
 def _keys(image: Seen, found: Survey, topics: Topics, patience: Patience) -> dict[str, tuple[str, int, int]]:

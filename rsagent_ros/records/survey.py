@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
+from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag, Logged
+from rsagent_ros.records.contents import verdict_of
 from rsagent_ros.records.goals import Asked, with_results
+from rsagent_ros.records.record import Verdict
 from rsagent_ros.records.storage import plain_data
 
 STAMPED = (ros.IMAGE, ros.COMPRESSED_IMAGE, ros.CAMERA_INFO)
@@ -40,6 +44,7 @@ class Survey:
         types: Of each topic that matters here.
         seen: The images and calibrations of each topic, in order.
         goals: What was asked, in order.
+        verdicts: What turned out to be true, in order.
         start, end: Times of the first and the last message that matters, nanoseconds; 0 for none.
         count: Messages that matter.
     """
@@ -47,14 +52,17 @@ class Survey:
     types: dict[str, str] = field(default_factory=dict)
     seen: dict[str, list[Seen]] = field(default_factory=dict)
     goals: list[Asked] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
     start: int = 0
     end: int = 0
     count: int = 0
 
 
 def matters(topic: str, msgtype: str) -> bool:
-    """Whether a topic is one of images, calibrations, goals or results."""
-    return msgtype in (*STAMPED, ros.GOAL, ros.RESULT) or (msgtype == ros.STRING and topic.endswith(GOAL_TEXT))
+    """Whether a topic is one of images, calibrations, goals, results or verdicts."""
+    return msgtype in (*STAMPED, ros.GOAL, ros.RESULT, ros.VERDICT) or (
+        msgtype == ros.STRING and topic.endswith(GOAL_TEXT)
+    )
 
 
 def survey(bag: Bag) -> Survey:
@@ -77,6 +85,8 @@ def survey(bag: Bag) -> Survey:
             _see(bag, found.seen.setdefault(message.topic, []), message, place)
         elif (content := bag.decode(message)) is None:
             continue
+        elif message.type == ros.VERDICT:
+            _judge(bag, found.verdicts, message, content)
         elif message.type == ros.GOAL:
             goals.append(Asked.by_message(content, place, message.time))
         elif message.type == ros.RESULT:
@@ -85,6 +95,14 @@ def survey(bag: Bag) -> Survey:
             goals.append(Asked.by_text(content.data, place, message.time))
     found.goals = with_results(goals, results)
     return found
+
+
+def _judge(bag: Bag, verdicts: list[Verdict], message: Logged, content: Any) -> None:
+    try:
+        verdicts.append(verdict_of(content))
+    except (ValueError, RunFailed) as error:
+        why = error.message if isinstance(error, RunFailed) else str(error)
+        bag.complain(f"{message.file}: a verdict on goal {content.goal_id!r} is left out: {why}")
 
 
 def _see(bag: Bag, seen: list[Seen], message: Logged, place: int) -> None:

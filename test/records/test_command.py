@@ -224,3 +224,15 @@ def test_a_follow_up_answers_the_goal_before_it(tmp_path: Path, out: Path) -> No
     recorded_answer = next(record for record in read_records(records) if record.goal_id == "answer")
     assert [one.instruction for one in recorded_answer.trace.previous] == ["the circle"]
     assert main(["replay", str(records), "--recorded"]) == 0
+
+
+def test_a_goal_means_the_camera_whose_name_is_in_the_topic_or_whose_image_it_was_answered_on(
+    tmp_path: Path, out: Path
+) -> None:
+    tape = camera_tape(topic="/left/image").put(0.15, "/agent/goal", goal(id="by name", camera="left"))
+    tape.put(0.2, "/agent/goal", goal(id="elsewhere", camera="wrist"))
+    assert run(tape.write(tmp_path / "bag"), out, "--record", str(tmp_path / "records")) == 3
+    assert [row["goal_id"] for row in results(out) if "skipped" not in row] == ["by name"]
+    # The record of a goal that was seen through a named camera is a bag, too, and its own image is the camera's.
+    assert run(tmp_path / "records" / next((tmp_path / "records").iterdir()).name, tmp_path / "again") == 0
+    assert [row["outcome"] for row in results(tmp_path / "again")] == ["found"]

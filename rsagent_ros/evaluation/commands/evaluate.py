@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 # As in evaluation/datasets, which the help must not import: it reads OpenCV and more.
-KINDS = ("scenes", "records", "masks", "reasonseg", "refcoco", "refcoco+", "refcocog", "grefcoco")
+KINDS = ("scenes", "records", "bag", "masks", "reasonseg", "refcoco", "refcoco+", "refcocog", "grefcoco")
 
 SKIPPED = 3
 """Exit code: the report is there, and something in the data was skipped or is odd."""

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rsagent_ros.evaluation.datasets.masks import list_masks
 from rsagent_ros.evaluation.datasets.reasonseg import list_reasonseg
-from rsagent_ros.evaluation.datasets.records import list_records
+from rsagent_ros.evaluation.datasets.records import list_bag, list_records
 from rsagent_ros.evaluation.datasets.refer import REFS, list_refer
 from rsagent_ros.evaluation.datasets.scenes import list_scenes
 from rsagent_ros.evaluation.sample import Listed, Skipped
 
-KINDS = ("scenes", "records", "masks", "reasonseg", *REFS)
+KINDS = ("scenes", "records", "bag", "masks", "reasonseg", *REFS)
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Dataset:
 
     Attributes:
         kind: One of KINDS.
-        path: Its folder (of records, a file or a folder).
+        path: Its folder (of records and bags, a file or a folder).
         split: Of the published ones, such as `val`.
         images: Of RefCOCO and its kin: the folder of COCO's train2014 images; empty for `train2014` beside `path`.
 
@@ -76,6 +76,8 @@ def _listed(dataset: Dataset, asked: bool) -> Iterator[Listed | Skipped]:
             return list_scenes(path)
         case "records":
             return list_records(path)
+        case "bag":
+            return list_bag(path)
         case "masks":
             return list_masks(path, asked=asked)
         case "reasonseg":

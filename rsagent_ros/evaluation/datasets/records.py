@@ -1,13 +1,14 @@
-"""A robot's own records: a goal counts as truth only where somebody gave a verdict on it.
+"""A robot's own records and bags: a goal counts as truth only where somebody gave a verdict on it.
 
-Written by the node with its parameter `record_dir`, judged with `rsagent label` or over `~/verdict`. Of several
+Records are written by the node with its parameter `record_dir`, bags by anybody who records the camera, `~/result` and
+`~/verdict`; goals are judged with `rsagent label` or over `~/verdict`. Of several
 verdicts the newest counts: accepted means that the answer was right, a corrected mask is the truth itself, absent means
 that there was nothing to find. Rejected without a correction says only what is not true, and so is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +32,26 @@ def list_records(path: Path) -> Iterator[Listed | Skipped]:
     """
     from rsagent_ros.records.reader import read_records  # bags and their types, only where they are read
 
+    yield from _judged_ones(path, read_records)
+
+
+def list_bag(path: Path) -> Iterator[Listed | Skipped]:
+    """The judged goals of a rosbag2 bag, each on the image that it was answered on.
+
+    Raises:
+        FileNotFoundError: There is no bag at that path.
+        ValueError: Its camera can't be told.
+    """
+    from rsagent_ros.records.answered import answered_goals
+
+    yield from _judged_ones(path, answered_goals)
+
+
+def _judged_ones(
+    path: Path, read: Callable[[Path, Callable[[str], object]], Iterator[Record]]
+) -> Iterator[Listed | Skipped]:
     told: list[str] = []
-    for number, record in enumerate(read_records(path, told.append), 1):
+    for number, record in enumerate(read(path, told.append), 1):
         yield from _complaints(path, told)
         place = f"{path}, goal {record.goal_id or number}"
         try:

@@ -19,7 +19,8 @@ from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.scene import Scene, save_scenes
 from rsagent_ros.policies.family import QWEN2_5_VL, Family
 from rsagent_ros.policies.local.checkpoint import Checkpoint
-from rsagent_training.recipes import GrpoRecipe, SftRecipe, recipe_from
+from rsagent_ros.yaml_file import from_plain
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
 from rsagent_training.trajectories import Trajectory, write_trajectories
 
 SIDE = 112
@@ -100,7 +101,7 @@ def sft_recipe(trajectories: Path, family: Family = QWEN2_5_VL, **changes: Any) 
         "lora": LORA,
         "optimisation": OPTIMISATION | changes.pop("optimisation", {}), **changes,
     }  # fmt: skip
-    return recipe_from(data, SftRecipe)
+    return from_plain(data, SftRecipe)
 
 
 def grpo_recipe(scenes: Path, family: Family = QWEN2_5_VL, **changes: Any) -> GrpoRecipe:
@@ -110,7 +111,7 @@ def grpo_recipe(scenes: Path, family: Family = QWEN2_5_VL, **changes: Any) -> Gr
         "max_turns": 2, "max_reply_tokens": 12, "side": SIDE, "segmenter": "classical", "lora": LORA, "beta": 0.0,
         "optimisation": OPTIMISATION | changes.pop("optimisation", {}), **changes,
     }  # fmt: skip
-    return recipe_from(data, GrpoRecipe)
+    return from_plain(data, GrpoRecipe)
 
 
 def checkpoint_of(family: Family = QWEN2_5_VL) -> Checkpoint:

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rsagent_training.recipes import GrpoRecipe, SftRecipe, load_recipe
+from rsagent_ros.yaml_file import read_yaml
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
 
 
 def reward_of_tokens(trace: Any, about: Any, config: Any) -> Any:
@@ -33,7 +34,7 @@ def run(kind: str, recipe: SftRecipe | GrpoRecipe, out: Path, resume: bool) -> N
 def main(kind: str, recipe: str, out: str, resume: str = "") -> None:
     """From the command line."""
     kinds: dict[str, Any] = {"sft": SftRecipe, "grpo": GrpoRecipe}
-    run(kind, load_recipe(Path(recipe), kinds[kind]), Path(out), bool(resume))
+    run(kind, read_yaml(Path(recipe), kinds[kind]), Path(out), bool(resume))
 
 
 if __name__ == "__main__":

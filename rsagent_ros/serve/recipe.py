@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import yaml
-
 from rsagent_ros.policies.family import family_of
 from rsagent_ros.serve.memory import Memory, Share, share
-
-MAX_RECIPE_BYTES = 100_000
+from rsagent_ros.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)
@@ -93,29 +89,8 @@ def load(path: Path, **changes: Any) -> Recipe:
     Raises:
         ValueError: It can't be read, or it holds what can't be; the message names the file.
     """
+    recipe = read_yaml(path, Recipe)
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_RECIPE_BYTES + 1)
-        if len(text) > MAX_RECIPE_BYTES:
-            raise ValueError(f"larger than {MAX_RECIPE_BYTES} bytes")
-        data = yaml.safe_load(text)
-        _check_keys(data, Recipe, "")
-        _check_keys(data["memory"], Memory, "memory.")
-        return replace(msgspec.convert(data, Recipe), **changes)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except (ValueError, msgspec.ValidationError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-
-
-def _check_keys(data: object, kind: type[Recipe | Memory], prefix: str) -> None:
-    """Refuse names that mean nothing: a misspelt one would silently be the default."""
-    if not isinstance(data, dict):
-        raise ValueError(f"{prefix.rstrip('.') or 'a recipe'} must be a mapping of names to values")
-    known = {part.name: part for part in fields(kind)}
-    for name in data:
-        if name not in known:
-            raise ValueError(f"there is no {prefix}{name}; there are {', '.join(known)}")
-    for name, part in known.items():
-        if name not in data and part.default is MISSING and part.default_factory is MISSING:
-            raise ValueError(f"{prefix}{name} is missing")
+        return replace(recipe, **changes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -71,8 +71,8 @@ def test_what_cannot_be_is_refused_with_the_name_of_the_file(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "a recipe must be a mapping"),
-        ("- a\n", "a recipe must be a mapping"),
+        ("", "must be a mapping"),
+        ("- a\n", "must be a mapping"),
         ("model: x\n", "memory is missing"),
         ("model: [\n", "while parsing"),
         ("model: !!python/object/apply:os.system [true]\n", "could not determine a constructor"),

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from rsagent_ros import cli
+from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import commands
 from rsagent_training.miniature.recipe import load
-from rsagent_training.recipes import GrpoRecipe, SftRecipe, load_recipe
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("training.md", "training-data.md")
@@ -41,7 +42,7 @@ def test_every_command_is_parsed(words: list[str]) -> None:
     if words[1] == "miniature":
         load(ROOT / arguments.recipe, arguments.changes)
     if isinstance(recipe, Path) and words[1] in ("sft", "grpo"):
-        load_recipe(ROOT / recipe, SftRecipe if words[1] == "sft" else GrpoRecipe, arguments.changes)
+        read_yaml(ROOT / recipe, SftRecipe if words[1] == "sft" else GrpoRecipe, arguments.changes)
 
 
 @pytest.mark.parametrize("words", [words for _, words in SHOWN if words[0] == "accelerate"], ids=" ".join)
@@ -52,7 +53,7 @@ def test_what_accelerate_launches_is_there(words: list[str]) -> None:
     parser = argparse.ArgumentParser()
     commands.add_sft(parser.add_subparsers())
     arguments = parser.parse_args(["sft", *words[6:]])
-    load_recipe(ROOT / arguments.recipe, SftRecipe, arguments.changes)
+    read_yaml(ROOT / arguments.recipe, SftRecipe, arguments.changes)
 
 
 def test_no_other_kind_of_command_slips_in_unchecked() -> None:

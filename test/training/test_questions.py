@@ -21,11 +21,11 @@ from rsagent_ros.agent.mask import bounding_box
 from rsagent_ros.agent.scene import load_scenes, save_scenes
 from rsagent_ros.backends import Choice
 from rsagent_ros.policies.chat_server import ChatServerConfig
+from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import questions as module
 from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.asking.solving import Solving
 from rsagent_training.asking.writing import Writing
-from rsagent_training.config_file import read_config
 from rsagent_training.data_commands import add_questions
 from rsagent_training.funnel import NothingLeft
 from rsagent_training.questions import ask
@@ -216,7 +216,7 @@ def test_the_command(server: OpenAIServer, scenes: Path, tmp_path: Path, capsys:
 
 
 def test_the_file_holds_every_setting_at_its_default() -> None:
-    assert read_config(QuestionsConfig, FILE) == QuestionsConfig()
+    assert read_yaml(FILE, QuestionsConfig) == QuestionsConfig()
     assert all(f"\n{name}: " in FILE.read_text() for name in vars(QuestionsConfig()))
 
 

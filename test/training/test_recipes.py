@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
-from rsagent_training.recipes import GrpoRecipe, SftRecipe, load_recipe, save_recipe
+from rsagent_ros.yaml_file import read_yaml, write_yaml
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training"
 
 
 def test_the_papers_numbers() -> None:
-    sft = load_recipe(SHIPPED / "sft.yaml", SftRecipe)
+    sft = read_yaml(SHIPPED / "sft.yaml", SftRecipe)
     assert (sft.epochs, sft.batch, sft.optimisation.learning_rate, sft.min_iou, sft.max_turns) == (2, 128, 2e-5, 0.9, 8)
-    grpo = load_recipe(SHIPPED / "grpo.yaml", GrpoRecipe)
+    grpo = read_yaml(SHIPPED / "grpo.yaml", GrpoRecipe)
     assert (grpo.batch, grpo.samples, grpo.optimisation.learning_rate, grpo.max_turns) == (16, 4, 1e-6, 8)
     assert [part.count for part in grpo.mix] == [2000, 8000]
     weights = grpo.reward.final_weight, grpo.reward.process_weight, grpo.reward.format_weight
@@ -25,14 +26,14 @@ def test_the_papers_numbers() -> None:
 
 @pytest.mark.parametrize("name", ["sft.yaml", "sft_one_gpu.yaml"])
 def test_written_and_read_again(name: str, tmp_path: Path) -> None:
-    recipe = load_recipe(SHIPPED / name, SftRecipe)
-    save_recipe(recipe, tmp_path / "recipe.yaml")
-    assert load_recipe(tmp_path / "recipe.yaml", SftRecipe) == recipe
+    recipe = read_yaml(SHIPPED / name, SftRecipe)
+    write_yaml(recipe, tmp_path / "recipe.yaml")
+    assert read_yaml(tmp_path / "recipe.yaml", SftRecipe) == recipe
 
 
 def test_changes_take_the_place_of_what_the_file_says() -> None:
     changes = ["optimisation.seed=3", "lora=null", "reward.turn_cost=0.05", "checkpoint=/elsewhere"]
-    recipe = load_recipe(SHIPPED / "grpo.yaml", GrpoRecipe, changes)
+    recipe = read_yaml(SHIPPED / "grpo.yaml", GrpoRecipe, changes)
     assert (recipe.optimisation.seed, recipe.lora, recipe.reward.turn_cost) == (3, None, 0.05)
     assert recipe.checkpoint == "/elsewhere"
 
@@ -54,19 +55,19 @@ def test_changes_take_the_place_of_what_the_file_says() -> None:
 )
 def test_what_can_not_be_is_refused_with_the_files_name(change: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=rf"grpo\.yaml: .*{sentence}"):
-        load_recipe(SHIPPED / "grpo.yaml", GrpoRecipe, [change])
+        read_yaml(SHIPPED / "grpo.yaml", GrpoRecipe, [change])
 
 
 @pytest.mark.parametrize("text", ["- a list", "{", "a: b"])
 def test_a_file_that_is_no_recipe(text: str, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"r\.yaml: "):
-        load_recipe(tmp_path / "r.yaml", SftRecipe)
+        read_yaml(tmp_path / "r.yaml", SftRecipe)
 
 
 def test_a_server_needs_an_adapter() -> None:
     with pytest.raises(ValueError, match="a server gets a LoRA adapter after every step"):
-        load_recipe(SHIPPED / "grpo.yaml", GrpoRecipe, ["server={model: x}", "lora=null"])
+        read_yaml(SHIPPED / "grpo.yaml", GrpoRecipe, ["server={model: x}", "lora=null"])
 
 
 @pytest.mark.parametrize("name", ["deepspeed.yaml", "fsdp.yaml"])

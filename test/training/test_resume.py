@@ -17,8 +17,9 @@ pytest.importorskip("trl", reason="the extra [training] is not installed")
 import training_runs
 from training_cases import grpo_recipe, sft_recipe, write_scenes, write_some
 
+from rsagent_ros.yaml_file import write_yaml
 from rsagent_training import grpo
-from rsagent_training.recipes import GrpoRecipe, SftRecipe, save_recipe
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
 from rsagent_training.runs import newest_whole
 
 TEST = Path(training_runs.__file__).parent
@@ -36,7 +37,7 @@ def curve(out: Path) -> list[dict[str, float]]:
 
 def killed(kind: str, recipe: SftRecipe | GrpoRecipe, folder: Path, after: int) -> Path:
     """Run in a process that is killed as soon as a step's checkpoint is there; returns the folder of the run."""
-    save_recipe(recipe, folder / "recipe.yaml")
+    write_yaml(recipe, folder / "recipe.yaml")
     out = folder / "killed"
     environment = dict(
         os.environ, PYTHONPATH=os.pathsep.join([str(TEST), str(TEST.parent / "training"), str(TEST.parent)])

@@ -19,8 +19,8 @@ from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.scene import save_scenes
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.backends import Choice
+from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import synthesize as module
-from rsagent_training.config_file import read_config
 from rsagent_training.data_commands import add_synthesize
 from rsagent_training.funnel import NothingLeft
 from rsagent_training.synthesis.attempt import Teaching
@@ -220,7 +220,7 @@ def test_bad_usage_is_one_sentence(
 
 
 def test_the_file_holds_every_setting_at_its_default() -> None:
-    assert read_config(SynthesisConfig, FILE) == SynthesisConfig()
+    assert read_yaml(FILE, SynthesisConfig) == SynthesisConfig()
     text = FILE.read_text()
     for name in (*vars(SynthesisConfig()), *vars(SynthesisConfig().expert)):
         assert f"{name}:" in text
@@ -228,5 +228,5 @@ def test_the_file_holds_every_setting_at_its_default() -> None:
 
 def test_a_misspelt_setting_of_the_expert_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("expert:\n  straigth: 1.0\n")
-    with pytest.raises(ValueError, match=r"c\.yaml: unknown: expert\.straigth; known: expert\.straight, "):
-        read_config(SynthesisConfig, tmp_path / "c.yaml")
+    with pytest.raises(ValueError, match=r"c\.yaml: there is no expert\.straigth; there are straight, "):
+        read_yaml(tmp_path / "c.yaml", SynthesisConfig)

@@ -106,18 +106,20 @@ def _guarded(run: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Na
 
 
 def _sft(arguments: argparse.Namespace) -> None:
+    from rsagent_ros.yaml_file import read_yaml
     from rsagent_training import sft
-    from rsagent_training.recipes import SftRecipe, load_recipe
+    from rsagent_training.recipes import SftRecipe
 
-    recipe = load_recipe(arguments.recipe, SftRecipe, arguments.changes)
+    recipe = read_yaml(arguments.recipe, SftRecipe, arguments.changes)
     _say(sft.train(recipe, arguments.out, resume=arguments.resume))
 
 
 def _grpo(arguments: argparse.Namespace) -> None:
     from rsagent_training import grpo
-    from rsagent_training.recipes import GrpoRecipe, load_recipe
+    from rsagent_ros.yaml_file import read_yaml
+    from rsagent_training.recipes import GrpoRecipe
 
-    recipe = load_recipe(arguments.recipe, GrpoRecipe, arguments.changes)
+    recipe = read_yaml(arguments.recipe, GrpoRecipe, arguments.changes)
     _say(grpo.train(recipe, arguments.out, resume=arguments.resume))
 
 

@@ -13,7 +13,7 @@ from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.backends import add_arguments, chosen
 from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.policies.family import FAMILIES, family_of
-from rsagent_training.config_file import read_config
+from rsagent_ros.yaml_file import read_yaml
 
 _NO_FAMILY = "default"
 
@@ -118,7 +118,7 @@ def _collect(arguments: argparse.Namespace) -> str:
         raise ValueError("there is nothing to collect from; give --records, --dataset or --simulate")
     if arguments.trajectories and len(arguments.records) != 1:
         raise ValueError("--trajectories are of one place of records; give --records once")
-    config = read_config(SynthesisConfig, arguments.config) if arguments.config else SynthesisConfig(balanced=False)
+    config = read_yaml(arguments.config, SynthesisConfig) if arguments.config else SynthesisConfig(balanced=False)
     datasets = [collect.dataset_of(text, arguments.images) for text in arguments.dataset]
     datasets += [Dataset("records", str(path)) for path in arguments.records]
     more = collect.simulated(arguments.simulate, arguments.seed, arguments.vocabulary) if arguments.simulate > 0 else ()
@@ -137,7 +137,7 @@ def _questions(arguments: argparse.Namespace) -> str:
     from rsagent_training.questions import ask
 
     _check_workers(arguments)
-    config = read_config(QuestionsConfig, arguments.config) if arguments.config else QuestionsConfig()
+    config = read_yaml(arguments.config, QuestionsConfig) if arguments.config else QuestionsConfig()
     server = ChatServerConfig(
         model=arguments.writer,
         base_url=arguments.writer_url,
@@ -163,7 +163,7 @@ def _synthesize(arguments: argparse.Namespace) -> str:
     _check_workers(arguments)
     if arguments.seed < 0:
         raise ValueError(f"--seed is {arguments.seed}; it must be 0 or more")
-    config = read_config(SynthesisConfig, arguments.config) if arguments.config else SynthesisConfig()
+    config = read_yaml(arguments.config, SynthesisConfig) if arguments.config else SynthesisConfig()
     side = arguments.view_side
     known = arguments.family != _NO_FAMILY
     pictures = family_of(arguments.family).pictures(side) if known else PictureFormat(side)

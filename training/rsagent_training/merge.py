@@ -21,8 +21,9 @@ from rsagent_ros import __version__
 from rsagent_ros.policies.family import CHAT_TEMPLATE
 from rsagent_ros.policies.local.checkpoint import load_checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
+from rsagent_ros.yaml_file import read_yaml
 from rsagent_training.learner import copy_beside
-from rsagent_training.recipes import GrpoRecipe, Precision, SftRecipe, load_recipe
+from rsagent_training.recipes import GrpoRecipe, Precision, SftRecipe
 from rsagent_training.runs import CURVE, DATA, FINAL, RECIPE, newest_whole
 
 SHARD = "4GB"
@@ -78,7 +79,7 @@ def _recipe(run: Path) -> SftRecipe | GrpoRecipe:
     if not path.is_file():
         raise FileNotFoundError(f"{run} has no {RECIPE}; name the folder of a run of `rsagent sft` or `rsagent grpo`")
     kind: Any = SftRecipe if "trajectories:" in path.read_text(encoding="utf-8") else GrpoRecipe
-    return load_recipe(path, kind)
+    return read_yaml(path, kind)
 
 
 def _precision_of(base: Path) -> Precision:

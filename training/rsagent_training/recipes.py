@@ -5,17 +5,11 @@ Where a default is the paper's, its line in `config/training/` says so; all othe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
-
-import msgspec
-import yaml
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeVar
 
 from rsagent_training.rewards import RewardConfig
 
-MAX_RECIPE_BYTES = 100_000
 Precision = Literal["bfloat16", "float32"]
 
 
@@ -230,79 +224,6 @@ class GrpoRecipe:
 
 
 Recipe = TypeVar("Recipe")
-
-
-def load_recipe(path: Path, kind: type[Recipe], changes: Iterable[str] = ()) -> Recipe:
-    """Read a recipe.
-
-    Args:
-        path: A YAML file.
-        kind: Of which stage.
-        changes: Such as `optimisation.seed=3`; they take the place of what the file says, values as in YAML.
-
-    Raises:
-        ValueError: It can't be read, or holds what can't be; the message names the file.
-    """
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_RECIPE_BYTES + 1)
-        if len(text) > MAX_RECIPE_BYTES:
-            raise ValueError(f"larger than {MAX_RECIPE_BYTES} bytes")
-        data = yaml.safe_load(text)
-        for change in changes:
-            _change(data, change)
-        return recipe_from(data, kind)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except (ValueError, msgspec.ValidationError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-
-
-def recipe_from(data: object, kind: type[Recipe]) -> Recipe:
-    """A recipe from plain data.
-
-    Raises:
-        ValueError: A name that means nothing, or a value that can't be.
-    """
-    _check_names(data, kind, "")
-    return msgspec.convert(data, kind)
-
-
-def save_recipe(recipe: object, path: Path) -> None:
-    """Write a recipe with every value; `load_recipe` gives it back."""
-    path.write_text(yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False), encoding="utf-8")
-
-
-def _change(data: Any, change: str) -> None:
-    name, sign, value = change.partition("=")
-    *above, last = name.strip().split(".")
-    if not sign or not last:
-        raise ValueError(f"{change!r} must be NAME=VALUE, such as optimisation.seed=3")
-    for part in above:
-        data = data.setdefault(part, {}) if isinstance(data, dict) else None
-    if not isinstance(data, dict):
-        raise ValueError(f"{change!r}: {'.'.join(above)} holds no names")
-    data[last] = yaml.safe_load(value)
-
-
-def _check_names(data: object, kind: type[Any], prefix: str) -> None:
-    """Refuse names that mean nothing, and missing ones: a misspelt name would silently be the default."""
-    if not isinstance(data, dict):
-        raise ValueError(f"{prefix.rstrip('.') or 'a recipe'} must be a mapping of names to values")
-    known = {part.name: part for part in fields(kind)}
-    for name in data:
-        if name not in known:
-            raise ValueError(f"there is no {prefix}{name}; there are {', '.join(known)}")
-    for name, part in known.items():
-        if name not in data and part.default is MISSING and part.default_factory is MISSING:
-            raise ValueError(f"{prefix}{name} is missing")
-    for name, hint in get_type_hints(kind).items():
-        for inner in (hint, *get_args(hint)):
-            # An optional part may be null; a tuple of parts is a list in the file.
-            if isinstance(inner, type) and is_dataclass(inner) and data.get(name) is not None:
-                parts = data[name] if isinstance(data[name], list) else [data[name]]
-                for part in parts:
-                    _check_names(part, inner, f"{prefix}{name}.")
 
 
 def _at_least(recipe: object, least: int, *names: str) -> None:

@@ -15,7 +15,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rsagent_training.recipes import GrpoRecipe, SftRecipe, load_recipe, save_recipe
+from rsagent_ros.yaml_file import read_yaml, write_yaml
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
 
 RECIPE = "recipe.yaml"
 DATA = "data.json"
@@ -40,7 +41,7 @@ def begin(out: Path, recipe: SftRecipe | GrpoRecipe, *, resume: bool) -> Path | 
     if held.exists():
         if not resume:
             raise FileExistsError(f"{out} holds a run already; resume it with --resume, or choose another folder")
-        if load_recipe(held, type(recipe)) != recipe:
+        if read_yaml(held, type(recipe)) != recipe:
             raise FileExistsError(
                 f"{held} differs from the recipe given; resume with the same, or choose another folder"
             )
@@ -48,7 +49,7 @@ def begin(out: Path, recipe: SftRecipe | GrpoRecipe, *, resume: bool) -> Path | 
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty and holds no {RECIPE}; choose another folder")
     out.mkdir(parents=True, exist_ok=True)
-    save_recipe(recipe, held)
+    write_yaml(recipe, held)
     return None
 
 

@@ -8,7 +8,7 @@ import pytest
 from played import box, play, scene_of, square
 
 from rsagent_ros.agent.actions import Finish, ReportAbsent, Segment
-from rsagent_training.config_file import read_config
+from rsagent_ros.yaml_file import read_yaml
 from rsagent_training.rewards import (
     RewardConfig,
     episode_reward,
@@ -51,17 +51,17 @@ def test_columns_that_do_not_fit_are_refused() -> None:
 
 
 def test_the_file_holds_every_constant_at_its_default() -> None:
-    assert read_config(RewardConfig, CONFIG) == RewardConfig()
+    assert read_yaml(CONFIG, RewardConfig) == RewardConfig()
     assert all(f"\n{name}: " in CONFIG.read_text() for name in vars(RewardConfig()))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("turn_costs: 0.1", "unknown: turn_costs; known: final_weight, "),
+        ("turn_costs: 0.1", "there is no turn_costs; there are final_weight, "),
         ("turn_cost: much", r"Expected `float`, got `str` - at `\$.turn_cost`"),
         ("turn_cost: -1", "turn_cost is -1.0; it must be 0 or more"),
-        ("- 1", "it holds list"),
+        ("- 1", "it must be a mapping"),
         ("a: [", "while parsing"),
     ],
 )
@@ -69,9 +69,9 @@ def test_a_file_that_is_wrong_is_refused_with_its_name(tmp_path: Path, text: str
     path = tmp_path / "rewards.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"rewards\.yaml: .*{message}"):
-        read_config(RewardConfig, path)
+        read_yaml(path, RewardConfig)
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     (tmp_path / "rewards.yaml").write_text("# nothing\n")
-    assert read_config(RewardConfig, tmp_path / "rewards.yaml") == RewardConfig()
+    assert read_yaml(tmp_path / "rewards.yaml", RewardConfig) == RewardConfig()

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rsagent_ros.yaml_file import read_yaml
 from rsagent_training.miniature.world import Lesson
-from rsagent_training.recipes import Lora, load_recipe
+from rsagent_training.recipes import Lora
 from rsagent_training.rewards import RewardConfig
 
 OWN_NAMES = ("untrained", "sft", "grpo", "control")
@@ -116,4 +117,4 @@ def load(path: Path, changes: Iterable[str] = ()) -> MiniatureRecipe:
     Raises:
         ValueError: It can't be read, or holds what can't be; the message names the file.
     """
-    return load_recipe(path, MiniatureRecipe, changes)
+    return read_yaml(path, MiniatureRecipe, changes)

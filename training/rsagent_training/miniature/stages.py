@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from rsagent_ros.agent.scene import Scene, load_scenes, save_scenes
 from rsagent_ros.segmenters.classical import ClassicalSegmenter
+from rsagent_ros.yaml_file import read_yaml, write_yaml
 from rsagent_training import grpo, sft
 from rsagent_training.merge import merge
 from rsagent_training.miniature.evaluation import columns, evaluate
@@ -30,7 +31,7 @@ from rsagent_training.miniature.network import PICTURES, save_untrained
 from rsagent_training.miniature.recipe import MiniatureRecipe, Plan
 from rsagent_training.miniature.teacher import lesson
 from rsagent_training.miniature.world import SIDE, Lesson, scenes
-from rsagent_training.recipes import GrpoRecipe, Optimisation, Part, SftRecipe, load_recipe, save_recipe
+from rsagent_training.recipes import GrpoRecipe, Optimisation, Part, SftRecipe
 from rsagent_training.rewards import RewardConfig
 from rsagent_training.runs import CURVE, FINAL, RECIPE, write_json
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
@@ -68,11 +69,11 @@ class Miniature:
         """
         held = out / RECIPE
         if held.exists():
-            before = load_recipe(held, MiniatureRecipe)
+            before = read_yaml(held, MiniatureRecipe)
             if replace(before, variants=recipe.variants) != recipe:
                 raise FileExistsError(f"{held} is another recipe; choose another folder")
         out.mkdir(parents=True, exist_ok=True)
-        save_recipe(recipe, held)
+        write_yaml(recipe, held)
         self.recipe = recipe
         self.out = out
         self._segmenter = ClassicalSegmenter()

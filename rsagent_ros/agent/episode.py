@@ -354,18 +354,5 @@ class Episode:
             tool_seconds=sum(turn.tool_seconds for turn in turns),
             total_seconds=time.monotonic() - self._started,
         )
-        answers = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
-        self._trace = replace(
-            self._trace,
-            outcome=result.outcome,
-            error_code=result.error_code,
-            error_msg=result.error_msg,
-            instance_ids=tuple(instance.mask_id for instance in result.instances),
-            candidate_ids=tuple(instance.mask_id for instance in result.candidates),
-            confidences=tuple(instance.confidence for instance in answers),
-            question=result.question,
-            reason=result.reason,
-            partial=result.partial,
-            seconds=self._result.total_seconds,
-        )
+        self._trace = replace(self._trace.ended(result), seconds=self._result.total_seconds)
         self._finished.set()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -12,14 +13,18 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.chat import Message, Picture, Text
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.mask import Mask, Rle, check_rle, decode_rle
-from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
+from rsagent_ros.agent.policy import Reply, Stop
 from rsagent_ros.agent.prompt import Exchange, opening
 
 VERSION = 1
 """Of the JSON form of a Trace. A reader refuses a newer one and migrates an older one."""
 
 MAX_TRACE_BYTES = 64_000_000
+
+MAX_PADDING = 10_000_000
+"""Characters of a reply that was refused as too long, when it is given again; the turn has its beginning only."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Turn:
     index: int
     reply: str
     view: tuple[int, int, int, int]
-    stop: str = "call"
+    stop: Stop = "call"
     thought: str = ""
     tool: str = ""
     arguments: dict[str, Any] | None = None
@@ -87,6 +92,25 @@ class Turn:
             return [said]
         told = (Text(self.observation),) if picture is None else (Text(self.observation), picture)
         return [said, Message("user", told)]
+
+    def as_reply(self) -> Reply:
+        """The reply that led to this turn, for whoever plays it back: an episode makes the same of it again."""
+        text, stop = self.reply, self.stop
+        if self.error_code == "broken_off" and stop not in ("cancel", "deadline"):
+            stop = "deadline"  # it came when the time was over, which it is not now
+        if self.error_code == "too_long" and (told := re.search(r"has (\d+) characters", self.error_msg)):
+            text = text.ljust(min(int(told[1]), MAX_PADDING))
+        return Reply(
+            text,
+            stop,
+            self.token_ids,
+            self.logprobs,
+            self.prompt_tokens,
+            self.cached_tokens,
+            self.sampled_tokens,
+            self.reply_seconds,
+            self.degraded,
+        )
 
 
 @dataclass(frozen=True)
@@ -151,6 +175,22 @@ class Trace:
             if turn.mask_id == mask_id and turn.mask is not None:
                 return decode_rle(turn.mask)
         return None
+
+    def ended(self, result: Result) -> Trace:
+        """This trace with what a result says about the answer."""
+        answers = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
+        return replace(
+            self,
+            outcome=result.outcome,
+            error_code=result.error_code,
+            error_msg=result.error_msg,
+            instance_ids=tuple(instance.mask_id for instance in result.instances),
+            candidate_ids=tuple(instance.mask_id for instance in result.candidates),
+            confidences=tuple(instance.confidence for instance in answers),
+            question=result.question,
+            reason=result.reason,
+            partial=result.partial,
+        )
 
     def to_json(self) -> str:
         """As JSON text; `from_json` gives an equal trace."""

@@ -43,18 +43,7 @@ def decide(
     result = replace(result, instances=instances, candidates=candidates)
     if result.outcome is Outcome.FOUND and result.confidence < threshold:
         result = _doubted(result, trace, calibration, threshold)
-    answers = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
-    return result, replace(
-        trace,
-        outcome=result.outcome,
-        error_msg=result.error_msg,
-        instance_ids=tuple(instance.mask_id for instance in result.instances),
-        candidate_ids=tuple(instance.mask_id for instance in result.candidates),
-        confidences=tuple(instance.confidence for instance in answers),
-        question=result.question,
-        partial=result.partial,
-        calibrated=True,
-    )
+    return result, replace(trace.ended(result), calibrated=True)
 
 
 def _doubted(result: Result, trace: Trace, calibration: Calibration | None, threshold: float) -> Result:

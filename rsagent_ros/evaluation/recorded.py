@@ -45,17 +45,7 @@ class _RecordedConversation:
             raise RunFailed(ErrorCode.POLICY_FAILED, f"the trace has {self._next} replies, and one more is asked for")
         turn = self._trace.turns[self._next]
         self._next += 1
-        return Reply(
-            turn.reply,
-            turn.stop,  # type: ignore[arg-type]
-            turn.token_ids,
-            turn.logprobs,
-            turn.prompt_tokens,
-            turn.cached_tokens,
-            turn.sampled_tokens,
-            turn.reply_seconds,
-            turn.degraded,
-        )
+        return turn.as_reply()
 
     def close(self) -> None:
         """Nothing to free."""

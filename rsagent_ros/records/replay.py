@@ -6,9 +6,7 @@ image give the same masks, so that a difference says that one of them has change
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
-from typing import cast
 
 import numpy as np
 
@@ -19,7 +17,7 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import area, decode_rle, iou
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.policy import Reply, ReplyLimits, Stop
+from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.records.record import Record
@@ -32,9 +30,6 @@ ANSWER = ("outcome", "error_code", "instance_ids", "candidate_ids", "confidences
 
 UNBOUNDED = 1e9
 """Seconds or tokens: what was spent then is not spent again."""
-
-MAX_PADDING = 10_000_000
-"""Characters of a reply that was refused as too long; the record has its beginning only."""
 
 
 @dataclass(frozen=True)
@@ -116,33 +111,13 @@ class _Recorded:
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         taken = len(self._episode.trace.turns)
         if taken < len(self._trace.turns):
-            return _reply(self._trace.turns[taken])
+            return self._trace.turns[taken].as_reply()
         outcome = self._trace.outcome if self._trace.outcome is not None else Outcome.SHUTDOWN
         self._episode.stop(outcome, self._trace.error_code, self._trace.error_msg)
         return Reply("")  # discarded: the episode has ended
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _reply(turn: Turn) -> Reply:
-    """The reply that led to a turn."""
-    text, stop = turn.reply, cast(Stop, turn.stop)
-    if turn.error_code == "broken_off" and stop not in ("cancel", "deadline"):
-        stop = "deadline"  # it came when the time was over, which it is not now
-    if turn.error_code == "too_long" and (told := re.search(r"has (\d+) characters", turn.error_msg)):
-        text = text.ljust(min(int(told[1]), MAX_PADDING))
-    return Reply(
-        text,
-        stop,
-        turn.token_ids,
-        turn.logprobs,
-        turn.prompt_tokens,
-        turn.cached_tokens,
-        turn.sampled_tokens,
-        turn.reply_seconds,
-        turn.degraded,
-    )
 
 
 def _compared(recorded: Trace, now: Trace) -> list[Difference]:

@@ -197,9 +197,7 @@ class Execution:
                 published += 1
             if done:
                 result = self._in_terms_of(run, episode.result)
-                trace = replace(
-                    episode.trace, outcome=result.outcome, error_code=result.error_code, error_msg=result.error_msg
-                )
+                trace = episode.trace.ended(result)
                 result, trace = decide(result, trace, self._calibration, run.parameters.min_confidence)
                 self._questions.keep(run.request.id, trace)
                 return result, trace

@@ -17,6 +17,7 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
+from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import MAX_TRACE_BYTES, VERSION, Trace, Turn
 
 FRAME = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -96,6 +97,33 @@ def test_chat_of_another_frame_is_refused() -> None:
 
 def test_turn_without_a_picture_shows_none() -> None:
     assert Turn(1, "no call", (0, 0, 64, 48)).shown(FRAME, DEFAULT_PICTURES) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(SEGMENT, token_ids=(1, 2), logprobs=(-0.5, -0.25), prompt_tokens=7, sampled_tokens=2, seconds=0.5),
+        Reply("<think>The", stop="length", degraded=True),
+        Reply("x" * 40_000),
+        Reply("<think>The", stop="deadline"),
+        Reply("<think>The", stop="cancel"),
+    ],
+    ids=["call", "length", "too long to keep", "deadline", "cancel"],
+)
+def test_a_reply_can_be_given_again(reply: Reply) -> None:
+    def turn_of(said: Reply) -> Turn:
+        episode = Episode(FRAME, "the middle", FakeSegmenter())
+        episode.step(said)
+        (turn,) = episode.trace.turns
+        return replace(turn, tool_seconds=0.0)
+
+    turn = turn_of(reply)
+    assert turn_of(Trace.from_json(replace(TRACE, turns=(turn,)).to_json()).turns[0].as_reply()) == turn
+
+
+def test_a_reply_that_came_too_late_is_late_again() -> None:
+    turn = replace(TRACE.turns[0], error_code="broken_off", stop="call")
+    assert turn.as_reply().stop == "deadline"
 
 
 def changed(change: Callable[[Any], object]) -> str:

@@ -121,4 +121,4 @@ def _needs_models(error: ImportError) -> RunFailed:
 
 
 def _tell(sentence: str) -> None:
-    print(sentence, flush=True)  # noqa: T201 - this is what the command is for
+    print(sentence, flush=True)

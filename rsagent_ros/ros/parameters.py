@@ -171,7 +171,7 @@ class NodeParameters:
             raise ValueError(
                 f"cameras is {self.cameras!r}; allowed: different names that a topic's name can begin with, or none"
             )
-        self.choice  # noqa: B018 - refused here, where somebody sets it, not when the models load
+        _ = self.choice  # refused here, where somebody sets it, not when the models load
 
     @property
     def camera_names(self) -> tuple[str, ...]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rsagent_ros.agent.errors import RunFailed
-from rsagent_training.runs import TrainingStopped
-
-EXTRA = "pip install 'rsagent[training]'"
+from rsagent_ros.yaml_file import read_yaml
+from rsagent_training.guarded import guarded
 
 
 def add_sft(commands: Any) -> None:
@@ -24,7 +22,7 @@ def add_sft(commands: Any) -> None:
         "accelerate launch --config_file config/training/fsdp.yaml -m rsagent_training.sft RECIPE --out DIR",
     )
     _add_run(parser)
-    parser.set_defaults(command=_guarded(_sft))
+    parser.set_defaults(command=guarded(_sft))
 
 
 def add_grpo(commands: Any) -> None:
@@ -35,7 +33,7 @@ def add_grpo(commands: Any) -> None:
         description="Reinforcement learning by GRPO: the policy plays episodes on scenes and is rewarded turn by turn.",
     )
     _add_run(parser)
-    parser.set_defaults(command=_guarded(_grpo))
+    parser.set_defaults(command=guarded(_grpo))
 
 
 def add_merge(commands: Any) -> None:
@@ -50,7 +48,7 @@ def add_merge(commands: Any) -> None:
     parser.add_argument("--precision", choices=("bfloat16", "float32"), help="of the weights (as the base has them)")
     parser.add_argument("--metrics", type=Path, metavar="JSON", help="of an evaluation, for the model card")
     parser.add_argument("--unfinished", action="store_true", help="take the newest step of a run that has not ended")
-    parser.set_defaults(command=_guarded(_merge))
+    parser.set_defaults(command=guarded(_merge))
 
 
 def add_miniature(commands: Any) -> None:
@@ -64,7 +62,7 @@ def add_miniature(commands: Any) -> None:
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="such as config/training/miniature_smoke.yaml")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
-    parser.set_defaults(command=_guarded(_miniature))
+    parser.set_defaults(command=guarded(_miniature))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,25 +86,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _guarded(run: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], int]:
-    """With exit codes: 1 and one sentence for what a user can mend; a fault of ours keeps its traceback."""
-
-    def command(arguments: argparse.Namespace) -> int:
-        try:
-            run(arguments)
-        except ImportError as error:
-            sys.stderr.write(f"rsagent: training needs packages that are not installed ({error}); {EXTRA}\n")
-            return 1
-        except (RunFailed, TrainingStopped, OSError, ValueError) as error:
-            sys.stderr.write(f"rsagent: {error}\n")
-            return 1
-        return 0
-
-    return command
-
-
 def _sft(arguments: argparse.Namespace) -> None:
-    from rsagent_ros.yaml_file import read_yaml
     from rsagent_training import sft
     from rsagent_training.recipes import SftRecipe
 
@@ -116,7 +96,6 @@ def _sft(arguments: argparse.Namespace) -> None:
 
 def _grpo(arguments: argparse.Namespace) -> None:
     from rsagent_training import grpo
-    from rsagent_ros.yaml_file import read_yaml
     from rsagent_training.recipes import GrpoRecipe
 
     recipe = read_yaml(arguments.recipe, GrpoRecipe, arguments.changes)

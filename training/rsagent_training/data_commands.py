@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.backends import add_arguments, chosen
 from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.policies.family import FAMILIES, family_of
 from rsagent_ros.yaml_file import read_yaml
+from rsagent_training.guarded import guarded
 
 _NO_FAMILY = "default"
 
@@ -41,7 +39,7 @@ def add_collect(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draw, and of the first simulated world")
     parser.add_argument("--trajectories", type=Path, metavar="DIR", help="also the robot's own episodes, there")
     parser.add_argument("--config", type=Path, metavar="YAML", help="filters of --trajectories, as synthesize.yaml")
-    parser.set_defaults(command=_guarded(_collect))
+    parser.set_defaults(command=guarded(_collect))
 
 
 def add_questions(commands: Any) -> None:
@@ -60,7 +58,7 @@ def add_questions(commands: Any) -> None:
     parser.add_argument("--config", type=Path, metavar="YAML", help="as config/training/questions.yaml")
     _add_workers(parser)
     add_arguments(parser)
-    parser.set_defaults(command=_guarded(_questions))
+    parser.set_defaults(command=guarded(_questions))
 
 
 def add_synthesize(commands: Any) -> None:
@@ -86,26 +84,12 @@ def add_synthesize(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the expert (default: 0)")
     _add_workers(parser)
     add_arguments(parser)
-    parser.set_defaults(command=_guarded(_synthesize))
+    parser.set_defaults(command=guarded(_synthesize))
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes, or actors on Ray (default: 1)")
     parser.add_argument("--ray", metavar="ADDRESS", help="of a Ray cluster: auto, local, or ray://HOST:PORT")
-
-
-def _guarded(run: Callable[[argparse.Namespace], str]) -> Callable[[argparse.Namespace], int]:
-    """With exit codes: 1 and one sentence for what a user can mend; a fault of ours keeps its traceback."""
-
-    def command(arguments: argparse.Namespace) -> int:
-        try:
-            sys.stdout.write(f"{run(arguments)}\n")
-        except (RunFailed, OSError, ValueError) as error:
-            sys.stderr.write(f"rsagent: {error}\n")
-            return 1
-        return 0
-
-    return command
 
 
 def _collect(arguments: argparse.Namespace) -> str:

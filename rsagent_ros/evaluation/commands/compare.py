@@ -70,7 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
     before, after = (figure(summary["metrics"]["giou"]["value"]) for summary in summaries)
     change = "{value:+.3f} ({low:+.3f} to {high:+.3f})".format(**differences["giou"])
     where = f"over {len(first.rows)} samples: {arguments.out / 'index.html'}"
-    print(f"gIoU {before} to {after}: {change} {where}")  # noqa: T201 - this is what the command is for
+    print(f"gIoU {before} to {after}: {change} {where}")
     return 0
 
 

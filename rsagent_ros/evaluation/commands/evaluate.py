@@ -40,6 +40,7 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--budget", type=float, default=SECONDS, metavar="SECONDS", help="of an episode (%(default)g)")
     parser.add_argument("--max-turns", type=int, default=budget.max_turns, metavar="N", help="(%(default)d)")
     parser.add_argument("--max-tokens", type=int, default=budget.max_tokens, metavar="N", help="(%(default)d)")
+    parser.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of whatever is drawn (%(default)d)")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="so many samples, drawn with the seed (all)")
     parser.add_argument("--in-flight", type=int, default=1, metavar="N", help="episodes at a time, for a model server")
@@ -90,7 +91,12 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     return Plan(
         Dataset(arguments.dataset, str(arguments.path), arguments.split, arguments.images),
         chosen(arguments),
-        Budget(arguments.budget, arguments.max_turns, max_tokens=arguments.max_tokens),
+        Budget(
+            arguments.budget,
+            arguments.max_turns,
+            max_tokens=arguments.max_tokens,
+            second_look=arguments.second_look,
+        ),
         arguments.seed,
         arguments.limit,
         arguments.in_flight,
@@ -120,4 +126,4 @@ def report(found: Evaluated, out: Path, show: int) -> int:
 
 
 def _tell(sentence: str) -> None:
-    print(sentence, flush=True)  # noqa: T201 - this is what the command is for
+    print(sentence, flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import numpy as np
 from geometry_msgs.msg import Vector3
 
@@ -14,6 +12,7 @@ from rsagent_ros.place.elsewhere import Hint, elsewhere
 from rsagent_ros.records.contents import camera_of
 from rsagent_ros.ros.frame import Frame
 from rsagent_ros.ros.goals import Request
+from rsagent_ros.ros.newest import Newest
 
 KEPT = 200
 """Goals whose hint is remembered."""
@@ -23,7 +22,7 @@ class Hints:
     """The last hints by the id of their goal. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._given: OrderedDict[str, Hint] = OrderedDict()
+        self._given: Newest[str, Hint] = Newest(KEPT)
 
     def give(self, request: Request, frame: Frame | None, result: Result) -> Hint | None:
         """A hint for a goal that ended as NOT_IN_VIEW on a frame with depth; None for any other. Takes milliseconds.
@@ -42,8 +41,6 @@ class Hints:
         hint = elsewhere(frame.depth, camera, followed)
         if hint is not None:
             self._given[request.id] = hint
-            while len(self._given) > KEPT:
-                self._given.popitem(last=False)
         return hint
 
 

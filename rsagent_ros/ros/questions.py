@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.ros.newest import Newest
 
 KEPT = 200
 """Goals that are remembered."""
@@ -17,15 +16,12 @@ class Questions:
     """The last questions by the id of their goal. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._ended: OrderedDict[str, tuple[Outcome | None, tuple[Exchange, ...]]] = OrderedDict()
+        self._ended: Newest[str, tuple[Outcome | None, tuple[Exchange, ...]]] = Newest(KEPT)
 
     def keep(self, goal_id: str, trace: Trace) -> None:
         """Remember how a goal ended, and what it asked."""
         said = (*trace.previous, Exchange(trace.instruction, trace.question))
         self._ended[goal_id] = trace.outcome, said
-        self._ended.move_to_end(goal_id)
-        while len(self._ended) > KEPT:
-            self._ended.popitem(last=False)
 
     def before(self, previous_id: str) -> tuple[Exchange, ...]:
         """What was said before a goal that follows up this one, oldest first; nothing for an empty id.

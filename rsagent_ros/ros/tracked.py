@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ from rsagent_ros.agent.mask import Mask
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.images import to_mask
+from rsagent_ros.ros.newest import Newest
 
 STATES = {
     TrackedMaskMessage.TRACKING: "tracking",
@@ -70,7 +70,7 @@ class TrackedMasks:
         """Subscribe; somebody has to spin the node in another thread."""
         self._node = node
         self._change = threading.Condition()
-        self._newest: OrderedDict[int, TrackedMaskMessage] = OrderedDict()
+        self._newest: Newest[int, TrackedMaskMessage] = Newest(KEPT)
         qos = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
         # Without event handlers: those can't be destroyed while another thread waits for them.
         handlers = SubscriptionEventCallbacks(use_default_callbacks=False)
@@ -114,10 +114,7 @@ class TrackedMasks:
 
     def _receive(self, message: TrackedMaskMessage) -> None:
         with self._change:
-            self._newest.pop(message.track_id, None)
             self._newest[message.track_id] = message
-            while len(self._newest) > KEPT:
-                self._newest.popitem(last=False)
             self._change.notify_all()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros.images import to_mask
+from rsagent_ros.ros.newest import Newest
 
 SOURCES = {VerdictMessage.OPERATOR: "operator", VerdictMessage.GRASP: "grasp", VerdictMessage.PLANNER: "planner"}
 
@@ -36,8 +36,7 @@ class Verdicts:
 
     def __init__(self, limit: int = 200) -> None:
         """Keep at most `limit` goals; the oldest is forgotten first."""
-        self._limit = limit
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._kept: Newest[str, Kept] = Newest(limit)
         self._lock = threading.Lock()
         self.accepted = 0
         self.refused = 0
@@ -45,10 +44,7 @@ class Verdicts:
     def keep(self, goal_id: str, goal: Kept) -> None:
         """Remember a goal; one with the same id is replaced."""
         with self._lock:
-            self._kept.pop(goal_id, None)
             self._kept[goal_id] = goal
-            while len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
 
     def of(self, goal_id: str) -> Kept | None:
         """The goal of that id; None if it is not known (any more)."""
@@ -73,7 +69,7 @@ class Verdicts:
     def _checked(self, verdict: VerdictMessage) -> Kept:
         goal = self._kept.get(verdict.goal_id)
         if goal is None:
-            raise ValueError(f"no goal {verdict.goal_id!r} among the last {self._limit} that looked at an image")
+            raise ValueError(f"no goal {verdict.goal_id!r} among the last {self._kept.limit} that looked at an image")
         if verdict.source not in SOURCES:
             raise ValueError(f"source is {verdict.source}; allowed: {', '.join(map(str, SOURCES))}")
         if verdict.accepted and verdict.absent and goal.outcome is not Outcome.NOT_IN_VIEW:

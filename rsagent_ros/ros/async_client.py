@@ -12,7 +12,7 @@ on is up to the node's `queue_policy`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -21,6 +21,7 @@ from rsagent_ros.action import Segment
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.ros.client import Agent, Answer
+from rsagent_ros.ros.tracked import Tracked
 
 
 class AsyncAgent:
@@ -58,6 +59,28 @@ class AsyncAgent:
     async def judge(self, goal_id: str, accepted: bool, **options: Any) -> None:
         """As `Agent.judge`."""
         await asyncio.to_thread(partial(self._agent.judge, goal_id, accepted, **options))
+
+    async def tracked(self, goal_id: str = "", seconds: float | None = None) -> AsyncIterator[Tracked]:
+        """As `Agent.tracked`, for `async for`. A task that is cancelled follows no longer; the agent still does."""
+        cancel = CancelToken()
+        masks = self._agent.tracked(goal_id, seconds, cancel=cancel)
+        waiting: asyncio.Task[Tracked | None] | None = None
+        try:
+            while True:
+                waiting = asyncio.create_task(asyncio.to_thread(next, masks, None))
+                mask = await asyncio.shield(waiting)
+                if mask is None:
+                    return
+                yield mask
+        finally:
+            cancel.set()
+            if waiting is not None:
+                await asyncio.wait([waiting])  # a generator can't be closed while a thread is in it
+            masks.close()
+
+    async def stop_tracking(self, goal_id: str = "") -> None:
+        """As `Agent.stop_tracking`."""
+        await asyncio.to_thread(self._agent.stop_tracking, goal_id)
 
     async def _waited_for(self, ask: Callable[..., Answer], on_turn: Callable[[Turn], None] | None) -> Answer:
         cancel, loop = CancelToken(), asyncio.get_running_loop()

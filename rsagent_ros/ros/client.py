@@ -19,7 +19,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -304,7 +304,9 @@ class Agent:
             verdict.corrected_mask = mask_image(mask, Header())
         self._publish(self._verdicts, verdict, "verdict")
 
-    def tracked(self, goal_id: str = "", seconds: float | None = None) -> Iterator[Tracked]:
+    def tracked(
+        self, goal_id: str = "", seconds: float | None = None, *, cancel: CancelToken | None = None
+    ) -> Generator[Tracked, None, None]:
         """Where the things are that a goal has found and the agent follows, image by image.
 
         The newest counts: who is slow misses what was in between. A thing that is `lost` may come back; the end is when
@@ -313,13 +315,19 @@ class Agent:
         Args:
             goal_id: `Answer.goal_id`; empty: whatever is followed.
             seconds: After which it ends; None: when all have stopped, and not before.
+            cancel: Ends it from another thread.
 
         Raises:
             AgentUnavailable: The agent went away.
         """
         client, tracks = self._client, self._tracks()
         try:
-            yield from tracks.follow(goal_id, seconds, lambda: client is not None and client.server_is_ready())
+            yield from tracks.follow(
+                goal_id,
+                seconds,
+                alive=lambda: client is not None and client.server_is_ready(),
+                stopped=lambda: cancel is not None and cancel.is_set,
+            )
         except ConnectionError as error:
             raise AgentUnavailable(str(error)) from error
 

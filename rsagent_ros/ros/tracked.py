@@ -30,6 +30,9 @@ STATES = {
 KEPT = 256
 """Tracks whose newest mask is kept for who asks late."""
 
+PATIENCE = 0.2
+"""Seconds that one wait for a mask takes at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
@@ -82,26 +85,29 @@ class TrackedMasks:
         """Listen no more."""
         self._node.destroy_subscription(self._subscription)
 
-    def follow(self, goal_id: str, seconds: float | None, alive: Callable[[], bool]) -> Iterator[Tracked]:
+    def follow(
+        self, goal_id: str, seconds: float | None, alive: Callable[[], bool], stopped: Callable[[], bool]
+    ) -> Iterator[Tracked]:
         """The newest mask of each track of a goal, until all of them have stopped or the time is over.
 
         Args:
             goal_id: Empty for any goal's.
             seconds: Of steady clock; None for no end.
             alive: Whether the agent is still there.
+            stopped: Whether the caller wants no more; asked every `PATIENCE` seconds at least.
 
         Raises:
             ConnectionError: It is not.
         """
         until = math.inf if seconds is None else time.monotonic() + seconds
         going: set[int] = set()
-        while (left := until - time.monotonic()) > 0:
+        while (left := until - time.monotonic()) > 0 and not stopped():
             with self._change:
                 fresh = [message for message in self._newest.values() if goal_id in ("", message.goal_id)]
                 for message in fresh:
                     del self._newest[message.track_id]
                 if not fresh:
-                    self._change.wait(min(left, 1.0))
+                    self._change.wait(min(left, PATIENCE))
             if not fresh and not alive():
                 raise ConnectionError("the agent went away while its tracks were followed")
             for message in fresh:

@@ -10,6 +10,8 @@ import pytest
 from domains import next_domain
 
 try:
+    from filming import FilmCamera, Shots, shots_of
+    from moving_pictures import Film
     from ros_support import AgentProcess, Robot
 except ImportError:  # test_environment.py says why in the report
     collect_ignore_glob = ["test_[!e]*.py"]
@@ -42,3 +44,17 @@ else:
                 return stack.enter_context(AgentProcess(domain, *warm_up, *ros_arguments, **options)).ready()
 
             yield started
+
+    @pytest.fixture
+    def film(robot: Robot) -> Iterator[Callable[..., FilmCamera]]:
+        """A camera that shows a film."""
+        with ExitStack() as cameras:
+            yield lambda shots, **options: cameras.enter_context(FilmCamera(robot.node, shots, **options))
+
+    @pytest.fixture(scope="module")
+    def moving() -> Shots:
+        return shots_of(Film(pan=(1.5, 0.5)), 50)
+
+    @pytest.fixture(scope="module")
+    def still() -> Shots:
+        return shots_of(Film(pan=(1.5, 0.5)), 1)

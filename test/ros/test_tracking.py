@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +31,6 @@ MOVING = Film(pan=(1.5, 0.5))
 TRACKING, LOST, STOPPED = TrackedMask.TRACKING, TrackedMask.LOST, TrackedMask.STOPPED
 RELIABLE = 20
 """Depth of a reliable subscription, without the past."""
-
-
-@pytest.fixture
-def film(robot: Robot) -> Iterator[Film_]:
-    """A camera that shows a film."""
-    with ExitStack() as cameras:
-        yield lambda shots, **options: cameras.enter_context(FilmCamera(robot.node, shots, **options))
-
-
-@pytest.fixture(scope="module")
-def moving() -> Shots:
-    return shots_of(MOVING, 50)
-
-
-@pytest.fixture(scope="module")
-def still() -> Shots:
-    return shots_of(MOVING, 1)
 
 
 def tracked(robot: Robot) -> Sink:
@@ -446,27 +428,3 @@ def test_diagnostics_say_what_is_followed(robot: Robot, start: Start, film: Film
     assert (told["tracker"], told["followed"], told["lost"], told["goal"]) == ("classical", "1", "0", "mine")
     assert float(told["seconds since the last frame"]) < 1.0
     assert told["no pose because"] == "there is no depth image with the image's stamp and size"
-
-
-# --- for planners
-
-
-def test_a_planner_follows_in_a_loop(
-    domain: int, robot: Robot, start: Start, film: Film_, moving: Shots, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
-    start(script="filmed")
-    camera = film(moving)
-    with Agent() as agent:
-        answer = agent.segment("the red box", track=True)
-        camera.play()
-        seen = []
-        for mask in agent.tracked(answer.goal_id):
-            seen.append(mask)
-            if len(seen) == 10:
-                agent.stop_tracking(answer.goal_id)
-        assert [mask.state for mask in seen[:10]] == ["tracking"] * 10
-        assert seen[-1].state == "stopped"
-        assert seen[0].track_id == answer.message.instances[0].track_id
-        assert min(iou(mask.mask, camera.truth[mask.stamp_ns]) for mask in seen[:10]) >= 0.8
-        assert list(agent.tracked(answer.goal_id, seconds=0.3)) == []

@@ -1,0 +1,77 @@
+"""What a planner sees of a thing that is followed, in a loop and in a coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from filming import FilmCamera, Shots
+from ros_support import AgentProcess, Robot
+
+from rsagent_ros.agent.mask import iou
+from rsagent_ros.ros.async_client import AsyncAgent
+from rsagent_ros.ros.client import Agent
+from rsagent_ros.ros.tracked import Tracked
+
+Start = Callable[..., AgentProcess]
+Film_ = Callable[..., FilmCamera]
+
+
+@pytest.fixture
+def here(domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a planner on the agent's domain."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+
+
+def test_a_planner_follows_in_a_loop(here: None, robot: Robot, start: Start, film: Film_, moving: Shots) -> None:
+    start(script="filmed")
+    camera = film(moving)
+    with Agent() as agent:
+        answer = agent.segment("the red box", track=True)
+        camera.play()
+        seen = []
+        for mask in agent.tracked(answer.goal_id):
+            seen.append(mask)
+            if len(seen) == 10:
+                agent.stop_tracking(answer.goal_id)
+        assert [mask.state for mask in seen[:10]] == ["tracking"] * 10
+        assert seen[-1].state == "stopped"
+        assert seen[0].track_id == answer.message.instances[0].track_id
+        assert min(iou(mask.mask, camera.truth[mask.stamp_ns]) for mask in seen[:10]) >= 0.8
+        assert list(agent.tracked(answer.goal_id, seconds=0.3)) == []
+
+
+def test_a_coroutine_follows_and_may_be_cancelled(
+    here: None, robot: Robot, start: Start, film: Film_, moving: Shots
+) -> None:
+    start(script="filmed")
+    camera = film(moving)
+
+    async def plan() -> list[Tracked]:
+        async with AsyncAgent() as agent:
+            answer = await agent.segment("the red box", track=True)
+            camera.play()
+            seen = []
+
+            async def watch() -> None:
+                async for mask in agent.tracked(answer.goal_id):
+                    seen.append(mask)
+
+            watching = asyncio.create_task(watch())
+            while len(seen) < 5:
+                await asyncio.sleep(0.01)
+            watching.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await watching
+            async for mask in agent.tracked(answer.goal_id):  # the agent has not stopped
+                seen.append(mask)
+                if mask.state == "tracking":
+                    await agent.stop_tracking(answer.goal_id)
+            return seen
+
+    *tracking, last = asyncio.run(plan())
+    assert len(tracking) >= 6
+    assert {mask.state for mask in tracking} == {"tracking"}
+    assert last.state == "stopped"
+    assert min(iou(mask.mask, camera.truth[mask.stamp_ns]) for mask in tracking) >= 0.8

@@ -23,9 +23,10 @@ from launch.events import Shutdown
 from launch.events.process import ProcessExited, ProcessIO
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from rsagent_ros.backends import POLICIES, SEGMENTERS
+from rsagent_ros.ros.parameters import PARAMETERS
 from rsagent_ros.serve.program import READY
 from rsagent_ros.serve.recipe import load
 
@@ -44,39 +45,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "params_file",
         default_value=PathJoinSubstitution([CONFIG, "agent.yaml"]),
-        description="Parameters of the node; the arguments below, where given, come first.",
-    ),
-    DeclareLaunchArgument(
-        "policy",
-        default_value=FROM_FILE,
-        choices=[FROM_FILE, *POLICIES],
-        description="Who decides; empty: as params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "segmenter",
-        default_value=FROM_FILE,
-        choices=[FROM_FILE, *SEGMENTERS],
-        description="Who draws the masks; empty: as params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "local.checkpoint",
-        default_value=FROM_FILE,
-        description="Folder of the model for policy:=local; empty: as params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "sam2.checkpoint",
-        default_value=FROM_FILE,
-        description="Folder of the model for segmenter:=sam2; empty: as params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "chat_server.model",
-        default_value=FROM_FILE,
-        description="The model's name at its server, or a LoRA adapter's; empty: as params_file or the recipe says.",
-    ),
-    DeclareLaunchArgument(
-        "chat_server.base_url",
-        default_value=FROM_FILE,
-        description="Root of the model server's API; empty: as params_file or the recipe says.",
+        description="Parameters of the node. Each is an argument too, and one that is given comes first.",
     ),
     DeclareLaunchArgument(
         "serve",
@@ -93,21 +62,6 @@ ARGUMENTS = (
         "vllm",
         default_value=FROM_FILE,
         description="The vllm of its own environment; empty: as the recipe says.",
-    ),
-    DeclareLaunchArgument(
-        "camera_mode",
-        default_value=FROM_FILE,
-        choices=[FROM_FILE, "on_demand", "always"],
-        description="Subscribe for each goal, or always; empty: as params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "image_transport",
-        default_value=FROM_FILE,
-        choices=[FROM_FILE, "raw", "compressed"],
-        description="What the camera publishes; empty: as params_file says.",
-    ),
-    DeclareLaunchArgument(
-        "record_dir", default_value=FROM_FILE, description="Folder for records of goals; empty: as params_file says."
     ),
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", choices=["true", "false"], description="Take the time from /clock."
@@ -131,25 +85,25 @@ ARGUMENTS = (
     ),
 )
 
-OVERRIDES = (
-    "policy",
-    "segmenter",
-    "local.checkpoint",
-    "sam2.checkpoint",
-    "chat_server.model",
-    "chat_server.base_url",
-    "camera_mode",
-    "image_transport",
-    "record_dir",
-)
-"""Arguments that are parameters of the node, used where they are given."""
+
+def _overriding(name: str) -> DeclareLaunchArgument:
+    """An argument for a parameter of the node, used where it is given."""
+    known, default = PARAMETERS[name].setting, PARAMETERS[name].default
+    choices = ["true", "false"] if isinstance(default, bool) else [*known.choices]
+    return DeclareLaunchArgument(
+        name,
+        default_value=FROM_FILE,
+        choices=[*dict.fromkeys([FROM_FILE, *choices])] if choices else None,
+        description=f"{known.meaning}; empty: as params_file says.",
+    )
 
 
 def agent(context: LaunchContext) -> list[LifecycleNode]:
     """The node. It configures and activates itself (parameter `autostart`)."""
-    given = {name: LaunchConfiguration(name).perform(context) for name in OVERRIDES}
     overrides: dict[str, object] = served(context) if _true("serve", context) else {}
-    overrides |= {name: value for name, value in given.items() if value != FROM_FILE}
+    for name, parameter in PARAMETERS.items():
+        if LaunchConfiguration(name).perform(context) != FROM_FILE:
+            overrides[name] = ParameterValue(LaunchConfiguration(name), value_type=type(parameter.default))
     overrides["use_sim_time"] = _true("use_sim_time", context)
     again = _true("respawn", context)
     return [
@@ -225,4 +179,5 @@ def _true(name: str, context: LaunchContext) -> bool:
 def generate_launch_description() -> LaunchDescription:
     """What `ros2 launch` runs."""
     profile = SetEnvironmentVariable(PROFILE, LaunchConfiguration("fastdds_profile"))
-    return LaunchDescription([*ARGUMENTS, profile, OpaqueFunction(function=server_first)])
+    overriding = map(_overriding, PARAMETERS)
+    return LaunchDescription([*ARGUMENTS, *overriding, profile, OpaqueFunction(function=server_first)])

@@ -25,10 +25,11 @@ from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rsagent_ros.action import Segment
 from rsagent_ros.msg import Goal
@@ -211,6 +212,7 @@ class Robot:
         self.client = SafeActionClient(self.node, f"{agent}/segment")
         self._change_state = self.node.create_client(ChangeState, f"{agent}/change_state")
         self._set_parameters = self.node.create_client(SetParameters, f"{agent}/set_parameters")
+        self._get_parameters = self.node.create_client(GetParameters, f"{agent}/get_parameters")
         self._get_state = self.node.create_client(GetState, f"{agent}/get_state")  # the last, see _answers
         self._connected = False
         self._cameras: list[StillCamera] = []
@@ -306,6 +308,12 @@ class Robot:
         request = SetParameters.Request(parameters=[Parameter(name=name, value=message)])
         self.connect()
         return finished(self._set_parameters.call_async(request), PATIENCE).results[0]
+
+    def parameter(self, name: str) -> Any:
+        """Its value."""
+        self.connect()
+        answer = finished(self._get_parameters.call_async(GetParameters.Request(names=[name])), PATIENCE)
+        return parameter_value_to_python(answer.values[0])
 
 
 class StillCamera:

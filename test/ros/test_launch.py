@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import psutil
@@ -48,16 +47,9 @@ def calls(path: Path, function: str) -> list[ast.Call]:
 
 
 def declared(path: Path) -> dict[str, ast.Call]:
-    """The arguments of a launch file."""
-    return {ast.literal_eval(call.args[0]): call for call in calls(path, "DeclareLaunchArgument")}
-
-
-def assigned(path: Path, name: str) -> Any:
-    """The literal that a module assigns to a name."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [name]:
-            return ast.literal_eval(node.value)
-    raise AssertionError(f"{path.name} assigns no {name}")
+    """The arguments of a launch file, but for those that are parameters of the node."""
+    made = calls(path, "DeclareLaunchArgument")
+    return {ast.literal_eval(call.args[0]): call for call in made if isinstance(call.args[0], ast.Constant)}
 
 
 def value(call: ast.Call, keyword: str) -> ast.expr | None:
@@ -73,14 +65,12 @@ def test_every_argument_is_described_and_used(path: Path) -> None:
     arguments = declared(path)
     assert arguments
     assert [name for name, call in arguments.items() if value(call, "description") is None] == []
-    words = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
-    used = {ast.literal_eval(call.args[0]) for call in calls(path, "LaunchConfiguration") if call.args[0] in words}
-    used |= {
+    used = {
         call.args[0].value
         for call in calls(path, "LaunchConfiguration") + calls(path, "_true")
         if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
     }
-    by_name = {"agent.launch.py": {*assigned(FILES[0], "OVERRIDES"), "image", "camera_info", "depth"}}
+    by_name = {"agent.launch.py": {"image", "camera_info", "depth"}}
     assert used | by_name.get(path.name, set()) == set(arguments)
 
 
@@ -95,18 +85,19 @@ def test_what_they_start_is_installed() -> None:
         assert (ROOT / "config" / name).is_file()
 
 
-def test_arguments_that_stand_for_parameters_are_parameters() -> None:
-    assert set(assigned(ROOT / "launch/agent.launch.py", "OVERRIDES")) <= set(PARAMETERS)
+def test_no_argument_of_the_agent_takes_the_place_of_a_parameter() -> None:
+    assert set(declared(ROOT / "launch/agent.launch.py")).isdisjoint(PARAMETERS)
 
 
-def test_the_simulation_gives_the_agent_arguments_that_it_has() -> None:
-    (include,) = calls(ROOT / "launch/sim.launch.py", "IncludeLaunchDescription")
+@pytest.mark.parametrize("name", ["sim", "replay"])
+def test_the_agent_is_given_arguments_that_it_has(name: str) -> None:
+    (include,) = calls(ROOT / f"launch/{name}.launch.py", "IncludeLaunchDescription")
     given = value(include, "launch_arguments")
     assert isinstance(given, ast.Call)
     assert isinstance(given.func, ast.Attribute)
     assert isinstance(given.func.value, ast.Dict)
     names = {ast.literal_eval(key) for key in given.func.value.keys if key is not None}
-    assert names <= set(declared(ROOT / "launch/agent.launch.py"))
+    assert names <= {*declared(ROOT / "launch/agent.launch.py"), *PARAMETERS}
 
 
 def test_the_profile_for_large_images_is_well_formed() -> None:
@@ -155,6 +146,22 @@ def test_launch_starts_an_agent_that_answers(domain: int) -> None:
         assert robot.ask("the red mug")[1].outcome != Result.FAILED
         interrupt(process)
         assert process.wait(PATIENCE) == 0
+
+
+def test_every_parameter_is_an_argument_of_its_type(domain: int) -> None:
+    given = {
+        "max_turns": "3",
+        "hang_grace": "1",
+        "topic_preempts_action": "true",
+        "cameras": "left",
+        "output_frame": "7",
+    }
+    with launched(domain, *(f"{name}:={text}" for name, text in given.items())), Robot(domain) as robot:
+        until(lambda: robot.state() == "active")
+        values = [robot.parameter(name) for name in given]
+    assert [(type(value), value) for value in values] == [
+        (int, 3), (float, 1.0), (bool, True), (str, "left"), (str, "7"),
+    ]  # fmt: skip
 
 
 def test_launch_starts_a_killed_agent_again(domain: int) -> None:

@@ -46,6 +46,14 @@ def test_files_it_points_to_exist() -> None:
         assert (ROOT / named).exists(), named
 
 
+def parameters() -> set[str]:
+    """Names of the node's parameters, each of which is an argument of agent.launch.py."""
+    ((_, node),) = yaml.safe_load((ROOT / "config/agent.yaml").read_text(encoding="utf-8")).items()
+    values = node["ros__parameters"]
+    nested = {f"{name}.{part}" for name, value in values.items() if isinstance(value, dict) for part in value}
+    return {*values} | nested
+
+
 def test_launch_files_have_the_arguments_it_gives() -> None:
     for line in commands():
         if "ros2 launch rsagent_ros" not in line:
@@ -53,6 +61,8 @@ def test_launch_files_have_the_arguments_it_gives() -> None:
         _, _, _, name, *given = shlex.split(line)
         source = ast.parse((ROOT / "launch" / name).read_text(encoding="utf-8"))
         words = {node.value for node in ast.walk(source) if isinstance(node, ast.Constant)}
+        if name == "agent.launch.py":
+            words |= parameters()
         for argument in given:
             if ":=" in argument:
                 assert argument.split(":=")[0] in words, f"{name} has no argument {argument}"

@@ -1,8 +1,9 @@
-"""`make demo`: a simulated camera and the agent's node, each a process of its own, and six goals over ROS 2.
+"""`make demo`: a simulated camera and the agent's node, each a process of its own, and eight goals over ROS 2.
 
     source environment/activate && python examples/demo.py [--out out/demo] [--tiny]
 
-One goal is absent, one needs a correction because the segmenter's first mask is wrong, one is cancelled half-way.
+One goal is absent, one needs a correction because the segmenter's first mask is wrong, one is cancelled half-way, and
+one fits two things, so that the agent asks back and the next goal answers its question.
 Writes a folder per goal, `index.html` with all conversations, and `result.json` with the outcome, the expected one, and
 the IoU against the simulator's truth. Exit code 0 when all is as expected.
 
@@ -92,7 +93,7 @@ class Told:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns 0 when every goal ended as expected."""
-    parser = argparse.ArgumentParser(description="A simulated camera, the agent's node, and six goals over ROS 2.")
+    parser = argparse.ArgumentParser(description="A simulated camera, the agent's node, and eight goals over ROS 2.")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="replaced (default: out/demo)")
     parser.add_argument("--tiny", action="store_true", help="policy local and segmenter sam2, on random checkpoints")
     arguments = parser.parse_args(argv)
@@ -116,8 +117,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         scenes = wait_for_truth(out / "truth")
         agent = stack.enter_context(Agent(wait=START_SECONDS))
         agent.wait_until_active(START_SECONDS)
-        told = [send(agent, scene, flavour) for scene, flavour in zip(scenes, flavours(), strict=True)]
+        told: list[Told] = []
+        for scene, flavour in zip(scenes, flavours(), strict=True):
+            follows = told[-1].answer if scene.previous else None
+            if follows is not None and not follows.question:
+                print(f"\n“{scene.instruction}” answers nothing: the agent has not asked back", flush=True)
+                continue
+            told.append(send(agent, scene, flavour, follows))
     wrong = report(told, out, any_clean_end=arguments.tiny)
+    if not arguments.tiny and len(told) < len(scenes):
+        wrong.append("The agent did not ask which of two things was meant.")
     if not arguments.tiny:
         wrong += from_the_log(out)
         wrong += follow_one(out, REMAPS, START_SECONDS)
@@ -163,8 +172,8 @@ def wait_for_truth(folder: Path) -> list[Scene]:
     )
 
 
-def send(agent: Agent, scene: Scene, flavour: str) -> Told:
-    """Send one goal, and show every turn as it comes."""
+def send(agent: Agent, scene: Scene, flavour: str, follows: Answer | None) -> Told:
+    """Send one goal, which may answer the question of another, and show every turn as it comes."""
     print(f"\n“{scene.instruction}”" + (f"  ({flavour})" if flavour else ""), flush=True)
     cancel = CancelToken() if flavour == "for cancelling" else None
 
@@ -174,10 +183,17 @@ def send(agent: Agent, scene: Scene, flavour: str) -> Told:
             cancel.set()
 
     answer = agent.segment(
-        scene.instruction, time_budget=TIME_BUDGET, on_turn=show, cancel=cancel, timeout=2 * TIME_BUDGET
+        scene.instruction,
+        follows=follows.goal_id if follows is not None else "",
+        time_budget=TIME_BUDGET,
+        on_turn=show,
+        cancel=cancel,
+        timeout=2 * TIME_BUDGET,
     )
     told = Told(scene, scene.expected if cancel is None else Outcome.CANCELED, answer)
     score = "" if told.iou is None else f", IoU {told.iou:.3f} with the simulator's truth"
+    if answer.question:
+        print(f"  it asks: {answer.question}", flush=True)
     print(f"  {answer.outcome} after {answer.message.turns} turns, {answer.seconds:.2f} s{score}", flush=True)
     if cancel is None:
         judge(agent, told)
@@ -205,7 +221,7 @@ def report(told: list[Told], out: Path, *, any_clean_end: bool) -> list[str]:
         rows.append(one.row(folder))
     cv2.imwrite(str(out / "frame.png"), cv2.cvtColor(told[0].scene.image, cv2.COLOR_RGB2BGR))
     (out / "result.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (out / "index.html").write_text(render(pages, "Five goals on a simulated table"), encoding="utf-8")
+    (out / "index.html").write_text(render(pages, "Goals on a simulated table"), encoding="utf-8")
     if any_clean_end:
         wrong = [row for row in rows if row["outcome"] == Outcome.FAILED]
     else:

@@ -95,6 +95,7 @@ def as_scenes(world: World, frame: Frame, questions: Iterable[Goal]) -> Iterator
             category=goal.category,
             depth=frame.depth,
             camera=frame.camera,
+            previous=goal.previous,
         )
 
 

@@ -1,4 +1,4 @@
-"""The table of `make demo`: a fixed, pleasant scene and five goals that show what the agent does."""
+"""The table of `make demo`: a fixed, pleasant scene and goals that show what the agent does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.prompt import Exchange
 from rsagent_training.simulation.goals import Goal
 from rsagent_training.simulation.layout import Item, make_item
 from rsagent_training.simulation.setting import FLOORS, TABLES, WALLS, Lamp, Setting
@@ -60,6 +61,15 @@ DEMO_GOALS: tuple[Goal, ...] = (
     Goal("the cyan object", Outcome.FOUND, "attribute", ("plate_1",), "needs correction"),
     # Several steps, so that there is something to cancel half-way.
     Goal("the second green thing from the left", Outcome.FOUND, "ordinal", ("cylinder_2",), "for cancelling"),
+    Goal("the small red box", Outcome.AMBIGUOUS, "ambiguous", ("box_1", "box_2")),
+    Goal(
+        "the left one",
+        Outcome.FOUND,
+        "relation",
+        ("box_1",),
+        "answers the question",
+        previous=(Exchange("the small red box", "Which one is meant?"),),
+    ),
 )
 
 

@@ -24,6 +24,7 @@ from itertools import pairwise
 import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.prompt import Exchange
 from rsagent_training.simulation import truth
 from rsagent_training.simulation.catalogue import COLOURS, USES, Noun
 from rsagent_training.simulation.subject import Subject, subject_of
@@ -50,6 +51,7 @@ class Goal:
         category: One of CATEGORIES.
         targets: Names of things: what is wanted (FOUND), the candidates (AMBIGUOUS), none (NOT_IN_VIEW).
         flavour: Within the category, so that a few goals differ in more than their nouns.
+        previous: What was asked before, where the instruction answers a question about it.
     """
 
     instruction: str
@@ -57,6 +59,7 @@ class Goal:
     category: str
     targets: tuple[str, ...]
     flavour: str = ""
+    previous: tuple[Exchange, ...] = ()
 
 
 def goals(world: World, frame: Frame) -> list[Goal]:

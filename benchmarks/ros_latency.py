@@ -60,7 +60,7 @@ def run() -> list[Entry]:
         return [not_here("node over DDS", f"{error}: run `make setup`, then `source environment/activate`")]
     os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 80)
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    with _program(CAMERA, "publishing"):
+    with program(CAMERA, "publishing"):
         return [*_latency(), *_idle()]
 
 
@@ -68,7 +68,7 @@ def _latency() -> list[Entry]:
     from rsagent_ros.ros.client import Agent
 
     rows: list[dict[str, float]] = []
-    with _program(INSTANT_AGENT, "ready: "), Agent() as agent:
+    with program(INSTANT_AGENT, "ready: "), Agent() as agent:
         until = time.monotonic() + START_SECONDS
         while (answer := agent.segment("the red mug")).outcome != "found":  # DDS takes seconds until all know of all
             if time.monotonic() > until:
@@ -109,7 +109,7 @@ def _stages(agent: Agent) -> dict[str, float]:
 def _idle() -> list[Entry]:
     cpu, rss = {}, {}
     for mode, subscribers in (("on_demand", 0), ("always", 1)):
-        with _program([*REAL_AGENT, "--ros-args", "-p", f"camera_mode:={mode}"], "ready: ") as process:
+        with program([*REAL_AGENT, "--ros-args", "-p", f"camera_mode:={mode}"], "ready: ") as process:
             time.sleep(3.0)  # discovery, and what the start has left to do
             _check_subscribers(subscribers)
             before = process.cpu_times()
@@ -146,7 +146,7 @@ def _check_subscribers(expected: int) -> None:
 
 
 @contextmanager
-def _program(command: Sequence[str], ready: str) -> Iterator[psutil.Process]:
+def program(command: Sequence[str], ready: str) -> Iterator[psutil.Process]:
     """A Python program in a process of its own, from the moment it has printed `ready`."""
     import psutil
 

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo demo-tiny miniature test lint bench soak clean
+.PHONY: help setup build demo demo-tiny demo-miniature miniature test lint bench soak clean
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
@@ -23,6 +23,10 @@ demo: setup ## a simulated camera, the node and eight goals over ROS 2; look at 
 demo-tiny: setup ## the same with tiny random checkpoints of a vision-language model and SAM 2.1
 	@environment/prepare models
 	@$(WITH_ROS) python examples/demo.py --tiny --out out/demo-tiny
+
+demo-miniature: setup ## a policy that was trained from nothing by this repository, in its small world
+	@environment/prepare models
+	@$(WITH_ROS) python examples/demo_miniature.py
 
 miniature: ## train a tiny policy from nothing through all stages, on one core; RECIPE=smoke: in two minutes
 	@environment/prepare python models

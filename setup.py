@@ -58,7 +58,9 @@ setup(
     python_requires=">=3.11,<3.14",  # 3.11 and 3.12 are tested; the ROS wheels end at 3.13
     packages=[*find_packages(include=["rsagent_ros*"]), *find_packages("training")],
     package_dir={"rsagent_training": "training/rsagent_training"},
-    package_data={"rsagent_ros": ["py.typed", "**/*.html", "**/*.jinja", "**/*.css", "**/*.js", "**/*.json"]},
+    package_data={
+        "rsagent_ros": ["py.typed", *(f"**/*.{end}" for end in ("html", "jinja", "css", "js", "json", "safetensors"))]
+    },
     entry_points={
         "console_scripts": ["rsagent = rsagent_ros.cli:main"],
         "rsagent.commands": [

@@ -228,7 +228,7 @@ def _picture(scene: Scene, result: Result, trace: Trace) -> NDArray[np.uint8]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table by category, the scenes that went wrong, and the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=_span, default=HELD_OUT, metavar="A:B", help="worlds (default: 0:200)")
+    parser.add_argument("--seeds", type=span, default=HELD_OUT, metavar="A:B", help="worlds (default: 0:200)")
     parser.add_argument("--workers", type=int, default=WORKERS, help="processes (default: 2)")
     parser.add_argument("--worst", type=Path, metavar="DIR", help="where to put pictures of what went wrong")
     options = parser.parse_args(argv)
@@ -243,7 +243,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _span(text: str) -> range:
+def span(text: str) -> range:
+    """Seeds as FIRST:LAST, the last one left out."""
     first, _, last = text.partition(":")
     if not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
         raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:LAST, such as 1000:1200")

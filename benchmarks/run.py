@@ -19,10 +19,10 @@ from pathlib import Path
 from entry import Entry, not_here
 
 MODULES = (
-    "turn_overhead", "ros_latency", "reference_scenes", "local_policy", "sam2_ratios", "records", "evaluation",
-    "tracking", "place", "training", "training_data",
+    "turn_overhead", "ros_latency", "cancel", "reference_scenes", "local_policy", "sam2_ratios", "records",
+    "evaluation", "tracking", "place", "training", "training_data",
 )  # fmt: skip
-"""What runs where none is named. `confidence` and `elsewhere` take long and are run by name."""
+"""What runs where none is named. `confidence`, `second_look`, `shadow` and `elsewhere` take long and run by name."""
 
 OUT = Path(__file__).resolve().parents[1] / "out" / "bench.json"
 

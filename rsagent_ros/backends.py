@@ -26,11 +26,12 @@ from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.policies.chat_server import ChatServerConfig, open_chat_server
 from rsagent_ros.policies.fallback import FallbackPolicy
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
+from rsagent_ros.policies.miniature import MINIATURE
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.settings import Setting, settings_of
 from rsagent_ros.trackers.tracker import Tracker
 
-POLICIES = ("chat_server", "local", "reference")
+POLICIES = ("chat_server", "local", "miniature", "reference")
 SEGMENTERS = ("classical", "sam2")
 NO_FALLBACK = ""
 
@@ -152,17 +153,14 @@ def open_models(choice: Choice) -> Models:
 
 
 def _policy(choice: Choice, opened: ExitStack) -> Policy:
-    match choice.policy:
-        case "reference":
-            return _reference(PictureFormat(choice.view_side))
-        case "local":
-            return _local(choice)
+    if choice.policy != "chat_server":
+        return _in_process(choice.policy, choice, PictureFormat(choice.view_side))
     primary = open_chat_server(choice.config(ChatServerConfig, "chat_server", side=choice.view_side))
     opened.callback(primary.close)
     if choice.fallback_policy == NO_FALLBACK:
         primary.check()
         return primary
-    fallback = _local(choice) if choice.fallback_policy == "local" else _reference(primary.pictures)
+    fallback = _in_process(choice.fallback_policy, choice, primary.pictures)
     try:
         both = FallbackPolicy(primary, fallback, primary.check)
     except ValueError as error:
@@ -171,14 +169,16 @@ def _policy(choice: Choice, opened: ExitStack) -> Policy:
     return both
 
 
-def _reference(pictures: PictureFormat) -> Policy:
+def _in_process(name: str, choice: Choice, pictures: PictureFormat) -> Policy:
+    """A policy of this process; `pictures` for those that take any."""
+    match name:
+        case "local":
+            return load_local_policy(choice.config(LocalConfig, "local", side=choice.view_side))
+        case "miniature":
+            return load_local_policy(MINIATURE)
     from rsagent_ros.policies.reference import ReferencePolicy
 
     return ReferencePolicy(pictures)
-
-
-def _local(choice: Choice) -> Policy:
-    return load_local_policy(choice.config(LocalConfig, "local", side=choice.view_side))
 
 
 def _segmenter(choice: Choice) -> Segmenter[Any]:

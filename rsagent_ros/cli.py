@@ -35,6 +35,7 @@ from rsagent_ros.models.cli import add_commands as add_models
 from rsagent_ros.records.command import add_command as add_replay
 from rsagent_ros.records.view import add_command as add_view
 from rsagent_ros.serve.program import add_command as add_serve
+from rsagent_ros.shadow.command import add_command as add_shadow
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import Shown
 
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     run.add_argument("--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="default: %(default)g")
     run.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="default %(default)d")
+    run.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
     run.add_argument("--quiet", action="store_true", help="print only the last line")
     add_arguments(run)
     run.set_defaults(command=_run)
@@ -89,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add_replay(commands)
     add_view(commands)
     add_serve(commands)
+    add_shadow(commands)
     for entry in entry_points(group="rsagent.commands"):
         entry.load()(commands)
     return parser
@@ -98,7 +101,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.instruction.strip():
         raise UsageError("the instruction is empty; say what to look for")
     try:
-        budget = Budget(seconds=arguments.budget, max_turns=arguments.max_turns)
+        budget = Budget(arguments.budget, arguments.max_turns, second_look=arguments.second_look)
         choice = chosen(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from error

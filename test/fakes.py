@@ -6,6 +6,7 @@
     FakePolicy()                             # segments the middle of the view, then finishes with that mask
     FakePolicy([ABSENT])                     # any script: texts, Replies, exceptions, callables
     FakePolicy([SEGMENT, Hang()])            # hangs in turn 2, deaf to cancel, until `policy.release.set()`
+    FakePolicy(looks=[NO, YES])              # what it says to second looks; without, nothing that can be read
     FakePolicy(POLICY_SCRIPTS["malformed"])  # by name, as the fake node of test/ros chooses them
     FakeSegmenter("nan_score")               # one of SEGMENTER_FAULTS
 """
@@ -35,9 +36,12 @@ SEGMENT = "<think>The middle.</think>" + render(Segment(box=MIDDLE))
 SEGMENT_LEFT = "<think>The left half.</think>" + render(Segment(box=Box(0, 0, 500, 1000)))
 ZOOM = "<think>Closer.</think>" + render(Zoom(MIDDLE))
 FINISH = "<think>That is it.</think>" + render(Finish((1,)))
+FINISH_SECOND = "<think>Rather that.</think>" + render(Finish((2,)))
 ABSENT = "<think>Nothing.</think>" + render(ReportAbsent("there is nothing like it"))
 AMBIGUOUS = "<think>Two fit.</think>" + render(ReportAmbiguous((1, 2), "the left one or the one in the middle?"))
 MALFORMED = "<think>I am lost.</think>"
+YES = "<think>It is.</think>" + render(Finish((1,)))
+NO = "<think>It is not.</think>" + render(ReportAbsent("it is a plate"))
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,18 @@ POLICY_SCRIPTS: Mapping[str, Sequence[Step]] = {
     "raises": (SEGMENT, ValueError("a fault that was injected")),
     "out_of_memory": (SEGMENT, RunFailed(ErrorCode.OUT_OF_MEMORY, "fake: the GPU's memory is full")),
     "memory_error": (MemoryError(),),
+    "insists": (SEGMENT, FINISH),
+    "corrected": (SEGMENT, FINISH, SEGMENT_LEFT, FINISH_SECOND),
+    "hangs_looking_again": (SEGMENT, FINISH),
 }
+
+SECOND_LOOKS: Mapping[str, Sequence[Step]] = {
+    "instant": (YES,),
+    "insists": (NO,),
+    "corrected": (NO, YES),
+    "hangs_looking_again": (Hang(),),
+}
+"""What the fake of that name says to second looks, one after the other; the others say nothing that can be read."""
 
 
 class FakePolicy:
@@ -95,7 +110,12 @@ class FakePolicy:
     pictures = DEFAULT_PICTURES
 
     def __init__(
-        self, script: Sequence[Step] = POLICY_SCRIPTS["instant"], *, count_tokens: bool = False, remember: bool = True
+        self,
+        script: Sequence[Step] = POLICY_SCRIPTS["instant"],
+        *,
+        count_tokens: bool = False,
+        remember: bool = True,
+        looks: Sequence[Step] = (MALFORMED,),
     ) -> None:
         """Follow a script.
 
@@ -103,8 +123,10 @@ class FakePolicy:
             script: What to say.
             count_tokens: Every reply claims one token for each of its words.
             remember: Keep what was heard; a fake that runs for long must not.
+            looks: What to say to second looks, one after the other, and the last one for ever.
         """
         self.script = script
+        self.looks = list(looks)
         self.count_tokens = count_tokens
         self.remember = remember
         self.release = threading.Event()
@@ -120,6 +142,11 @@ class FakePolicy:
             self.open_conversations += 1
             return FakeConversation(self, heard)
 
+    def next_look(self) -> Step:
+        """What is said to the second look that comes now."""
+        with self.lock:
+            return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
 
 class FakeConversation:
     """One run through the script."""
@@ -134,6 +161,8 @@ class FakeConversation:
         self._heard += new_messages
         step = self._policy.script[min(self._turn, len(self._policy.script) - 1)]
         self._turn += 1
+        if "second_look" in new_messages[-1].text:
+            step = self._policy.next_look()
         match step:
             case Reply():
                 return step

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from fakes import POLICY_SCRIPTS, FakePolicy, FakeSegmenter, Step
+from fakes import MALFORMED, POLICY_SCRIPTS, FakePolicy, FakeSegmenter, Step
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.budget import Budget
@@ -38,11 +38,12 @@ def recorded(
     goal_id: str = "goal-1",
     segmenter: FakeSegmenter | None = None,
     budget: Budget | None = None,
+    looks: Sequence[Step] = (MALFORMED,),
     **fields: Any,
 ) -> Record:
     """The record of an episode that the fakes play."""
     image = fields.pop("image", noise())
-    policy = FakePolicy(script)
+    policy = FakePolicy(script, looks=looks)
     episode = Episode(
         image,
         "the thing in the middle",

@@ -41,6 +41,14 @@ def test_found(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "found" in capsys.readouterr().out
 
 
+def test_a_second_look_is_in_the_trace_and_on_the_page(picture: Path, tmp_path: Path) -> None:
+    command = ["run", str(picture), "the red circle", "--out", str(tmp_path), "--budget", "60", "--second-look"]
+    assert main(command) == 0
+    trace = Trace.from_json((tmp_path / "trace.json").read_text())
+    assert [look.verdict for look in trace.second_looks] == ["yes"]
+    assert "second look at mask" in (tmp_path / "index.html").read_text()
+
+
 def test_absent_is_no_failure(picture: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rsagent_ros.cli", "run", str(picture), "the green square", "--out", str(tmp_path)]
     done = subprocess.run(

@@ -36,6 +36,8 @@ class Budget:
         max_turns: Replies, bad ones included. The paper found that more than 8 hurts.
         max_reply_tokens: Tokens of one reply; it is cut there before it enters the chat.
         max_tokens: Sampled tokens of all replies together.
+        second_look: Before FOUND each mask of the answer is shown to a fresh conversation (see `second_look`). That
+            spends seconds and tokens of this budget, but no turn; an answer that is sent back has spent its turn.
 
     Raises:
         ValueError: A limit that is not positive.
@@ -45,10 +47,11 @@ class Budget:
     max_turns: int = 8
     max_reply_tokens: int = 512
     max_tokens: int = 4096
+    second_look: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
+            if name != "second_look" and not value > 0:
                 raise ValueError(f"budget: {name} is {value}; it must be greater than 0")
 
     def deadline(self) -> float:

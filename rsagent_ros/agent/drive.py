@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
 from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
-from rsagent_ros.agent.policy import BatchPolicy, Policy
+from rsagent_ros.agent.policy import BatchPolicy, Policy, Reply, ReplyLimits
 from rsagent_ros.agent.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def drive(
             while not episode.done:
                 reply = conversation.reply(episode.new_messages(), limits=episode.limits, cancel=token)
                 turn = episode.step(reply)
+                while (question := episode.second_look) is not None:
+                    turn = episode.look_again(_second_opinion(policy, question, episode.limits, token))
                 if turn is not None and on_turn is not None:
                     on_turn(turn)
     except Exception as error:  # a backend may raise anything, and the goal must still end
@@ -65,19 +68,48 @@ def drive_batch(episodes: Sequence[Episode], policy: BatchPolicy, cancel: Cancel
                 )
                 for number, reply in zip(open_ones, replies, strict=True):
                     episodes[number].step(reply)
+                while due := [episode for episode in episodes if episode.second_look is not None]:
+                    for episode, heard in zip(due, _second_opinions(policy, due, token), strict=True):
+                        episode.look_again(heard)
     except Exception as error:  # as in drive
         _fail(episodes, policy, error)
     return [episode.result for episode in episodes]
 
 
+def _second_opinion(policy: Policy, question: list[Message], limits: ReplyLimits, cancel: CancelToken) -> Reply | str:
+    """What a fresh conversation says to a question, or why it says nothing: no error of it ends the goal."""
+    try:
+        with closing(policy.open()) as conversation:
+            return conversation.reply(question, limits=limits, cancel=cancel)
+    except Exception as error:
+        return _cause(policy, error)[1]
+
+
+def _second_opinions(policy: BatchPolicy, due: Sequence[Episode], cancel: CancelToken) -> Sequence[Reply | str]:
+    """The same for many episodes, in one go."""
+    try:
+        with ExitStack() as stack:
+            talks = [stack.enter_context(closing(policy.open())) for _ in due]
+            questions = [episode.second_look or [] for episode in due]
+            limits = [episode.limits for episode in due]
+            replies = policy.reply_batch(talks, questions, limits=limits, cancel=cancel)
+            return [reply for reply, _ in zip(replies, due, strict=True)]
+    except Exception as error:
+        return [_cause(policy, error)[1]] * len(due)
+
+
 def _fail(episodes: Sequence[Episode], policy: Policy, error: Exception) -> None:
     """End every open episode as FAILED, with the error's own code where it has one."""
-    if isinstance(error, RunFailed):
-        code, message = error.code, error.message
-    elif isinstance(error, MemoryError):
-        code, message = ErrorCode.OUT_OF_MEMORY, f"{policy.name}: out of memory"
-    else:
-        log.error("the policy %s raised an error", policy.name, exc_info=error)
-        code, message = ErrorCode.POLICY_FAILED, f"{policy.name}: {describe(error)}"
+    code, message = _cause(policy, error)
     for episode in episodes:
         episode.stop(Outcome.FAILED, code, message)
+
+
+def _cause(policy: Policy, error: Exception) -> tuple[ErrorCode, str]:
+    """Code and sentence of an error."""
+    if isinstance(error, RunFailed):
+        return error.code, error.message
+    if isinstance(error, MemoryError):
+        return ErrorCode.OUT_OF_MEMORY, f"{policy.name}: out of memory"
+    log.error("the policy %s raised an error", policy.name, exc_info=error)
+    return ErrorCode.POLICY_FAILED, f"{policy.name}: {describe(error)}"

@@ -7,6 +7,9 @@
             turn = episode.step(reply)
     result = episode.result
 
+Where the budget asks for second looks, `second_look` holds the messages for a fresh conversation whenever one is due,
+and `look_again` takes its reply; `drive` does that, too.
+
 The same object runs on the robot, in replay, in evaluation, in trajectory synthesis and inside reinforcement learning;
 `drive` holds the two ways to run it.
 """
@@ -23,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent import actions
+from rsagent_ros.agent import actions, parsing
 from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.chat import Message, Picture
@@ -35,6 +38,8 @@ from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.prompt import Exchange, opening, told
+from rsagent_ros.agent.review import Review
+from rsagent_ros.agent.second_look import SecondLook, question
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.toolbox import Effect, Toolbox, pick
 from rsagent_ros.agent.turn import Trace, Turn
@@ -106,6 +111,8 @@ class Episode:
         self._tools = Toolbox(frame, segmenter, pictures)
         self._view = whole
         self._masks: list[MaskEntry] = []
+        self._review: Review | None = None
+        self._sent_back: tuple[MaskEntry, ...] = ()
         self._trace = Trace(
             goal_id,
             instruction,
@@ -151,7 +158,7 @@ class Episode:
     @property
     def limits(self) -> ReplyLimits:
         """What the next reply may cost."""
-        left = self._budget.max_tokens - sum(turn.sampled_tokens for turn in self._trace.turns)
+        left = self._tokens_left(() if self._review is None else self._review.said)
         return ReplyLimits(max(1, min(self._budget.max_reply_tokens, left)), self._deadline)
 
     @property
@@ -165,6 +172,12 @@ class Episode:
         self._unsent = len(self._chat)
         return new
 
+    @property
+    def second_look(self) -> list[Message] | None:
+        """What a fresh conversation has to be told before the next `look_again`; None where no second look is due."""
+        review = self._review
+        return None if review is None or self.done else list(review.question)
+
     def wait(self, seconds: float) -> bool:
         """Block until the episode is done or the time is over; returns whether it is done."""
         return self._finished.wait(seconds)
@@ -177,9 +190,16 @@ class Episode:
     ) -> Result:
         """End now, with the best mask so far. Thread-safe and idempotent: the first ending counts.
 
-        A `step` that runs in another thread meanwhile is not waited for; what it brings back is discarded.
+        A `step` that runs in another thread meanwhile is not waited for; what it brings back is discarded. An answer
+        whose second look is waited for stands where time is up or the policy has failed, unless one said no already.
         """
         with self._lock:
+            review = self._review
+            if self._result is None and review is not None and outcome in (Outcome.GAVE_UP, Outcome.FAILED):
+                reason = error_msg or "no time was left for it"
+                review = review.without(reason, time.monotonic() - review.asked)
+                turn, ending = review.settled()
+                self._take_over(turn, None, None, ending, review)
             if self._result is None:
                 self._close_with_best(outcome, error_code, error_msg)
         return self.result
@@ -188,22 +208,26 @@ class Episode:
         """Parse the reply, run its tool, observe. A bad reply never raises: it is a turn like any other.
 
         Returns:
-            The turn, recorded; None when the episode was stopped before it could be.
+            The turn, recorded; None when the episode was stopped before it could be, or as long as a `second_look` at
+            the answer is due.
         """
         if self.done:
             return None
         started = time.monotonic()
         turn = self._heard(reply)
         effect: Effect | None = None
+        answer: list[MaskEntry] = []
         ending: Result | None = None
         failure: RunFailed | None = None
         try:
             if reply.stop in ("cancel", "deadline") or started >= self._deadline:
                 raise ReplyError("broken_off", "The reply was broken off.")
-            action = actions.parse(reply.text, self._trace.pictures.extent(self._view.width, self._view.height))
+            action = parsing.parse(reply.text, self._trace.pictures.extent(self._view.width, self._view.height))
             name, arguments = actions.to_json(action)
             turn = replace(turn, tool=name, arguments=arguments)
-            if isinstance(action, Finish | ReportAbsent | ReportAmbiguous):
+            if isinstance(action, Finish) and self._budget.second_look:
+                answer = [pick(self._masks, number) for number in action.masks]
+            elif isinstance(action, Finish | ReportAbsent | ReportAmbiguous):
                 ending = self._ending(action)
             else:
                 effect = self._tools.run(action, self._view, self._masks)
@@ -222,36 +246,98 @@ class Episode:
                 ErrorCode.SEGMENTER_FAILED,
                 f"{self._trace.segmenter}: {describe(error)}",
             )
-        spent = None if ending or failure else self._spent(reply)
+        if answer:
+            return self._go_on(Review.begun(turn, started, answer, self._masks))
+        return self._record(turn, started, effect, ending, failure)
+
+    def look_again(self, heard: Reply | str) -> Turn | None:
+        """Take what a fresh conversation said to `second_look`, or a sentence that says why it said nothing.
+
+        Whatever it is, the goal does not fail by it: without a yes or no the answer stands.
+
+        Returns:
+            The turn that answered, recorded; None as long as another second look is due, or the episode was stopped.
+        """
+        review = self._review
+        if review is None or self.done:
+            return None
+        if isinstance(heard, Reply) and heard.stop == "cancel":
+            self.stop(Outcome.CANCELED)
+            return None
+        return self._go_on(review.heard(heard, time.monotonic() - review.asked))
+
+    def _go_on(self, review: Review) -> Turn | None:
+        """Ask about the mask that is due; or record the answer's turn, once none is or nothing is left to ask with."""
+        self._review = review
+        entry, over = review.due, time.monotonic() >= self._deadline
+        if entry is not None and not over and self._tokens_left(review.said) > 0:
+            about, pictures = self._trace, self._trace.pictures
+            asked = question(about.instruction, about.previous, self._frame, entry.mask, review.view(entry), pictures)
+            self._review = replace(review, question=tuple(asked), asked=time.monotonic())
+            return None
+        review = review.without(f"no {'time was' if over else 'tokens were'} left for it", 0.0)
+        turn, ending = review.settled()
+        return self._record(turn, review.started, None, ending, None, review)
+
+    def _record(
+        self,
+        turn: Turn,
+        started: float,
+        effect: Effect | None,
+        ending: Result | None,
+        failure: RunFailed | None,
+        review: Review | None = None,
+    ) -> Turn | None:
+        """Finish a turn that began at `started`, and take it over unless the episode was stopped meanwhile."""
+        spent = None if ending or failure else self._spent(turn)
         # Drawing and run lengths take milliseconds; only taking over the outcome happens under the lock.
         turn, picture = self._told(turn, effect, last=bool(ending or failure or spent))
-        turn = replace(turn, tool_seconds=time.monotonic() - started)
+        asking = sum(look.reply_seconds for look in turn.second_looks)
+        turn = replace(turn, tool_seconds=max(0.0, time.monotonic() - started - asking))
         with self._lock:
             if self._result is not None:
                 return None
-            self._trace = replace(self._trace, turns=(*self._trace.turns, turn))
-            self._chat += turn.messages(picture)
-            if effect is not None:
-                self._view = effect.view
-                self._masks += [effect.entry] if effect.entry is not None else []
-            if ending is not None:
-                self._close(ending)
-            elif failure is not None:
+            self._take_over(turn, picture, effect, ending, review)
+            if failure is not None:
                 self._close_with_best(Outcome.FAILED, failure.code, failure.message)
             elif spent is not None:
                 self._close_with_best(*spent)
         return turn
 
+    def _take_over(
+        self,
+        turn: Turn,
+        picture: Picture | None,
+        effect: Effect | None,
+        ending: Result | None,
+        review: Review | None,
+    ) -> None:
+        """Make a turn part of the episode; the lock is held."""
+        self._review = None
+        if review is not None:
+            for entry in review.entries:
+                self._masks[entry.mask_id - 1] = entry
+            self._sent_back = review.entries
+        self._trace = replace(self._trace, turns=(*self._trace.turns, turn))
+        self._chat += turn.messages(picture)
+        if effect is not None:
+            self._view = effect.view
+        if effect is not None and effect.entry is not None:
+            self._masks.append(effect.entry)
+            self._sent_back = ()
+        if ending is not None:
+            self._close(ending)
+
     def _heard(self, reply: Reply) -> Turn:
         """A turn that holds the reply, and nothing done about it yet."""
         # A reply beyond the limit is refused; of what may be endless the beginning is enough for the record.
-        text = plain(reply.text[: actions.MAX_REPLY_CHARS])
+        text = plain(reply.text[: parsing.MAX_REPLY_CHARS])
         return Turn(
             index=len(self._trace.turns) + 1,
             reply=text,
             view=self._view.key,
             stop=reply.stop,
-            thought=actions.thought(text),
+            thought=parsing.thought(text),
             degraded=reply.degraded,
             token_ids=reply.token_ids,
             logprobs=reply.logprobs,
@@ -277,11 +363,16 @@ class Episode:
                 candidates = tuple(pick(self._masks, number).instance() for number in masks)
                 return Result(Outcome.AMBIGUOUS, candidates=candidates, question=question)
 
-    def _spent(self, reply: Reply) -> tuple[Outcome, ErrorCode, str] | None:
-        """How the episode ends because of this reply's cost; None while there is something left."""
-        if reply.stop == "cancel":
+    def _tokens_left(self, under_way: Sequence[Turn | SecondLook]) -> int:
+        """Of the token budget, after what is recorded and what is not yet; may be negative."""
+        said = [*(reply for turn in self._trace.turns for reply in turn.replies), *under_way]
+        return self._budget.max_tokens - sum(reply.sampled_tokens for reply in said)
+
+    def _spent(self, turn: Turn) -> tuple[Outcome, ErrorCode, str] | None:
+        """How the episode ends because of this turn's cost; None while there is something left."""
+        if turn.stop == "cancel":
             return Outcome.CANCELED, ErrorCode.NONE, ""
-        if reply.stop == "deadline" or time.monotonic() >= self._deadline:
+        if turn.stop == "deadline" or time.monotonic() >= self._deadline:
             return (
                 Outcome.GAVE_UP,
                 ErrorCode.TIME_SPENT,
@@ -293,8 +384,7 @@ class Episode:
                 ErrorCode.TURNS_SPENT,
                 f"all {self._budget.max_turns} turns are spent",
             )
-        sampled = sum(turn.sampled_tokens for turn in self._trace.turns) + reply.sampled_tokens
-        if sampled >= self._budget.max_tokens:
+        if self._tokens_left(turn.replies) <= 0:
             return (
                 Outcome.GAVE_UP,
                 ErrorCode.TOKENS_SPENT,
@@ -329,28 +419,23 @@ class Episode:
 
     def _close_with_best(self, outcome: Outcome, error_code: ErrorCode, error_msg: str) -> None:
         best = best_so_far(self._masks)
-        found = () if best is None else (best.instance(),)
-        self._close(
-            Result(
-                outcome,
-                error_code,
-                error_msg,
-                instances=found,
-                partial=best is not None,
-            )
-        )
+        # What was sent back is still the best, as long as nothing else has been drawn.
+        found = self._sent_back or (() if best is None else (best,))
+        instances = tuple(entry.instance() for entry in found)
+        self._close(Result(outcome, error_code, error_msg, instances=instances, partial=bool(instances)))
 
     def _close(self, result: Result) -> None:
         """Take over the result; the lock is held."""
         turns = self._trace.turns
+        replies = [reply for turn in turns for reply in turn.replies]
         self._result = replace(
             result,
             turns=len(turns),
-            degraded=any(turn.degraded for turn in turns),
-            prompt_tokens=sum(turn.prompt_tokens for turn in turns),
-            cached_tokens=sum(turn.cached_tokens for turn in turns),
-            sampled_tokens=sum(turn.sampled_tokens for turn in turns),
-            policy_seconds=sum(turn.reply_seconds for turn in turns),
+            degraded=any(reply.degraded for reply in replies),
+            prompt_tokens=sum(reply.prompt_tokens for reply in replies),
+            cached_tokens=sum(reply.cached_tokens for reply in replies),
+            sampled_tokens=sum(reply.sampled_tokens for reply in replies),
+            policy_seconds=sum(reply.reply_seconds for reply in replies),
             tool_seconds=sum(turn.tool_seconds for turn in turns),
             total_seconds=time.monotonic() - self._started,
         )

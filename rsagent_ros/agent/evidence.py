@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask, bounding_box
 from rsagent_ros.agent.outcome import Instance
+from rsagent_ros.agent.second_look import DOUBTED, SecondLook
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,7 @@ class MaskEntry:
         view_key: The crop it was drawn in.
         logits: (h, w) float32 of that crop; None for a combined mask.
         parents: Ids of the masks it was refined or combined from.
+        second_look: What a fresh conversation said about it, once it was part of an answer.
     """
 
     mask_id: int
@@ -35,11 +37,18 @@ class MaskEntry:
     view_key: tuple[int, int, int, int]
     logits: NDArray[np.float32] | None
     parents: tuple[int, ...]
+    second_look: SecondLook | None = None
+
+    @property
+    def doubted(self) -> bool:
+        """Whether a second look said no."""
+        return self.second_look is not None and self.second_look.verdict == "no"
 
     @property
     def confidence(self) -> float:
         """Evidence in one number, 0..1. Not calibrated."""
-        return min(1.0, max(0.0, self.score * self.stability))
+        confidence = min(1.0, max(0.0, self.score * self.stability))
+        return confidence * DOUBTED if self.doubted else confidence
 
     def instance(self) -> Instance:
         """As part of a Result."""

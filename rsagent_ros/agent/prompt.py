@@ -75,11 +75,17 @@ def opening(
         pictures: Format that the policy's model wants.
         previous: What was said about this before, oldest first.
     """
+    facts = asked(instruction, previous) | {"image": [view.width, view.height]}
+    facts |= looked_at(view, pictures) | {"turns_left": turns}
+    return [Message("system", (Text(system(pictures)),)), observation(facts, picture)]
+
+
+def asked(instruction: str, previous: Sequence[Exchange]) -> dict[str, object]:
+    """What is asked for, and what was said about it before."""
     facts: dict[str, object] = {"instruction": instruction}
     if previous:
         facts["previous"] = [{"instruction": one.instruction, "question": one.question} for one in previous]
-    facts |= {"image": [view.width, view.height]} | looked_at(view, pictures) | {"turns_left": turns}
-    return [Message("system", (Text(system(pictures)),)), observation(facts, picture)]
+    return facts
 
 
 def looked_at(view: View, pictures: PictureFormat) -> dict[str, object]:

@@ -17,6 +17,7 @@ from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
 from rsagent_ros.agent.policy import Reply, Stop
 from rsagent_ros.agent.prompt import Exchange, opening
+from rsagent_ros.agent.second_look import DOUBTED, SecondLook
 
 VERSION = 1
 """Of the JSON form of a Trace. A reader refuses a newer one and migrates an older one."""
@@ -51,6 +52,8 @@ class Turn:
         token_ids, logprobs: Of the sampled tokens, where the backend has them.
         prompt_tokens, cached_tokens, sampled_tokens: As counted by the backend, 0 where it does not.
         reply_seconds, tool_seconds: Steady clock.
+        second_looks: At the masks it ended with, where that was asked for; in conversations of their own, whose tokens
+            and seconds the numbers of this turn do not hold.
     """
 
     index: int
@@ -76,6 +79,12 @@ class Turn:
     sampled_tokens: int = 0
     reply_seconds: float = 0.0
     tool_seconds: float = 0.0
+    second_looks: tuple[SecondLook, ...] = ()
+
+    @property
+    def replies(self) -> tuple[Turn | SecondLook, ...]:
+        """All that the policy said in this turn, for sums: the turn itself, and its second looks."""
+        return (self, *self.second_looks)
 
     def shown(self, frame: NDArray[np.uint8], pictures: PictureFormat) -> Picture | None:
         """The picture that went with this turn's observation, drawn again from the (H, W, 3) frame."""
@@ -176,6 +185,16 @@ class Trace:
                 return decode_rle(turn.mask)
         return None
 
+    @property
+    def second_looks(self) -> tuple[SecondLook, ...]:
+        """All second looks, in order."""
+        return tuple(look for turn in self.turns for look in turn.second_looks)
+
+    def trust(self, mask_id: int) -> float:
+        """What is left of the confidence in a mask: DOUBTED where a second look said no to it, else 1."""
+        doubted = any(look.mask_id == mask_id and look.verdict == "no" for look in self.second_looks)
+        return DOUBTED if doubted else 1.0
+
     def ended(self, result: Result) -> Trace:
         """This trace with what a result says about the answer."""
         answers = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
@@ -221,10 +240,11 @@ class Trace:
 
 
 def _check_against_frame(turn: Turn, width: int, height: int) -> None:
-    """Refuse a turn from outside whose view or mask is not of a frame of this size; its pictures could not be drawn."""
-    x0, y0, x1, y1 = turn.view
-    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise ValueError(f"view {turn.view} is not in the frame of {width} x {height}")
+    """Refuse a turn from outside whose views or mask are not of a frame of this size; it could not be drawn."""
+    for view in (turn.view, *(look.view for look in turn.second_looks)):
+        x0, y0, x1, y1 = view
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise ValueError(f"view {view} is not in the frame of {width} x {height}")
     if turn.mask is not None and check_rle(turn.mask)["size"] != [height, width]:
         raise ValueError(f"mask of size {turn.mask['size']} in a frame of {[height, width]} (height, width)")
 

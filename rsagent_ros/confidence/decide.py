@@ -70,7 +70,8 @@ def _others(result: Result, trace: Trace, calibration: Calibration | None) -> li
         if mask is not None:
             box = bounding_box(mask)
             if box is not None:
-                raw = Instance(mask, box, min(1.0, max(0.0, turn.score * turn.stability)), turn.mask_id)
+                confidence = min(1.0, max(0.0, turn.score * turn.stability)) * trace.trust(turn.mask_id)
+                raw = Instance(mask, box, confidence, turn.mask_id)
                 drawn.append(_calibrated(raw, trace, calibration))
     found: list[Instance] = []
     for instance in sorted(drawn, key=lambda one: (-one.confidence, one.mask_id)):
@@ -83,4 +84,6 @@ def _others(result: Result, trace: Trace, calibration: Calibration | None) -> li
 def _calibrated(instance: Instance, trace: Trace, calibration: Calibration | None) -> Instance:
     if calibration is None:
         return instance
-    return replace(instance, confidence=calibration.confidence(evidence_for(trace, instance.mask_id)))
+    confidence = calibration.confidence(evidence_for(trace, instance.mask_id))
+    # A calibration knows nothing of second looks: what they doubt is doubted after it.
+    return replace(instance, confidence=confidence * trace.trust(instance.mask_id))

@@ -64,6 +64,7 @@ def answer_of(trace: Trace) -> Answer:
     if masks:
         mask = masks[best] if ambiguous else np.logical_or.reduce(masks)
     confidence = (trace.confidences[best] if ambiguous else min(trace.confidences)) if masks else None
+    replies = [reply for turn in trace.turns for reply in turn.replies]
     first = next((turn.mask_id for turn in trace.turns if turn.mask is not None), 0)
     return Answer(
         outcome=trace.outcome,
@@ -74,10 +75,10 @@ def answer_of(trace: Trace) -> Answer:
         error_code=trace.error_code.name if trace.error_code else "",
         error_msg=trace.error_msg,
         partial=trace.partial,
-        degraded=any(turn.degraded for turn in trace.turns),
+        degraded=any(reply.degraded for reply in replies),
         turns=len(trace.turns),
         tool_calls=sum(turn.tool in TOOLS for turn in trace.turns),
         bad_replies=sum(not turn.tool for turn in trace.turns),
-        prompt_tokens=sum(turn.prompt_tokens for turn in trace.turns),
-        sampled_tokens=sum(turn.sampled_tokens for turn in trace.turns),
+        prompt_tokens=sum(reply.prompt_tokens for reply in replies),
+        sampled_tokens=sum(reply.sampled_tokens for reply in replies),
     )

@@ -6,7 +6,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
@@ -75,29 +75,41 @@ class Answering:
         self._hung = 0
         self._lock = threading.Lock()
 
-    def line(self, task: Task) -> Line:
+    @property
+    def hung(self) -> int:
+        """Calls that have not come back, and are waited for no more."""
+        return self._hung
+
+    def line(self, task: Task, cancel: CancelToken | None = None) -> Line:
         """Run the episode and score its answer; blocks until its deadline and the grace are over at most.
+
+        Args:
+            task: What to answer.
+            cancel: Breaks off a reply; the episode then ends as CANCELED.
 
         Raises:
             RunFailed: MODEL_UNAVAILABLE: too many calls hang.
         """
         sample = task.sample
-        policy = self._policy if task.replies is None else RecordedPolicy(task.replies)
+        policy, budget = self._policy, self._budget
+        if task.replies is not None:
+            policy = RecordedPolicy(task.replies)
+            budget = replace(budget, second_look=bool(task.replies.second_looks))
         try:
             episode = Episode(
                 sample.image,
                 sample.instruction,
                 self._segmenter,
-                self._budget,
+                budget,
                 goal_id=sample.truth.id,
                 policy_name=policy.name,
                 pictures=policy.pictures,
                 previous=sample.previous,
             )
         except RunFailed as error:
-            return _line(task, self._refused(task, policy, error))
-        self._drive(episode, _Seeded(policy, self._seed, task.index))
-        return _line(task, episode.trace)
+            return scored(task, self._refused(task, policy, error))
+        self._drive(episode, _Seeded(policy, self._seed, task.index), cancel)
+        return scored(task, episode.trace)
 
     def close(self) -> None:
         """End the threads that do not hang; the models are the caller's to close."""
@@ -111,7 +123,7 @@ class Answering:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _drive(self, episode: Episode, policy: Policy) -> None:
+    def _drive(self, episode: Episode, policy: Policy, cancel: CancelToken | None) -> None:
         """Drive it in a thread of its own, kept for the next task: compiled models are bound to their thread."""
         with self._lock:
             if self._hung > MAX_HUNG:
@@ -121,7 +133,7 @@ class Answering:
                     "and give the same command again to go on",
                 )
             thread = self._idle.pop() if self._idle else _Thread()
-        finished = thread.call(lambda: drive(episode, policy))
+        finished = thread.call(lambda: drive(episode, policy, cancel))
         try:
             finished.result(self._budget.seconds + self._grace)
         except TimeoutError:
@@ -154,16 +166,18 @@ class Answering:
         )
 
 
-def _line(task: Task, trace: Trace) -> Line:
+def scored(task: Task, trace: Trace) -> Line:
+    """A finished episode held against the truth of its task."""
     answer = answer_of(trace)
+    replies = [reply for turn in trace.turns for reply in turn.replies]
     truth = task.sample.truth
     return Line(
         score(task.index, truth, answer, task.sample.instruction),
         Measured(
             trace.seconds,
-            sum(turn.reply_seconds for turn in trace.turns),
+            sum(reply.reply_seconds for reply in replies),
             sum(turn.tool_seconds for turn in trace.turns),
-            sum(turn.cached_tokens for turn in trace.turns),
+            sum(reply.cached_tokens for reply in replies),
         ),
         None if answer.mask is None else encode_rle(answer.mask),
         tuple(f"{task.place}: {remark}" for remark in truth.remarks),

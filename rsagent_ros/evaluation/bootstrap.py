@@ -48,18 +48,20 @@ def intervals(rows: Sequence[Row], seed: int, resamples: int = RESAMPLES) -> dic
     return _intervals([parts(rows)], seed, resamples)
 
 
-def paired(a: Sequence[Row], b: Sequence[Row], seed: int, resamples: int = RESAMPLES) -> dict[str, Interval]:
-    """Each ratio of b less that of a, with its 95 % interval, from one set of draws for both.
+def paired(
+    a: Sequence[Row], b: Sequence[Row], seed: int, resamples: int = RESAMPLES, level: float = LEVEL
+) -> dict[str, Interval]:
+    """Each ratio of b less that of a, with its interval (95 % by default), from one set of draws for both.
 
     Raises:
         ValueError: The two are not of the same samples in the same order.
     """
     if [row.id for row in a] != [row.id for row in b]:
         raise ValueError("a paired comparison needs the same samples in the same order")
-    return _intervals([parts(a), parts(b)], seed, resamples)
+    return _intervals([parts(a), parts(b)], seed, resamples, level)
 
 
-def _intervals(runs: list[Parts], seed: int, resamples: int) -> dict[str, Interval]:
+def _intervals(runs: list[Parts], seed: int, resamples: int, level: float = LEVEL) -> dict[str, Interval]:
     count = len(runs[0][0])
     whole = _figure(runs, np.ones((1, count)))[0]
     draws = _draws(count, seed, resamples) if count else [np.ones((1, 0))]
@@ -69,7 +71,7 @@ def _intervals(runs: list[Parts], seed: int, resamples: int) -> dict[str, Interv
         kept = drawn[:, column]
         kept = kept[np.isfinite(kept)]
         # A rate over a handful of samples may be without any in some resamples; the others tell enough.
-        tails = (50 * (1 - LEVEL), 100 - 50 * (1 - LEVEL))
+        tails = (50 * (1 - level), 100 - 50 * (1 - level))
         low, high = np.percentile(kept, tails).tolist() if len(kept) > len(drawn) / 2 else (None, None)
         value = float(whole[column]) if np.isfinite(whole[column]) else None
         found[name] = Interval(value, low, high, float(runs[0][1][:, column].sum()))

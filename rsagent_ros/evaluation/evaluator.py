@@ -55,9 +55,12 @@ class Plan:
     def run(self) -> Run:
         """What makes it this run: where and how many at a time do not."""
         system = {**asdict(self.choice), "settings": dict(self.choice.settings)}
+        budget = asdict(self.budget)
+        if budget.pop("second_look"):
+            system["second_look"] = True  # where it is not asked for, the run is the same as one of before
         if self.replies:
             system["replies"] = self.replies
-        return Run(asdict(self.dataset), system, asdict(self.budget), self.seed, self.limit, __version__)
+        return Run(asdict(self.dataset), system, budget, self.seed, self.limit, __version__)
 
 
 @dataclass(frozen=True)

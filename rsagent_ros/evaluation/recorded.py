@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.records.replay import recorded_looks
 
 
 class RecordedPolicy:
@@ -22,10 +26,18 @@ class RecordedPolicy:
         self.name = trace.policy
         self.pictures = trace.pictures
         self.trace = trace
+        self._conversations: Iterator[Conversation] = chain([_RecordedConversation(trace)], recorded_looks(trace))
 
     def open(self) -> Conversation:
-        """Begin from the first reply."""
-        return _RecordedConversation(self.trace)
+        """Begin from the first reply; after that, the next second look.
+
+        Raises:
+            RunFailed: It has none left.
+        """
+        conversation = next(self._conversations, None)
+        if conversation is None:
+            raise RunFailed(ErrorCode.POLICY_FAILED, "the trace has no second look that could be repeated")
+        return conversation
 
 
 class _RecordedConversation:

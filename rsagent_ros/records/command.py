@@ -25,10 +25,11 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models, add_arguments, chosen, open_models
 from rsagent_ros.records.bag import Bag
 from rsagent_ros.records.cameras import camera_topics
-from rsagent_ros.records.contents import answer_mask, stamp_of
+from rsagent_ros.records.contents import answer_mask
 from rsagent_ros.records.frames import Patience
 from rsagent_ros.records.goals import Asked
 from rsagent_ros.records.looks import Look, Skipped, looks
+from rsagent_ros.records.messages import stamp_of
 from rsagent_ros.records.reader import read_records
 from rsagent_ros.records.record import Record
 from rsagent_ros.records.replay import replay
@@ -75,6 +76,7 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument("--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="default %(default)g")
     parser.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="default %(default)d")
+    parser.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
     for name, value in vars(patience).items():
         meaning = "as the node's parameter of that name (%(default)g)"
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=value, metavar="SECONDS", help=meaning)
@@ -87,7 +89,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         parser.error(f"{arguments.bag}: there is no such bag")
     try:
         choice = chosen(arguments)
-        budget = Budget(seconds=arguments.budget, max_turns=arguments.max_turns)
+        budget = Budget(arguments.budget, arguments.max_turns, second_look=arguments.second_look)
         patience = Patience(arguments.stamp_tolerance, arguments.max_frame_age, arguments.frame_timeout)
     except ValueError as error:
         parser.error(str(error))
@@ -264,6 +266,10 @@ def _check_records(path: Path, models: Models) -> int:
         log.warning("%s", sentence)
 
     for record in read_records(path, complain):
+        if record.redaction != "none":
+            counts["redacted"] += 1
+            _say(f"{record.goal_id}: not repeated, its image is redacted ({record.redaction})")
+            continue
         try:
             played = replay(record, models.segmenter)
         except RunFailed as failure:
@@ -277,7 +283,7 @@ def _check_records(path: Path, models: Models) -> int:
     _say(", ".join(f"{count} {name}" for name, count in counts.items()))
     if counts["different"]:
         return FAILED
-    return SKIPPED if counts["problems"] else DONE
+    return SKIPPED if counts["problems"] or counts["redacted"] else DONE
 
 
 def _say(line: str) -> None:

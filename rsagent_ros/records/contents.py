@@ -20,11 +20,12 @@ from rsagent_ros.agent.scene import Camera
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.interfaces import blank
-from rsagent_ros.records.pixels import compressed_to_rgb, to_mask
-from rsagent_ros.records.record import VERDICT_SOURCES, Record, Verdict
+from rsagent_ros.records.messages import camera_of, stamp_of, verdict_of
+from rsagent_ros.records.pixels import compressed_to_rgb
+from rsagent_ros.records.record import REDACTIONS, VERDICT_SOURCES, Record, Verdict
 
 GOAL_TOPIC, TRACE_TOPIC, RESULT_TOPIC = "/agent/goal", "/agent/trace", "/agent/result"
-MASK_TOPIC, VERDICT_TOPIC = "/agent/mask", "/agent/verdict"
+MASK_TOPIC, VERDICT_TOPIC, REDACTION_TOPIC = "/agent/mask", "/agent/verdict", "/agent/redaction"
 IMAGE_TOPIC, CAMERA_INFO_TOPIC, DEPTH_TOPIC = "/image/compressed", "/camera_info", "/depth"
 
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -54,13 +55,15 @@ def entries(record: Record) -> Iterator[Entry]:
     yield Entry(GOAL_TOPIC, start, goal)
     yield Entry(RESULT_TOPIC, start + _nanoseconds(trace.seconds), _result(record, header))
     yield Entry(IMAGE_TOPIC, start, _png(record.image, header))
+    if record.redaction != "none":
+        yield Entry(REDACTION_TOPIC, start, blank(ros.STRING, data=record.redaction))
     if record.camera_info is not None:
         yield Entry(CAMERA_INFO_TOPIC, start, _camera_info(record.camera_info, header))
     for verdict in record.verdicts:
         yield verdict_entry(verdict)
     now = start
     for turn in trace.turns:
-        now += _nanoseconds(turn.reply_seconds + turn.tool_seconds)
+        now += _nanoseconds(sum(reply.reply_seconds for reply in turn.replies) + turn.tool_seconds)
         yield Entry(TRACE_TOPIC, now, _turn(turn, record, header))
     mask = answer_mask(trace)
     if mask is not None and trace.outcome is not Outcome.AMBIGUOUS:
@@ -113,6 +116,9 @@ def record_of(messages: Sequence[tuple[str, Any]]) -> Record:
     result, image = first[RESULT_TOPIC], first[IMAGE_TOPIC]
     trace = Trace.from_json(result.trace)
     depth, info = first.get(DEPTH_TOPIC), first.get(CAMERA_INFO_TOPIC)
+    redaction = first[REDACTION_TOPIC].data if REDACTION_TOPIC in first else "none"
+    if redaction not in REDACTIONS:
+        raise ValueError(f"its image has the redaction {redaction!r}; this release knows {', '.join(REDACTIONS)}")
     return Record(
         goal_id=result.goal_id,
         stamp_ns=stamp_of(image.header.stamp),
@@ -123,40 +129,8 @@ def record_of(messages: Sequence[tuple[str, Any]]) -> Record:
         camera_info=None if info is None else camera_of(info),
         verdicts=tuple(verdict_of(message) for topic, message in messages if topic == VERDICT_TOPIC),
         frame_id=image.header.frame_id,
+        redaction=redaction,
     )
-
-
-def verdict_of(message: Any) -> Verdict:
-    """The verdict in a message.
-
-    Raises:
-        ValueError: It is from nobody that is known.
-        RunFailed: BAD_IMAGE: its mask can't be read.
-    """
-    if not 1 <= message.source <= len(VERDICT_SOURCES):
-        raise ValueError(f"the verdict's source is {message.source}; known are 1 to {len(VERDICT_SOURCES)}")
-    return Verdict(
-        goal_id=message.goal_id,
-        source=VERDICT_SOURCES[message.source - 1],
-        accepted=bool(message.accepted),
-        absent=bool(message.absent),
-        mask=to_mask(message.corrected_mask) if message.corrected_mask.width else None,
-        note=message.note,
-        stamp_ns=stamp_of(message.stamp),
-    )
-
-
-def stamp_of(time: Any) -> int:
-    """A builtin_interfaces/Time as nanoseconds."""
-    return int(time.sec) * 1_000_000_000 + int(time.nanosec)
-
-
-def camera_of(info: Any) -> Camera | None:
-    """A sensor_msgs/CameraInfo as a pinhole camera, its distortion left out; None where it is not calibrated."""
-    if not (info.width and info.height and info.k[0] > 0 and info.k[4] > 0):
-        return None
-    fx, _, cx, _, fy, cy = (float(number) for number in info.k[:6])
-    return Camera(int(info.width), int(info.height), fx, fy, cx, cy)
 
 
 def answer_mask(trace: Trace) -> Mask | None:
@@ -177,6 +151,7 @@ def _result(record: Record, header: Any) -> Any:
         _instance(mask, confidence, header)
         for mask, confidence in zip(answer_masks(trace), trace.confidences, strict=False)
     ]
+    replies = [reply for turn in trace.turns for reply in turn.replies]
     ambiguous = trace.outcome is Outcome.AMBIGUOUS
     kind = ros.typestore().types[ros.RESULT]
     return blank(
@@ -189,20 +164,20 @@ def _result(record: Record, header: Any) -> Any:
         error_code=int(trace.error_code),
         error_msg=trace.error_msg,
         partial=trace.partial,
-        degraded=any(turn.degraded for turn in trace.turns),
+        degraded=any(reply.degraded for reply in replies),
         instances=[] if ambiguous else answers,
         candidates=answers if ambiguous else [],
         question=trace.question,
         reason=trace.reason,
         turns=_count(len(trace.turns), 16),
-        prompt_tokens=_count(sum(turn.prompt_tokens for turn in trace.turns), 32),
-        cached_tokens=_count(sum(turn.cached_tokens for turn in trace.turns), 32),
-        sampled_tokens=_count(sum(turn.sampled_tokens for turn in trace.turns), 32),
+        prompt_tokens=_count(sum(reply.prompt_tokens for reply in replies), 32),
+        cached_tokens=_count(sum(reply.cached_tokens for reply in replies), 32),
+        sampled_tokens=_count(sum(reply.sampled_tokens for reply in replies), 32),
         policy=trace.policy,
         segmenter=trace.segmenter,
         timings=blank(
             "rsagent_ros/msg/Timings",
-            policy=sum(turn.reply_seconds for turn in trace.turns),
+            policy=sum(reply.reply_seconds for reply in replies),
             tools=sum(turn.tool_seconds for turn in trace.turns),
             total=trace.seconds,
         ),

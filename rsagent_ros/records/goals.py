@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rsagent_ros.records.contents import stamp_of
+from rsagent_ros.records.messages import stamp_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rsagent_ros.agent.errors import RunFailed
-from rsagent_ros.records.contents import VERDICT_TOPIC, record_of, verdict_of
+from rsagent_ros.records.contents import VERDICT_TOPIC, record_of
 from rsagent_ros.records.decoding import Decoder
+from rsagent_ros.records.messages import verdict_of
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.salvage import whole_messages
 from rsagent_ros.records.writer import record_files, verdict_files

@@ -17,6 +17,10 @@ VERDICT_SOURCES: tuple[VerdictSource, ...] = get_args(VerdictSource)
 """In the order of their numbers in `msg/Verdict.msg`, which begin at 1."""
 
 
+Redaction: TypeAlias = Literal["none", "faces", "surroundings"]
+REDACTIONS: tuple[Redaction, ...] = get_args(Redaction)
+
+
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """What turned out to be true about a goal.
@@ -54,6 +58,8 @@ class Record:
         camera_info: Of the image; None where unknown.
         verdicts: In the order they came.
         frame_id: Of the image's header.
+        redaction: What was taken out of image and depth before they were written; `none`: they are as the agent saw
+            them, and the episode can be repeated.
 
     Raises:
         ValueError: The parts are not of one image.
@@ -68,6 +74,7 @@ class Record:
     camera_info: Camera | None = None
     verdicts: tuple[Verdict, ...] = ()
     frame_id: str = ""
+    redaction: Redaction = "none"
 
     def __post_init__(self) -> None:
         size = (self.trace.height, self.trace.width)

@@ -6,18 +6,21 @@ image give the same masks, so that a difference says that one of them has change
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 
 import numpy as np
 
-from rsagent_ros.agent import actions
+from rsagent_ros.agent import parsing
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import area, decode_rle, iou
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.policy import Reply, ReplyLimits
+from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
+from rsagent_ros.agent.second_look import SecondLook
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.records.record import Record
@@ -81,7 +84,7 @@ def replay(record: Record, segmenter: Segmenter) -> Differences:
         RunFailed: The record's image or instruction is not one that an episode begins with.
     """
     trace = record.trace
-    budget = Budget(UNBOUNDED, trace.max_turns, actions.MAX_REPLY_CHARS, int(UNBOUNDED))
+    budget = Budget(UNBOUNDED, trace.max_turns, parsing.MAX_REPLY_CHARS, int(UNBOUNDED), bool(trace.second_looks))
     episode = Episode(
         record.image,
         trace.instruction,
@@ -104,9 +107,10 @@ class _Recorded:
         self.pictures = trace.pictures
         self._trace = trace
         self._episode = episode
+        self._conversations: Iterator[Conversation] = chain([self], recorded_looks(trace))
 
-    def open(self) -> _Recorded:
-        return self
+    def open(self) -> Conversation:
+        return next(self._conversations)
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         taken = len(self._episode.trace.turns)
@@ -115,6 +119,22 @@ class _Recorded:
         outcome = self._trace.outcome if self._trace.outcome is not None else Outcome.SHUTDOWN
         self._episode.stop(outcome, self._trace.error_code, self._trace.error_msg)
         return Reply("")  # discarded: the episode has ended
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def recorded_looks(trace: Trace) -> Iterator[Conversation]:
+    """The conversations in which second looks were asked for, in order; each says what it said."""
+    return (_RecordedLook(look) for look in trace.second_looks if not look.same_as)
+
+
+class _RecordedLook:
+    def __init__(self, look: SecondLook) -> None:
+        self._look = look
+
+    def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
+        return self._look.as_reply()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -138,7 +158,7 @@ def _compared(recorded: Trace, now: Trace) -> list[Difference]:
 def _turns_compared(old: Turn, new: Turn, *, last: bool) -> list[Difference]:
     found = []
     for part in fields(Turn):
-        before, after = getattr(old, part.name), getattr(new, part.name)
+        before, after = _timeless(getattr(old, part.name)), _timeless(getattr(new, part.name))
         if part.name in TIMES or before == after:
             continue
         if part.name == "mask":
@@ -150,6 +170,13 @@ def _turns_compared(old: Turn, new: Turn, *, last: bool) -> list[Difference]:
         else:
             found.append(Difference(old.index, part.name, _words(before), _words(after)))
     return found
+
+
+def _timeless(value: object) -> object:
+    """The value of a turn's field, without the times in it."""
+    if isinstance(value, tuple):
+        return tuple(replace(one, reply_seconds=0.0) if isinstance(one, SecondLook) else one for one in value)
+    return value
 
 
 def _masks_compared(old: Turn, new: Turn) -> Difference:

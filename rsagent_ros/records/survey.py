@@ -9,8 +9,8 @@ from typing import Any
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag, Logged
-from rsagent_ros.records.contents import verdict_of
 from rsagent_ros.records.goals import Asked, with_results
+from rsagent_ros.records.messages import verdict_of
 from rsagent_ros.records.record import Verdict
 from rsagent_ros.records.storage import plain_data
 

@@ -74,6 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def shown_record(record: Record) -> Shown:
     """A record as the page shows it, with where it came from and what others said about it."""
     facts = {"camera": record.camera} if record.camera else {}
+    facts |= {"redacted": record.redaction} if record.redaction != "none" else {}
     facts |= {f"verdict {number}": _said(verdict) for number, verdict in enumerate(record.verdicts, 1)}
     return Shown(record.trace, record.image, facts)
 

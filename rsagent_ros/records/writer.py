@@ -29,6 +29,7 @@ from mcap.writer import CompressionType, Writer
 
 from rsagent_ros.records.contents import Entry, entries, verdict_entry
 from rsagent_ros.records.interfaces import definition, serialize
+from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.record import Record, Verdict
 
 SUFFIX = ".mcap"
@@ -40,28 +41,6 @@ CHUNK = 64 * 1024
 
 ABANDONED = 3600.0
 """Seconds after which nobody is still writing a `.part` file."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much may be kept.
-
-    Attributes:
-        megabytes: Of all records in the folder together; the oldest goals are removed first.
-        days: Since a goal was recorded; older ones are removed.
-        free_megabytes: Of the disk that records never take. Nothing is removed for it: others may be filling the disk.
-
-    Raises:
-        ValueError: A limit that is not positive, or a negative floor.
-    """
-
-    megabytes: float = 10_000.0
-    days: float = 30.0
-    free_megabytes: float = 1_000.0
-
-    def __post_init__(self) -> None:
-        if not (self.megabytes > 0 and self.days > 0 and self.free_megabytes >= 0):
-            raise ValueError(f"limits of records are {self}; they must be greater than 0, free_megabytes at least 0")
 
 
 class DiskFullError(OSError):

@@ -1,14 +1,14 @@
 """The agent as a ROS node: lifecycle, action server, goal topics, parameters. `program` runs it.
 
-No callback blocks the executor's other callbacks: goals run in a thread of their own, models in another. Only two calls
-take long, each in its own thread of the executor: a configure transition while models load, and the execution of an
-accepted action goal, which waits for the goal's end.
+No callback blocks the executor's other callbacks: goals run in a thread of their own, models in another. Only three
+calls take long, each in its own thread of the executor: a configure transition and a promotion while models load, and
+the execution of an accepted action goal, which waits for the goal's end.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -32,10 +32,12 @@ from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros import diagnostics
 from rsagent_ros.ros.cameras import Cameras
 from rsagent_ros.ros.conversions import OUTCOMES, same
+from rsagent_ros.ros.deciding import decided_by
 from rsagent_ros.ros.desk import Desk
 from rsagent_ros.ros.execution import Execution
 from rsagent_ros.ros.frame import Frame
-from rsagent_ros.ros.goals import MAX_ID, Request, Run
+from rsagent_ros.ros.goal_log import GoalLog
+from rsagent_ros.ros.goals import Request, Run
 from rsagent_ros.ros.hints import Hints
 from rsagent_ros.ros.lifecycle import SafeLifecycleNode
 from rsagent_ros.ros.models import Load, load_and_warm_up, load_calibration, load_models
@@ -43,16 +45,15 @@ from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.parameters import changed, declare
 from rsagent_ros.ros.questions import Questions
 from rsagent_ros.ros.recording import Recorder
+from rsagent_ros.ros.shadowing import Shadowing
 from rsagent_ros.ros.tracking import Tracking
-from rsagent_ros.ros.verdicts import SOURCES, Kept, Verdicts
+from rsagent_ros.ros.verdicts import Kept, Verdicts
 from rsagent_ros.ros.worker import Worker
+from rsagent_ros.shadow.candidate import Candidate
 from rsagent_ros.trackers.classical import ClassicalTracker
 
 SUCCEEDED = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS, Outcome.GAVE_UP)
 """Outcomes that end an action goal as SUCCEEDED: whoever asked got an answer, and reads `outcome`."""
-
-WORDS_IN_LOG = 300
-"""Characters of an instruction that are logged; one that is sent may have millions."""
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -90,13 +91,16 @@ class AgentNode(SafeLifecycleNode):
         self._questions = Questions()
         self._hints = Hints()
         self._recorder = Recorder(self.get_logger(), lambda: self.get_clock().now().nanoseconds)
-        self._outputs = Outputs(self, self._ended)
+        self._goal_log = GoalLog(self.get_logger(), lambda: self.parameters.log_format == "json")
+        self._outputs = Outputs(self, self._ended, self._goal_log)
         self._worker = Worker()
         self._models: Models | None = None
         self._calibration: Calibration | None = None
         self._execution: Execution | None = None
         self._tracking: Tracking | None = None
         self._desk = Desk(self._work, self._outputs.end)
+        self._shadowing = Shadowing(self.get_logger(), lambda: self.parameters, self._is_busy, self._switch)
+        self._switched: Sequence[Candidate] = ()
         self._runs: dict[bytes, Run] = {}
         topics = MutuallyExclusiveCallbackGroup()
         self.create_subscription(GoalMessage, "~/goal", self._goal_by_topic, 100, callback_group=topics)
@@ -113,6 +117,7 @@ class AgentNode(SafeLifecycleNode):
             cancel_callback=self._cancel,
             result_timeout=self.parameters.result_timeout,
         )
+        self._shadowing.serve(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock may be a simulation's, and stand still
         self.create_timer(self.parameters.diagnostics_period, self._diagnose, clock=steady)
@@ -126,21 +131,41 @@ class AgentNode(SafeLifecycleNode):
     # Lifecycle -------------------------------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the models and let them take a turn. Blocks meanwhile; on an error the node stays unconfigured."""
-        try:
-            self._models = load_and_warm_up(self._load, self.parameters, lambda: self._finishing or self._stopping())
-            self._calibration = load_calibration(self.parameters, self._models)
-            self._problem = ""
-        except Exception as error:  # a backend may raise anything, and the node must stay usable
-            self._problem = error.message if isinstance(error, RunFailed) else describe(error)
+        """Load the models and let them take a turn. Blocks meanwhile; on an error the node stays unconfigured.
+
+        Who was promoted and can't be loaded gives way to whom the parameters choose.
+        """
+        because = ""
+        for candidate in self._shadowing.choices(self.parameters, self._switched):
+            self._problem = self._load_models(candidate)
+            if self._models is not None:
+                self._shadowing.decides(candidate, self.parameters, because)
+                break
+            because = f"{candidate.name} can't be loaded: {self._problem}"
+            if self._is_ending():
+                break
+        if self._models is None:
             self.get_logger().error(f"the models could not be loaded: {self._problem}")
-            self.on_cleanup(state)
             return FAILURE
         if self._worker.busy:
             self._worker.close()
             self._worker = Worker()  # the models of the old one are gone; what hangs in them is left alone
         self._state = "inactive"
         return SUCCESS
+
+    def _load_models(self, candidate: Candidate) -> str:
+        """Returns what went wrong; empty if nothing did."""
+        try:
+            parameters = decided_by(candidate, self.parameters)
+            self._models = load_and_warm_up(self._load, parameters, self._is_ending)
+            self._calibration = load_calibration(parameters, self._models)
+        except Exception as error:  # a backend may raise anything, and the node must stay usable
+            self._let_go()
+            return error.message if isinstance(error, RunFailed) else describe(error)
+        return ""
+
+    def _is_ending(self) -> bool:
+        return self._finishing or self._stopping()
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take goals."""
@@ -162,6 +187,7 @@ class AgentNode(SafeLifecycleNode):
         self._outputs.places.open(self.parameters.output_frame)
         self._cameras.open()
         self._desk.open()
+        self._shadowing.open(self.parameters)
         self._state = "active"
         self.get_logger().info(
             f"ready: {self._models.policy.name} and {self._models.segmenter.name}, camera "
@@ -170,10 +196,11 @@ class AgentNode(SafeLifecycleNode):
         return SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take no more goals; the running one ends as SHUTDOWN. Blocks for milliseconds."""
+        """Take no more goals; the running one ends as SHUTDOWN. Blocks for milliseconds; a contest ends within 1 s."""
         if self._tracking is not None:
             self._tracking.close()
         self._desk.close(Outcome.SHUTDOWN, "the node was deactivated or stopped")
+        self._shadowing.close()
         self._cameras.close()
         self._outputs.places.close()
         self._tracking = None
@@ -182,11 +209,14 @@ class AgentNode(SafeLifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of the models; what a hung one still says is discarded. Blocks for about a second at most."""
+        self._let_go()
+        return SUCCESS
+
+    def _let_go(self) -> None:
         if self._models is not None:
             self._models.close()
         self._models = self._execution = None
         self._state = "unconfigured"
-        return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Deactivate and clean up, for good."""
@@ -220,6 +250,35 @@ class AgentNode(SafeLifecycleNode):
             if not self.finalized:
                 self.trigger_shutdown()
 
+    # Who decides -----------------------------------------------------------------------------------------------------
+
+    def _is_busy(self) -> bool:
+        tracking = self._tracking
+        following = tracking is not None and tracking.facts()["followed"]
+        return self._desk.running is not None or bool(self._desk.waiting or following)
+
+    def _switch(self, choices: Sequence[Candidate], only_idle: bool) -> str:
+        """Deactivate, clean up, configure with the first of these that can be loaded, and activate.
+
+        Returns:
+            Why that was not done; empty when the node is active again.
+        """
+        if not self.transition.acquire(blocking=False):
+            return "another transition is under way; try again"
+        try:
+            if self._state != "active":
+                return "the node is not active: activate it first"
+            if only_idle and not self._desk.close_if_idle():
+                return "a goal runs or waits; try again when it has ended"
+            self._switched = choices
+            for step in (self.trigger_deactivate, self.trigger_cleanup, self.trigger_configure, self.trigger_activate):
+                if step() != SUCCESS:
+                    return self._problem
+            return ""
+        finally:
+            self._switched = ()
+            self.transition.release()
+
     # Goals -----------------------------------------------------------------------------------------------------------
 
     def _goal_by_topic(self, goal: GoalMessage) -> None:
@@ -238,9 +297,8 @@ class AgentNode(SafeLifecycleNode):
         self._submit(run)
 
     def _submit(self, run: Run) -> None:
-        request = run.request
-        words = request.instruction[:WORDS_IN_LOG]
-        self.get_logger().info(f"goal {request.id[:MAX_ID]!r} by {request.source}: {words!r}")
+        self._goal_log.asked(run.request)
+        self._shadowing.disturb()
         self._desk.submit(run)
 
     def _look_again(self, request: Request) -> Run | None:
@@ -296,14 +354,10 @@ class AgentNode(SafeLifecycleNode):
         try:
             goal = self._verdicts.judge(verdict)
         except ValueError as error:
-            self.get_logger().warning(f"verdict refused: {error}")
+            self._goal_log.verdict_refused(verdict, str(error))
             return
         self._recorder.verdict(verdict)
-        right = "accepted" if verdict.accepted else "rejected"
-        self.get_logger().info(
-            f"goal {verdict.goal_id!r} ({goal.instruction!r}, {goal.outcome}) was {right} by {SOURCES[verdict.source]}"
-            f"{', absent' if verdict.absent else ''}{f': {verdict.note!r}' if verdict.note else ''}"
-        )
+        self._goal_log.judged(verdict, goal)
 
     # Parameters and diagnostics --------------------------------------------------------------------------------------
 
@@ -336,6 +390,7 @@ class AgentNode(SafeLifecycleNode):
             diagnostics.models_status(name, self._state, models, self._problem, self.overdue),
             diagnostics.records_status(name, self._recorder),
             diagnostics.tracking_status(name, self._tracking, self._outputs.places),
+            diagnostics.shadow_status(name, self._shadowing),
         ]
         self._diagnostics.publish(message)
 

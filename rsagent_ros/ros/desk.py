@@ -81,6 +81,17 @@ class Desk:
         while self._threads:
             self._threads.pop().join()
 
+    def close_if_idle(self) -> bool:
+        """Take no more goals, unless there are some whose end nobody has been told yet; returns whether it did.
+
+        `close` is still to follow.
+        """
+        with self._change:
+            idle = not self._waiting and (self._running is None or self._running.answer is not None)
+            self._open = self._open and not idle
+            self._change.notify_all()
+            return idle
+
     @property
     def running(self) -> Run | None:
         """The goal that is worked on."""

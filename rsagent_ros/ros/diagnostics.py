@@ -16,6 +16,7 @@ from rsagent_ros.ros.frames import Camera
 from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.places import Places
 from rsagent_ros.ros.recording import Recorder
+from rsagent_ros.ros.shadowing import Shadowing
 from rsagent_ros.ros.tracking import Tracking
 from rsagent_ros.ros.verdicts import Verdicts
 
@@ -123,6 +124,17 @@ def tracking_status(name: str, tracking: Tracking | None, places: Places) -> Dia
         level, message = WARN, f"{message}, {facts['lost']} of them lost"
     facts |= {"poses": places.count, "no pose because": places.problem, "not moved because": places.untransformed}
     return _status(f"{name}: tracking", level, message, facts)
+
+
+def shadow_status(name: str, shadowing: Shadowing) -> DiagnosticStatus:
+    """Who decides, and how a candidate does against him."""
+    facts = shadowing.facts()
+    level, message = OK, f"contest {facts['contest']}" if "contest" in facts else "no contest"
+    if facts.get("promotable"):
+        message = f"{message}: the candidate is better, and can be promoted"
+    if shadowing.trouble:
+        level, message = WARN, shadowing.trouble
+    return _status(f"{name}: shadow", level, message, facts)
 
 
 def _status(name: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:

@@ -159,6 +159,7 @@ class Execution:
             max_turns=run.request.max_turns or parameters.max_turns,
             max_reply_tokens=parameters.max_reply_tokens,
             max_tokens=parameters.max_tokens,
+            second_look=parameters.second_look,
         )
         episode = Episode(
             frame.rgb,

@@ -9,7 +9,7 @@ from rsagent_ros.action import Segment
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.place.elsewhere import Hint, elsewhere
-from rsagent_ros.records.contents import camera_of
+from rsagent_ros.records.messages import camera_of
 from rsagent_ros.ros.frame import Frame
 from rsagent_ros.ros.goals import Request
 from rsagent_ros.ros.newest import Newest

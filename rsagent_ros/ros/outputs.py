@@ -15,7 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
+from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.msg import Mask as MaskMessage
@@ -25,6 +25,7 @@ from rsagent_ros.msg import Turn as TurnMessage
 from rsagent_ros.place.elsewhere import Hint
 from rsagent_ros.ros.conversions import mask_message, result_message, turn_message
 from rsagent_ros.ros.frame import Frame
+from rsagent_ros.ros.goal_log import GoalLog
 from rsagent_ros.ros.goals import Run
 from rsagent_ros.ros.hints import fill
 from rsagent_ros.ros.images import rgb_image
@@ -45,14 +46,17 @@ def latched(depth: int) -> QoSProfile:
 class Outputs:
     """The publishers of the node, how goals ended, and how long the last ones with an image took. Thread-safe."""
 
-    def __init__(self, node: Node, ended: Callable[[Run, Result, Trace | None, Frame | None], None]) -> None:
+    def __init__(
+        self, node: Node, ended: Callable[[Run, Result, Trace | None, Frame | None], None], goal_log: GoalLog
+    ) -> None:
         """Create the publishers.
 
         Args:
             node: Whose private topics they are.
             ended: Told of every goal that has ended.
+            goal_log: Where that is logged.
         """
-        self._log = node.get_logger()
+        self._goal_log = goal_log
         self._ended = ended
         self._result = node.create_publisher(ResultMessage, "~/result", latched(10))
         self._mask = node.create_publisher(MaskMessage, "~/mask", latched(1))
@@ -131,11 +135,7 @@ class Outputs:
             if trace is not None:
                 self.seconds.append(message.timings.total)
         self._ended(run, result, trace, frame)
-        code = "" if result.error_code is ErrorCode.NONE else f"{result.error_code.name}: "
-        why = f" ({code}{result.error_msg})" if result.error_msg else ""
-        self._log.info(
-            f"goal {request.id!r} ended as {result.outcome}{why}: {result.turns} turns, {message.timings.total:.2f} s"
-        )
+        self._goal_log.ended(request.id, result, message.timings.total)
 
     def track(self, message: TrackedMaskMessage) -> None:
         """Send where a thing is in the newest image, if somebody listens."""

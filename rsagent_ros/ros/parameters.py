@@ -16,8 +16,10 @@ from rclpy.parameter import Parameter
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.backends import DEFAULTS, NO_FALLBACK, POLICIES, SEGMENTERS, SETTINGS, Choice
-from rsagent_ros.records.writer import Limits
+from rsagent_ros.records.limits import Limits
+from rsagent_ros.records.record import REDACTIONS
 from rsagent_ros.settings import Setting, check, setting
+from rsagent_ros.shadow.standing import GOALS
 
 Since = Literal["goal", "activation", "configuration", "start"]
 
@@ -57,6 +59,9 @@ class NodeParameters:
     max_turns: int = _node(_BUDGET.max_turns, "replies of the policy in one goal", low=1, high=255)
     max_reply_tokens: int = _node(_BUDGET.max_reply_tokens, "a reply is cut there", unit="tokens", low=16, high=8192)
     max_tokens: int = _node(_BUDGET.max_tokens, "all replies of a goal together", unit="tokens", low=16, high=100_000)
+    second_look: bool = _node(
+        _BUDGET.second_look, "ask again before FOUND, in a fresh conversation that sees only the crop and the mask"
+    )
     view_side: int = _node(
         Choice.view_side,
         "longest side of the clean pictures in the chat",
@@ -133,6 +138,7 @@ class NodeParameters:
         0.0, "exit with code 75 after a hang of that length, for launch to start it again; 0: never", unit="s",
         low=0.0, high=3600.0,
     )  # fmt: skip
+    log_format: str = _node("text", "of the lines about goals in the node's log", choices=("text", "json"))
     record_dir: str = _node("", "folder for the records of goals; empty: none are written", since="activation")
     record_megabytes: float = _node(
         _LIMITS.megabytes,
@@ -153,6 +159,31 @@ class NodeParameters:
         high=10_000_000.0,
         since="activation",
     )
+    record_redaction: str = _node(
+        "none",
+        "what is taken out of the images of records before they are written: faces, as far as OpenCV finds them, or "
+        "all that is not near a mask",
+        choices=REDACTIONS,
+        since="activation",
+    )
+    candidate: str = _node(
+        "",
+        "file of another choice of models, which answers the judged goals of record_dir while the node is idle, and "
+        "may be promoted if it is better; empty: none",
+        since="activation",
+    )
+    shadow_dir: str = _node(
+        "",
+        "folder for a candidate's answers, and for who was promoted; empty: `shadow` in record_dir",
+        since="configuration",
+    )
+    shadow_idle: float = _node(
+        30.0, "without a goal, before a candidate plays; it pauses when one comes", unit="s", low=0.0, high=86_400.0
+    )
+    shadow_goals: int = _node(
+        GOALS, "judged goals that a promotion takes at least", low=2, high=1000, since="activation"
+    )
+    promote_by_itself: bool = _node(False, "promote a candidate that is better beyond doubt without being asked")
     jpeg_quality: int = _node(90, "of the pictures on ~/trace", unit="%", low=1, high=100)
     result_timeout: int = _node(
         15, "an action result is kept for a client that asks late", unit="s", low=1, high=900, since="start"

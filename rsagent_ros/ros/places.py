@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.msg import Instance, TrackedMask
 from rsagent_ros.place import NoPlace, Place, locate
-from rsagent_ros.records.contents import camera_of
+from rsagent_ros.records.messages import camera_of
 from rsagent_ros.ros.points import points_message
 from rsagent_ros.ros.transforms import Transforms
 

@@ -23,8 +23,8 @@ from rsagent_ros.ros.models import LOADING, Load, load_models
 from rsagent_ros.ros.tracking import TRACKING
 from rsagent_ros.ros.worker import WORKER
 
-THREADS = 6
-"""Of the executor: at most one transition and two goals (one ends while the next begins) block one each."""
+THREADS = 7
+"""Of the executor: at most one transition, one promotion and two goals (one ends as the next begins) block one each."""
 
 LINGER = 0.25
 """Seconds between the end of the last goal and that of the node: rclpy can't tell when a result has arrived."""

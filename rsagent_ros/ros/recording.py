@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.msg import Verdict as VerdictMessage
-from rsagent_ros.records.contents import camera_of, verdict_of
-from rsagent_ros.records.record import Record
-from rsagent_ros.records.writer import Limits, RecordWriter
+from rsagent_ros.records.limits import Limits
+from rsagent_ros.records.messages import camera_of, verdict_of
+from rsagent_ros.records.record import Record, Redaction
+from rsagent_ros.records.redaction import Redact, redactor
 from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.frame import Frame
 from rsagent_ros.ros.goals import Run
+from rsagent_ros.ros.newest import Newest
 from rsagent_ros.ros.parameters import NodeParameters
+
+if TYPE_CHECKING:
+    from rsagent_ros.records.writer import RecordWriter
 
 SETTLE = 1.0
 """Seconds that the next goal waits for the record of the last one: far more than a disk takes that works."""
@@ -54,8 +59,9 @@ class Recorder:
         self._log = log
         self._now = now
         self._writer: RecordWriter | None = None
+        self._redact: Redact = redactor("none")
         self._jobs: queue.Queue[Callable[[RecordWriter], None] | None] = queue.Queue(WAITING)
-        self._paths: OrderedDict[str, Path] = OrderedDict()
+        self._paths: Newest[str, Path] = Newest(KNOWN)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._idle = threading.Event()
@@ -80,7 +86,14 @@ class Recorder:
         self.problem = ""
         if not parameters.record_dir:
             return
+        from rsagent_ros.records.writer import RecordWriter  # and MCAP with it: memory that only recording takes
+
         limits = Limits(parameters.record_megabytes, parameters.record_days, parameters.record_free_megabytes)
+        try:
+            self._redact = redactor(cast(Redaction, parameters.record_redaction))
+        except FileNotFoundError as error:  # rather no records than such with faces
+            self._failed(f"nothing is recorded: {error}")
+            return
         try:
             self._writer = RecordWriter(Path(parameters.record_dir).expanduser(), limits)
         except OSError as error:
@@ -122,12 +135,9 @@ class Recorder:
         )
 
         def write(writer: RecordWriter) -> None:
-            path = writer.write(record)
+            path = writer.write(self._redact(record))
             self.goals += 1
-            self._paths.pop(record.goal_id, None)
             self._paths[record.goal_id] = path
-            while len(self._paths) > KNOWN:
-                self._paths.popitem(last=False)
 
         self._hand_over(write, f"goal {record.goal_id!r}")
 

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.geometry import EXTENT, View
 from rsagent_ros.agent.mask import Mask, draw_overlay, fit
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.parsing import thought
 from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.second_look import SecondLook, Verdict
 from rsagent_ros.agent.turn import Trace, Turn
 
 RESULT_SIDE = 960
@@ -31,6 +33,11 @@ SMALL_SIDE = 240
 """Of the frame, where only the place of a view in it is shown."""
 
 JPEG_QUALITY = 88
+
+LOOK_SIDE = 384
+"""Longer side in pixels of the crop of a second look."""
+
+VERDICTS: dict[Verdict, str] = {"yes": "yes", "no": "no", "unreadable": "no opinion", "failed": "no opinion"}
 
 TITLES = {
     Outcome.FOUND: "found",
@@ -82,7 +89,8 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
     whole = View.whole(trace.width, trace.height)
     turns, view = [], whole
     for turn in trace.turns:
-        turns.append(_turn(turn, view, shown.frame))
+        looks = [_look(look, trace, shown.frame) for look in turn.second_looks]
+        turns.append(_turn(turn, view, shown.frame) | {"looks": looks})
         view = View(*turn.view, frame_width=trace.width, frame_height=trace.height)
     answers = trace.candidate_ids or trace.instance_ids
     masks = [mask for mask in (trace.mask(number) for number in answers) if mask is not None]
@@ -127,6 +135,19 @@ def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
         "came_back": image,
         "unmasked": plain,
         "in_frame": None if before.key == (0, 0, before.frame_width, before.frame_height) else before,
+    }
+
+
+def _look(look: SecondLook, trace: Trace, frame: NDArray[np.uint8]) -> dict[str, Any]:
+    """What the template needs of a second look: the crop that it was shown, with the mask and without."""
+    view = View(*look.view, frame_width=trace.width, frame_height=trace.height)
+    crop, mask = fit(view.crop(frame), LOOK_SIDE), trace.mask(look.mask_id)
+    return {
+        "look": look,
+        "said": VERDICTS[look.verdict],
+        "thought": thought(look.reply),
+        "clean": _encode(crop),
+        "masked": None if mask is None else _spotlight(crop, view.crop(mask), LOOK_SIDE),
     }
 
 

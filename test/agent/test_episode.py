@@ -11,17 +11,7 @@ import pytest
 from fakes import ABSENT, FINISH, MALFORMED, SEGMENT, SEGMENT_LEFT, FakeSegmenter
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.actions import (
-    MAX_REPLY_CHARS,
-    Action,
-    Combine,
-    Finish,
-    ReportAmbiguous,
-    ResetView,
-    Segment,
-    Zoom,
-    render,
-)
+from rsagent_ros.agent.actions import Action, Combine, Finish, ReportAmbiguous, ResetView, Segment, Zoom, render
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.chat import to_bytes
 from rsagent_ros.agent.episode import MAX_INSTRUCTION, Episode
@@ -29,6 +19,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.mask import MAX_PIXELS
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.parsing import MAX_REPLY_CHARS
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import Trace, Turn

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from strategies import actions, whole_numbers
 
-from rsagent_ros.agent.actions import TOOLS, Action, parse, render, to_json
+from rsagent_ros.agent.actions import TOOLS, Action, render, to_json
 from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.grammar import grammar, schema
+from rsagent_ros.agent.parsing import parse
 
 # What only the numbers decide, and what a form therefore can't: see the messages in `actions`.
 VALUE_MISTAKES = {"out_of_range", "reversed_box", "empty_box", "duplicate_mask", "no_prompt", "bad_sentence"}

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS, parse
+from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS
 from rsagent_ros.agent.chat import Picture
 from rsagent_ros.agent.geometry import View
+from rsagent_ros.agent.parsing import parse
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.prompt import Exchange, observation, opening, system
 

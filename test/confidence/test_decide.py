@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import ABSENT, AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, FakePolicy, FakeSegmenter
+from fakes import ABSENT, AMBIGUOUS, FINISH, MALFORMED, NO, SEGMENT, SEGMENT_LEFT, YES, FakePolicy, FakeSegmenter
 
 from rsagent_ros.agent.actions import Finish, Segment, render
+from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.geometry import Box
@@ -29,9 +31,10 @@ def sure(confidence: float) -> Calibration:
     return Calibration("platt", NAMES, zeros, zeros, ones, zeros, bias, (), (), 50, 0.5)
 
 
-def played(*script: str) -> tuple[Result, Trace]:
-    episode = Episode(FRAME, "the middle", FakeSegmenter(score=0.9))
-    result = drive(episode, FakePolicy(list(script)))
+def played(*script: str, looks: Sequence[str] = ()) -> tuple[Result, Trace]:
+    """With `looks`, each mask is looked at a second time."""
+    episode = Episode(FRAME, "the middle", FakeSegmenter(score=0.9), Budget(seconds=600.0, second_look=bool(looks)))
+    result = drive(episode, FakePolicy(list(script), looks=looks or [MALFORMED]))
     return result, episode.trace
 
 
@@ -40,6 +43,25 @@ def test_sure_enough_stays_found_with_its_calibrated_confidence() -> None:
     assert result.outcome is trace.outcome is Outcome.FOUND
     assert result.confidence == pytest.approx(0.7)
     assert trace.confidences == pytest.approx((0.7,))
+
+
+def test_who_insists_on_a_doubted_mask_is_held_against_the_threshold() -> None:
+    insisted = played(SEGMENT, FINISH, FINISH, looks=[NO])
+    assert insisted[0].outcome is Outcome.FOUND
+    for calibration, confidence in ((None, 0.45), (sure(0.8), 0.4)):
+        result, trace = decide(*insisted, calibration, 0.5)
+        assert result.outcome is trace.outcome is Outcome.GAVE_UP
+        assert result.confidence == pytest.approx(confidence)
+        assert decide(*insisted, calibration, 0.3)[0].outcome is Outcome.FOUND
+    confirmed, _ = decide(*played(SEGMENT, FINISH, looks=[YES]), sure(0.8), 0.5)
+    assert (confirmed.outcome, confirmed.confidence) == (Outcome.FOUND, pytest.approx(0.8))
+
+
+def test_a_thing_that_was_doubted_is_the_last_candidate() -> None:
+    script = (SEGMENT, FINISH, render(Segment(box=Box(0, 0, 100, 1000))), RIGHT, render(Finish((3,))))
+    result, _ = decide(*played(*script, looks=[NO, YES]), None, 0.95)
+    assert result.outcome is Outcome.AMBIGUOUS
+    assert [(one.mask_id, round(one.confidence, 2)) for one in result.candidates] == [(3, 0.9), (2, 0.9), (1, 0.45)]
 
 
 def test_unsure_with_nothing_else_in_sight_gives_up_with_the_mask() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from evaluation_cases import fake_models, image, write_drawn, write_image, write_scenes
-from fakes import ABSENT, FINISH, SEGMENT, FakeConversation, FakePolicy, FakeSegmenter, Hang, Step
+from fakes import ABSENT, FINISH, NO, SEGMENT, FakeConversation, FakePolicy, FakeSegmenter, Hang, Step
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
@@ -47,7 +47,15 @@ def run(folder: Path, out: Path, script: Sequence[Step] = (SEGMENT, FINISH), **m
 def timeless(trace: Trace | None) -> Trace:
     """A trace without what is measured."""
     assert trace is not None
-    turns = tuple(replace(turn, reply_seconds=0.0, tool_seconds=0.0) for turn in trace.turns)
+    turns = tuple(
+        replace(
+            turn,
+            reply_seconds=0.0,
+            tool_seconds=0.0,
+            second_looks=tuple(replace(look, reply_seconds=0.0) for look in turn.second_looks),
+        )
+        for turn in trace.turns
+    )
     return replace(trace, turns=turns, seconds=0.0)
 
 
@@ -187,6 +195,23 @@ def test_recorded_replies_repeat_a_run_to_the_bit(scenes: Path, tmp_path: Path) 
     nobody = FakePolicy([AssertionError("the policy was asked")])
     evaluate(repeated, tmp_path / "again", models=lambda: fake_models(nobody))
     assert deterministic(tmp_path / "server") == deterministic(tmp_path / "again")
+
+
+def test_second_looks_are_another_run_and_repeat_with_its_replies(scenes: Path, tmp_path: Path) -> None:
+    looking = replace(plan(scenes), budget=replace(BUDGET, second_look=True))
+    policy = FakePolicy([SEGMENT, FINISH], count_tokens=True, looks=[NO])
+    found = evaluate(looking, tmp_path / "looking", models=lambda: fake_models(policy))
+    assert {row.turns for row in found.rows} == {3}
+    run(scenes, tmp_path / "plain")
+    assert "second_look" not in (tmp_path / "plain" / FILE).read_text().splitlines()[0]
+    with pytest.raises(ValueError, match="of another run"):
+        evaluate(plan(scenes), tmp_path / "looking", models=fake_models)
+    assert sum(row.sampled_tokens for row in found.rows) == 9 * sum(
+        len(text.split()) for text in (SEGMENT, FINISH, NO, FINISH)
+    )
+    nobody = FakePolicy([AssertionError("the policy was asked")])
+    evaluate(plan(scenes, replies=str(tmp_path / "looking")), tmp_path / "again", models=lambda: fake_models(nobody))
+    assert deterministic(tmp_path / "looking") == deterministic(tmp_path / "again")
 
 
 def test_recorded_failures_are_repeated_too(scenes: Path, tmp_path: Path) -> None:

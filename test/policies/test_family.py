@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from rsagent_ros.agent.actions import Segment, parse
+from rsagent_ros.agent.actions import Segment
 from rsagent_ros.agent.geometry import Box, Point, View
+from rsagent_ros.agent.parsing import parse
 from rsagent_ros.policies.family import CHAT_TEMPLATE, FAMILIES, QWEN2_5_VL, QWEN3_VL, Family, family_of
 
 CHAT: list[dict[str, object]] = [

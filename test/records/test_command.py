@@ -17,9 +17,10 @@ from rsagent_ros.cli import main
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.contents import entries
 from rsagent_ros.records.interfaces import blank
+from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.reader import read_records
 from rsagent_ros.records.record import Record
-from rsagent_ros.records.writer import Limits, RecordWriter
+from rsagent_ros.records.writer import RecordWriter
 
 BUDGET = ("--budget", "60")
 

@@ -12,9 +12,10 @@ from rosbags.highlevel import AnyReader
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.reader import RecordError, read_record, read_records
 from rsagent_ros.records.record import VERDICT_SOURCES, Record, Verdict
-from rsagent_ros.records.writer import Limits, RecordWriter, add_verdict
+from rsagent_ros.records.writer import RecordWriter, add_verdict
 
 NO_FLOOR = Limits(free_megabytes=0)
 

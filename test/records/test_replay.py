@@ -7,20 +7,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import POLICY_SCRIPTS, SEGMENT, FakeSegmenter, Slow
+from fakes import (
+    ABSENT,
+    FINISH,
+    FINISH_SECOND,
+    MALFORMED,
+    NO,
+    POLICY_SCRIPTS,
+    SEGMENT,
+    SEGMENT_LEFT,
+    YES,
+    ZOOM,
+    FakeSegmenter,
+    Slow,
+    Step,
+)
 from recorded import noise, recorded
 
-from rsagent_ros.agent.actions import MAX_REPLY_CHARS
+from rsagent_ros.agent.actions import Finish, render
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.parsing import MAX_REPLY_CHARS
+from rsagent_ros.agent.policy import Reply
 from rsagent_ros.policies.reference import ReferencePolicy
+from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Record
 from rsagent_ros.records.replay import replay
-from rsagent_ros.records.writer import Limits, RecordWriter
+from rsagent_ros.records.writer import RecordWriter
 from rsagent_ros.segmenters.classical import ClassicalSegmenter
 
 REPEATABLE = sorted(set(POLICY_SCRIPTS) - {"hang", "hang_at_once", "slow"})
@@ -52,6 +69,83 @@ def test_spent_budgets_repeat(script: list[str | Slow], budget: Budget, code: Er
     record = recorded(script, budget=budget)
     assert record.trace.error_code is code
     assert said(record, FakeSegmenter()) == []
+
+
+BOTH = render(Finish((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("script", "looks", "outcome"),
+    [
+        ([SEGMENT, FINISH], [YES], Outcome.FOUND),
+        ([SEGMENT, FINISH], [NO], Outcome.FOUND),
+        ([SEGMENT, FINISH, SEGMENT_LEFT, FINISH_SECOND], [NO, YES], Outcome.FOUND),
+        ([SEGMENT, FINISH, SEGMENT, FINISH_SECOND], [NO], Outcome.FOUND),
+        ([SEGMENT, SEGMENT_LEFT, BOTH, FINISH], [YES, NO], Outcome.FOUND),
+        ([SEGMENT, SEGMENT_LEFT, BOTH, BOTH], [NO, ValueError("a fault")], Outcome.FOUND),
+        ([SEGMENT, FINISH, ABSENT], [NO], Outcome.NOT_IN_VIEW),
+        ([SEGMENT, FINISH], [MALFORMED], Outcome.FOUND),
+        ([SEGMENT, FINISH], ["x" * (MAX_REPLY_CHARS + 1000)], Outcome.FOUND),
+        ([SEGMENT, FINISH], [Reply(NO, "deadline")], Outcome.FOUND),
+        ([SEGMENT, FINISH], [Reply("", "cancel")], Outcome.CANCELED),
+        ([SEGMENT, FINISH, ValueError("a fault")], [NO], Outcome.FAILED),
+    ],
+)
+def test_second_looks_repeat_through_the_disk(
+    tmp_path: Path, script: list[Step], looks: list[Step], outcome: Outcome
+) -> None:
+    record = recorded(script, looks=looks, budget=Budget(seconds=600.0, second_look=True))
+    assert record.trace.outcome is outcome
+    back = read_record(RecordWriter(tmp_path, Limits(free_megabytes=0)).write(record))
+    assert back.trace == record.trace
+    played = replay(back, FakeSegmenter())
+    assert played.found == ()
+    assert len(played.trace.second_looks) == len(record.trace.second_looks)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_said_repeats(seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    words = [SEGMENT, SEGMENT_LEFT, ZOOM, FINISH, FINISH, FINISH_SECOND, BOTH, MALFORMED]
+    script: list[Step] = [SEGMENT, *(words[number] for number in dice.integers(len(words), size=8))]
+    opinions: list[Step] = [YES, NO, NO, MALFORMED, SEGMENT, ValueError("a fault"), Reply(YES, "length"), Reply(NO)]
+    looks = [opinions[number] for number in dice.integers(len(opinions), size=6)]
+    budget = Budget(seconds=600.0, max_turns=int(dice.integers(2, 9)), second_look=True)
+    record = recorded(script, looks=looks, budget=budget)
+    assert said(record, FakeSegmenter()) == []
+    doubted = [look.mask_id for look in record.trace.second_looks if look.verdict == "no"]
+    ids, confidences = record.trace.instance_ids, record.trace.confidences
+    for mask_id, confidence in zip(ids, confidences, strict=True):
+        assert confidence == pytest.approx(0.45 if mask_id in doubted else 0.9)
+
+
+def test_budgets_that_were_spent_around_a_second_look_repeat() -> None:
+    looking = Budget(seconds=600.0, second_look=True)
+    late = recorded([SEGMENT, FINISH], looks=[Slow(1.1, NO)], budget=replace(looking, seconds=1.0))
+    assert (late.trace.outcome, late.trace.error_code) == (Outcome.GAVE_UP, ErrorCode.TIME_SPENT)
+    turns = recorded([SEGMENT, FINISH], looks=[NO], budget=replace(looking, max_turns=2))
+    assert turns.trace.error_code is ErrorCode.TURNS_SPENT
+    never = recorded([SEGMENT, Slow(1.1, FINISH)], looks=[NO], budget=replace(looking, seconds=1.0))
+    assert never.trace.second_looks == ()
+    for record in (late, turns, never):
+        assert said(record, FakeSegmenter()) == []
+
+
+def test_a_second_look_that_hung_repeats() -> None:
+    image = noise()
+    episode = Episode(image, "the thing", FakeSegmenter(), Budget(seconds=600.0, second_look=True), policy_name="p")
+    episode.step(Reply(SEGMENT))
+    episode.step(Reply(FINISH))
+    assert episode.stop(Outcome.GAVE_UP, ErrorCode.TIME_SPENT, "time is up").outcome is Outcome.FOUND
+    assert said(Record("g", 1, "", image, episode.trace), FakeSegmenter()) == []
+
+
+def test_another_verdict_is_a_difference() -> None:
+    record = recorded([SEGMENT, FINISH], looks=[YES], budget=Budget(seconds=600.0, second_look=True))
+    first, last = record.trace.turns
+    turned = replace(last, second_looks=(replace(last.second_looks[0], verdict="no", reason="it is a plate"),))
+    told = said(replace(record, trace=replace(record.trace, turns=(first, turned))), FakeSegmenter())
+    assert [line.partition(" was ")[0] for line in told] == ["turn 2: second_looks"]
 
 
 def test_the_real_agent_repeats_through_the_disk(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 from recorded import STAMP, recorded
 
 from rsagent_ros.cli import main
+from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.record import Verdict
-from rsagent_ros.records.writer import Limits, RecordWriter
+from rsagent_ros.records.writer import RecordWriter
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 from recorded import STAMP, noise, recorded
 
+from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.reader import read_record, read_records
 from rsagent_ros.records.record import Verdict
-from rsagent_ros.records.writer import DiskFullError, Limits, RecordWriter, add_verdict
+from rsagent_ros.records.writer import DiskFullError, RecordWriter, add_verdict
 
 ROOMY = Limits(free_megabytes=0)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fakes import POLICY_SCRIPTS, SEGMENTER_FAULTS, FakePolicy, FakeSegmenter
+from fakes import MALFORMED, POLICY_SCRIPTS, SECOND_LOOKS, SEGMENTER_FAULTS, FakePolicy, FakeSegmenter
 
 from rsagent_ros.backends import Models
 from rsagent_ros.ros.program import run
 
 
 def main(script: str, fault: str, *ros_arguments: str) -> int:
-    policy = FakePolicy(POLICY_SCRIPTS[script], remember=False)
+    policy = FakePolicy(POLICY_SCRIPTS[script], remember=False, looks=SECOND_LOOKS.get(script, (MALFORMED,)))
     segmenter = FakeSegmenter(SEGMENTER_FAULTS[SEGMENTER_FAULTS.index(fault)], remember=False)
 
     def release(*_: object) -> None:

@@ -236,3 +236,19 @@ def test_a_goal_that_is_answered_is_in_nobodys_way() -> None:
     assert second.closed.wait(PATIENCE)
     assert ends == []
     desk.close(Outcome.SHUTDOWN, "the test is over")
+
+
+def test_it_closes_only_while_nobody_waits_for_an_end(desk: Desk, work: Work) -> None:
+    first, second, late = run_of("first"), run_of("second"), run_of("late")
+    desk.submit(first)
+    assert work.begun.acquire(timeout=PATIENCE)
+    assert not desk.close_if_idle()
+    desk.submit(second)  # it is open as before
+    assert work.begun.acquire(timeout=PATIENCE)
+    work.released.set()
+    second.poke()
+    assert second.closed.wait(PATIENCE)
+    assert desk.close_if_idle()
+    desk.submit(late)
+    assert late.closed.is_set()
+    assert work.ends["late"].error_code is ErrorCode.NOT_ACTIVE

@@ -212,6 +212,21 @@ def test_nothing_is_recorded_unasked(tmp_path: Path, start: Callable[..., AgentP
     assert status(states).message == "not recording"
 
 
+def test_what_is_around_the_answer_is_not_stored(
+    tmp_path: Path, start: Callable[..., AgentProcess], robot: Robot
+) -> None:
+    start(*recording(tmp_path), "-p", "record_redaction:=surroundings")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    robot.ask("the thing", id="own", image=image_of(pixels, "rgb8"))
+    until(lambda: bool(list(tmp_path.rglob("*.mcap"))))
+    record = there(tmp_path)["own"]
+    mask = record.trace.mask(1)
+    assert mask is not None
+    assert record.redaction == "surroundings"
+    assert np.array_equal(record.image[mask], pixels[mask])
+    assert (record.image[0] != pixels[0]).any()
+
+
 # --- a disk that hangs, without a node
 
 

@@ -15,6 +15,7 @@ from local_cases import faulty_policy, tiny_checkpoint, tiny_policy
 from training_cases import RIGHT, SIDE, UNREADABLE, WRONG, ZOOM, episode, finish, scene, trajectory
 
 from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, QWEN3_VL, Family
@@ -67,6 +68,20 @@ def test_the_same_after_the_record_has_been_on_disk_with_views_and_overlays() ->
         assert len(rebuilt.layout.pictures) == 4
         for one, other in zip(rebuilt.layout.pictures, held.pictures, strict=True):
             np.testing.assert_array_equal(one.pixels, other.pixels)
+
+
+def test_second_looks_are_no_part_of_the_sequence() -> None:
+    said = RIGHT + finish(1)
+    plain, _ = faulty_policy(QWEN2_5_VL, said, side=SIDE)
+    expected = episode(scene(0), plain.pictures, max_reply_tokens=200)
+    drive(expected, plain)
+    looking, _ = faulty_policy(QWEN2_5_VL, said + finish(1), side=SIDE)
+    running = episode(scene(0), looking.pictures, max_reply_tokens=200, second_look=True)
+    drive(running, looking)
+    assert [look.verdict for look in running.trace.second_looks] == ["yes"]
+    sequences = [sequence_of(one.trace, scene(0).image, plain.checkpoint, sampled=True) for one in (expected, running)]
+    assert sequences[0].layout.ids == sequences[1].layout.ids
+    assert sequences[0].learned.tolist() == sequences[1].learned.tolist()
 
 
 @EACH_FAMILY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def test_a_zoomed_view_is_drawn_on_the_frame_and_a_mask_can_be_taken_off(page: P
     turns = re.findall(r'<div class="stage toggle">(.*?)</div>', text, re.DOTALL)
     assert len(turns) == 2
     assert all(turn.count("<img") == 2 for turn in turns)
+
+
+def test_a_second_look_is_shown_with_its_crop_and_its_reason(shown: Shown) -> None:
+    episode = Episode(shown.frame, "the ball", DiscSegmenter(), Budget(seconds=600, second_look=True))
+    episode.step(said('{"name": "segment", "arguments": {"box": [200, 200, 700, 700]}}'))
+    assert episode.step(said('{"name": "finish", "arguments": {"mask": 1}}')) is None
+    reason = json.dumps(HOSTILE).replace("<", "\\u003c")
+    assert episode.look_again(said(f'{{"name": "report_absent", "arguments": {{"reason": {reason}}}}}')) is not None
+    episode.step(said('{"name": "finish", "arguments": {"mask": 1}}'))
+    page = render([Shown(episode.trace, shown.frame)], "now")
+    assert page.count('<figure class="second">') == 1
+    assert 'second look at mask 1: <b class="no">no</b>, the red ball &lt;script&gt;' in page
+    assert page.count("<script") == 1
 
 
 def test_no_text_from_outside_becomes_markup(page: Path) -> None:

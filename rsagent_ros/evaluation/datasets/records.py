@@ -62,6 +62,9 @@ def _judged_ones(
         if not record.verdicts:
             yield Skipped(name, place, "nobody gave a verdict on it", fault=False)
             continue
+        if record.redaction == "surroundings":
+            yield Skipped(name, place, "its image is redacted: only what was found is left of it", fault=False)
+            continue
         try:
             judged = _judged(record)
         except ValueError as error:

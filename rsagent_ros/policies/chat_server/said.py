@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from rsagent_ros.agent.actions import CALL_CLOSE, MAX_REPLY_CHARS
+from rsagent_ros.agent.actions import CALL_CLOSE
 from rsagent_ros.agent.errors import RunFailed, plain
 from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.parsing import MAX_REPLY_CHARS
 from rsagent_ros.agent.policy import Reply, Stop
 
 _MAX_AFTER_CALL = 64

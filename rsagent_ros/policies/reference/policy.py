@@ -10,8 +10,10 @@ from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
+from rsagent_ros.policies.reference.drawing import Move
 from rsagent_ros.policies.reference.observation import Observation, observed
 from rsagent_ros.policies.reference.search import Moves, search
+from rsagent_ros.policies.reference.second_look import is_second_look, second_look
 
 _RESERVE = 0.3
 """Seconds before the deadline from which on the search ends with what it has: this, or twice the slowest turn."""
@@ -41,7 +43,7 @@ class _ReferenceConversation:
 
     def __init__(self, pictures: PictureFormat) -> None:
         self._pictures = pictures
-        self._extent = (0.0, 0.0)
+        self._extent = (1.0, 1.0)
         self._moves: Moves | None = None
         self._instruction = ""
         self._previous: tuple[str, ...] = ()
@@ -53,6 +55,9 @@ class _ReferenceConversation:
         started = time.monotonic()
         if cancel.is_set or started >= limits.deadline:
             return Reply("", "cancel" if cancel.is_set else "deadline")
+        if is_second_look(new_messages[-1]):
+            move = second_look(new_messages[-1])
+            return self._said(move, started, limits, cancel)
         told = [observed(message) for message in new_messages if message.role == "user"]
         observation = told[-1]
         for one in told:
@@ -68,6 +73,10 @@ class _ReferenceConversation:
             self._slowest = max(self._slowest, started - self._sent)
             reserve = max(_RESERVE, 2 * self._slowest)
             move = self._moves.send(replace(observation, hurried=limits.deadline - started < reserve))
+        return self._said(move, started, limits, cancel)
+
+    def _said(self, move: Move, started: float, limits: ReplyLimits, cancel: CancelToken) -> Reply:
+        """A move as a reply to what came at `started`."""
         self._sent = time.monotonic()
         seconds = self._sent - started
         if cancel.is_set or self._sent >= limits.deadline:

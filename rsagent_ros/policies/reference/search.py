@@ -108,10 +108,12 @@ def _show(sight: Sight, meant: Sequence[Thing], lead: str, turns: int) -> Moves:
     while not drawn:
         drawn = yield from _draw_all(sight, things, "I have no mask of it yet, so I try again.")
     agreement = 100 * float(np.mean([one.check.agreement for one in drawn]))
+    answer = Finish(tuple(one.mask for one in drawn))
     yield Move(
         f"The overlay and what I see of the {'thing' if len(drawn) == 1 else 'things'} agree by {agreement:.0f} %.",
-        Finish(tuple(one.mask for one in drawn)),
+        answer,
     )
+    yield Move("I have seen it with all around it, and stay with it.", answer)
 
 
 def _draw_all(sight: Sight, things: Sequence[Thing], lead: str) -> Generator[Move, Observation, list[Drawn]]:

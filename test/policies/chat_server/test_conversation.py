@@ -13,11 +13,11 @@ from chat_talk import FOREVER, ask, noise, policy_for, user
 from fakes import ABSENT, FINISH, MALFORMED, SEGMENT, ZOOM
 from openai_server import OpenAIServer, Raw, Say, picture_bytes, pieces_of, prompt_tokens
 
-from rsagent_ros.agent.actions import MAX_REPLY_CHARS, parse
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message, Text
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.parsing import MAX_REPLY_CHARS, parse
 from rsagent_ros.policies.chat_server.said import Said
 
 

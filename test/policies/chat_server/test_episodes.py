@@ -12,21 +12,35 @@ import pytest
 pytest.importorskip("openai", reason="the chat server's policy needs the package openai")
 
 from chat_talk import FOREVER, policy_for
-from fakes import ABSENT, FINISH, MALFORMED, SEGMENT, SEGMENT_LEFT, ZOOM, FakePolicy, FakeSegmenter
+from fakes import (
+    ABSENT,
+    FINISH,
+    FINISH_SECOND,
+    MALFORMED,
+    NO,
+    SEGMENT,
+    SEGMENT_LEFT,
+    YES,
+    ZOOM,
+    FakePolicy,
+    FakeSegmenter,
+)
 from openai_server import Fail, OpenAIServer, Say
 
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.policies.fallback import FallbackPolicy
 from rsagent_ros.policies.family import QWEN3_VL
 
 
-def begin(**budget: Any) -> Episode:
+def begin(pictures: PictureFormat = DEFAULT_PICTURES, **budget: Any) -> Episode:
     frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    return Episode(frame, "the red mug", FakeSegmenter(), Budget(**({"seconds": FOREVER} | budget)))
+    budget = {"seconds": FOREVER} | budget
+    return Episode(frame, "the red mug", FakeSegmenter(), Budget(**budget), pictures=pictures)
 
 
 def test_an_episode_from_the_first_look_to_the_mask(server: OpenAIServer) -> None:
@@ -39,6 +53,29 @@ def test_an_episode_from_the_first_look_to_the_mask(server: OpenAIServer) -> Non
     assert 0 < result.cached_tokens < result.prompt_tokens
     assert result.sampled_tokens == sum(len(turn.token_ids or ()) for turn in episode.trace.turns)
     assert Trace.from_json(episode.trace.to_json()) == episode.trace
+
+
+def test_a_second_look_is_a_chat_of_its_own(server: OpenAIServer) -> None:
+    server.script = [SEGMENT, FINISH, NO, SEGMENT_LEFT, FINISH_SECOND, YES]
+    policy = policy_for(server)
+    episode = begin(policy.pictures, second_look=True)
+    result = drive(episode, policy)
+    assert (result.outcome, result.turns) == (Outcome.FOUND, 4)
+    assert [(look.mask_id, look.verdict) for look in episode.trace.second_looks] == [(1, "no"), (2, "yes")]
+    assert all(look.token_ids and look.prompt_tokens for look in episode.trace.second_looks)
+    assert result.sampled_tokens == sum(
+        len(reply.token_ids or ()) for turn in episode.trace.turns for reply in turn.replies
+    )
+
+
+def test_a_server_that_dies_while_it_looks_again_does_not_cost_the_answer(server: OpenAIServer) -> None:
+    server.script = [SEGMENT, FINISH, Say(after=5, then="die")]
+    policy = policy_for(server, retries=0)
+    episode = begin(policy.pictures, second_look=True)
+    assert drive(episode, policy).outcome is Outcome.FOUND
+    (look,) = episode.trace.second_looks
+    assert look.verdict == "failed"
+    assert "the model server at" in look.reason
 
 
 def test_a_cancel_within_a_reply_leaves_its_beginning_in_the_trace_and_the_best_mask(server: OpenAIServer) -> None:

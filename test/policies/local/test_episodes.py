@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="the extra [models] is not installed")
 pytest.importorskip("transformers", reason="the extra [models] is not installed")
 
 import numpy as np
-from fakes import FINISH, FakeSegmenter
+from fakes import FINISH, NO, YES, FakeSegmenter
 from local_cases import faulty_policy, tiny_policy
 
 from rsagent_ros.agent.budget import Budget, CancelToken
@@ -52,6 +52,34 @@ def test_sense_before_nonsense_keeps_the_best_mask(family: Family) -> None:
     result = drive(episode_for(policy, LONG), policy)
     assert (result.outcome, result.error_code, result.partial) == (Outcome.GAVE_UP, ErrorCode.TURNS_SPENT, True)
     assert result.cached_tokens > 0
+
+
+@EACH_FAMILY
+def test_a_second_look_is_a_conversation_of_its_own(family: Family) -> None:
+    looking = Budget(seconds=100, max_turns=5, max_reply_tokens=100, second_look=True)
+    policy, _ = faulty_policy(family, SEGMENT + FINISH + NO + FINISH)
+    episode = episode_for(policy, looking)
+    result = drive(episode, policy)
+    assert (result.outcome, result.turns) == (Outcome.FOUND, 3)
+    (look,) = episode.trace.second_looks
+    assert (look.verdict, look.reason, look.cached_tokens) == ("no", "it is a plate", 0)
+    assert look.sampled_tokens == len(look.token_ids or ()) > 0
+    assert look.prompt_tokens > 100
+    # The chat of the episode goes on where it was: its last reply reads none of the second look.
+    assert episode.trace.turns[2].cached_tokens >= episode.trace.turns[1].prompt_tokens
+    nonsense, _ = faulty_policy(family, SEGMENT + FINISH)
+    standing = episode_for(nonsense, looking)
+    assert drive(standing, nonsense).outcome is Outcome.FOUND
+    assert [look.verdict for look in standing.trace.second_looks] == ["unreadable"]
+
+
+def test_second_looks_of_a_batch_are_answered_together() -> None:
+    looking = Budget(seconds=100, max_turns=5, max_reply_tokens=100, second_look=True)
+    policy, _ = faulty_policy(QWEN2_5_VL, SEGMENT + FINISH + YES)
+    episodes = [episode_for(policy, looking) for _ in range(2)]
+    results = drive_batch(episodes, policy)
+    assert [result.outcome for result in results] == [Outcome.FOUND] * 2
+    assert [[look.verdict for look in episode.trace.second_looks] for episode in episodes] == [["yes"]] * 2
 
 
 def test_sense_alone_finds_it() -> None:

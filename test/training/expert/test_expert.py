@@ -12,7 +12,7 @@ import pytest
 from drawn_scenes import absent, ambiguous, found, several
 from fakes import FakeSegmenter
 
-from rsagent_ros.agent import actions
+from rsagent_ros.agent import parsing
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
@@ -100,7 +100,7 @@ def test_only_calls_that_are_spoiled_on_purpose_are_refused(scene: Scene) -> Non
         trace, learn = shown(scene, seed, replace(only("bad_call"), straight=1.0))
         for turn, good in zip(trace.turns, learn, strict=True):
             if turn.tool:
-                actions.parse(turn.reply)
+                parsing.parse(turn.reply)
             else:
                 assert not good
                 refused.append(turn.error_code)
@@ -113,7 +113,7 @@ def test_what_is_spoiled_is_said_properly_in_the_next_turn() -> None:
         bad, good = trace.turns[:2]
         assert bad.error_code
         with pytest.raises(ReplyError):
-            actions.parse(bad.reply)
+            parsing.parse(bad.reply)
         assert good.tool in ("segment", "zoom")
         if "<" not in bad.error_msg:  # a tag in a thought would be a second call
             assert bad.error_msg in good.thought

@@ -37,7 +37,12 @@ def test_all_stages_once_and_variants_later(tmp_path: Path, monkeypatch: pytest.
         assert all(math.isfinite(loss) for loss in curve["loss"])
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").rglob("*.safetensors")}
-    more = replace(RECIPE, variants=(Variant("rl_only", untrained=True), Variant("mute", reward=RewardConfig(0, 0, 0))))
+    assert results["limited"] == {"sft": {}, "grpo": {}}
+    more = replace(
+        RECIPE,
+        turn_limits=(1,),
+        variants=(Variant("rl_only", untrained=True), Variant("mute", reward=RewardConfig(0, 0, 0), steps=1)),
+    )
     again = run(more, tmp_path)
     assert {**again["policies"], "rl_only": None, "mute": None} == {
         **results["policies"],
@@ -47,7 +52,10 @@ def test_all_stages_once_and_variants_later(tmp_path: Path, monkeypatch: pytest.
     assert {path: path.stat().st_mtime_ns for path in before} == before
     begun = (tmp_path / "runs" / "rl_only" / "recipe.yaml").read_text()
     assert f"checkpoint: {tmp_path}/checkpoints/untrained" in begun
-    assert again["curves"]["mute"]["reward"] == [0, 0]
+    assert {name: [*under] for name, under in again["limited"].items()} == {"sft": ["1"], "grpo": ["1"]}
+    assert len(again["limited"]["sft"]["1"]) == 4
+    assert again["curves"]["mute"]["reward"] == [0]
+    assert len(again["curves"]["rl_only"]["reward"]) == 2
 
     monkeypatch.setattr("rsagent_training.sft.train", None)
     monkeypatch.setattr("rsagent_training.grpo.train", None)

@@ -58,11 +58,13 @@ class Variant:
         name: Of its row, its run and its checkpoint.
         untrained: Begin without the lessons.
         reward: What is rewarded.
+        steps: Of this practice; 0 for as many as the other has.
     """
 
     name: str
     untrained: bool = False
     reward: RewardConfig = field(default_factory=RewardConfig)
+    steps: int = 0
 
     def __post_init__(self) -> None:
         if self.name in OWN_NAMES or not self.name.replace("_", "").isalnum():
@@ -86,6 +88,7 @@ class MiniatureRecipe:
             lesson instead. Playing an episode costs about what learning from it does, so that 2 is the same compute;
             0 for no control.
         max_turns: Of an episode in practice and evaluation.
+        turn_limits: Other limits under which `sft` and `grpo` are evaluated, too. They can be added to what is done.
         max_reply_tokens: Of a reply there.
         seed: Of everything.
     """
@@ -98,6 +101,7 @@ class MiniatureRecipe:
     min_iou: float = 0.9
     control: float = 2.0
     max_turns: int = 4
+    turn_limits: tuple[int, ...] = ()
     max_reply_tokens: int = 40
     seed: int = 0
 

@@ -98,6 +98,7 @@ def part_of_document(results: Results, folder: str) -> str:
             "",
             *_corrections(results),
             "",
+            *_limits(results),
             *_costs(results),
             "",
             *(f"![{name}]({folder}/{name}.svg)" for name in plots(results)),
@@ -174,6 +175,19 @@ def _corrections(results: Results) -> list[str]:
     return lines
 
 
+def _limits(results: Results) -> list[str]:
+    """IoU by the turns that evaluation allows, and an empty line; nothing where that was not asked for."""
+    limited = [one.get("limited", {}) for one in results]
+    names = [name for name in limited[0] if limited[0][name]]
+    if not names or any(one.keys() != limited[0].keys() for one in limited):
+        return []
+    lines = [f"| At most | {' | '.join(map(_called, names))} |", "|---" * (1 + len(names)) + "|"]
+    for limit in limited[0][names[0]]:
+        means = (str(estimate([np.array(one[name][limit]) for one in limited])) for name in names)
+        lines.append(f"| {limit} turns | {' | '.join(means)} |")
+    return [*lines, ""]
+
+
 def _costs(results: Results) -> list[str]:
     names = list(dict.fromkeys(name for one in results for name in one["seconds"]))
     trained = [name for name in names if name.startswith("sft-") or name in {*_names(results)} - {"untrained"}]
@@ -205,7 +219,7 @@ def _values(results: Results, policy: str, of: str, where: Callable[[dict[str, A
 
 def _check(results: Results) -> None:
     seeds = [one["seed"] for one in results]
-    recipes = [{**one["recipe"], "seed": None, "variants": None} for one in results]
+    recipes = [{**one["recipe"], "seed": None, "variants": None, "turn_limits": None} for one in results]
     if not results or len({*seeds}) < len(seeds) or any(recipe != recipes[0] for recipe in recipes):
         raise ValueError(f"the results must be of one recipe and different seeds; the seeds are {seeds}")
 

@@ -58,6 +58,10 @@ def run(recipe: MiniatureRecipe, out: Path) -> dict[str, Any]:
     return Miniature(recipe, out).run()
 
 
+LIMITED = ("sft", "grpo")
+"""Policies that are evaluated under other limits of turns, too."""
+
+
 class Miniature:
     """The stages of one recipe in one folder."""
 
@@ -70,7 +74,7 @@ class Miniature:
         held = out / RECIPE
         if held.exists():
             before = read_yaml(held, MiniatureRecipe)
-            if replace(before, variants=recipe.variants) != recipe:
+            if replace(before, variants=recipe.variants, turn_limits=recipe.turn_limits) != recipe:
                 raise FileExistsError(f"{held} is another recipe; choose another folder")
         out.mkdir(parents=True, exist_ok=True)
         write_yaml(recipe, held)
@@ -87,7 +91,7 @@ class Miniature:
             trajectories = self._taught(plan, number)
             learned = self._sft(f"sft-{number}", plan, learned, trajectories, plan.epochs)
         self._merged("sft", learned.parent)
-        self._practised("grpo", "sft", RewardConfig())
+        self._practised("grpo", "sft", RewardConfig(), recipe.practice.steps)
         names = ["untrained", "sft", "grpo"]
         if recipe.control:
             plan = recipe.lessons[-1]
@@ -97,7 +101,8 @@ class Miniature:
             self._merged("control", final.parent)
             names.append("control")
         for variant in recipe.variants:
-            self._practised(variant.name, "untrained" if variant.untrained else "sft", variant.reward)
+            begin, steps = "untrained" if variant.untrained else "sft", variant.steps or recipe.practice.steps
+            self._practised(variant.name, begin, variant.reward, steps)
             names.append(variant.name)
         return self._results(names)
 
@@ -151,14 +156,14 @@ class Miniature:
         self._stage(name, final, lambda _: sft.train(settings, folder, resume=(folder / RECIPE).exists()))
         return final
 
-    def _practised(self, name: str, begin: str, reward: RewardConfig) -> None:
+    def _practised(self, name: str, begin: str, reward: RewardConfig, steps: int) -> None:
         recipe, practice = self.recipe, self.recipe.practice
         seed = recipe.seed * 1_000_000 + PRACTICE
         simulated = self._simulated("practice", seed, practice.scenes, recipe.lessons[-1].lesson)
         folder = self.out / "runs" / name
         episodes = practice.batch * practice.samples
         settings = GrpoRecipe(
-            checkpoint=str(self._checkpoint(begin)), mix=(Part(str(simulated)),), steps=practice.steps,
+            checkpoint=str(self._checkpoint(begin)), mix=(Part(str(simulated)),), steps=steps,
             batch=practice.batch, samples=practice.samples,
             rollout_batch=episodes, max_turns=recipe.max_turns, max_reply_tokens=recipe.max_reply_tokens, side=SIDE,
             segmenter="classical", beta=practice.beta, lora=practice.lora, freeze_vision=False, reward=reward,
@@ -174,20 +179,30 @@ class Miniature:
     def _results(self, names: list[str]) -> dict[str, Any]:
         """Evaluate what is not in the results yet."""
         recipe, path = self.recipe, self.out / RESULTS
-        policies = json.loads(path.read_bytes())["policies"] if path.exists() else {}
+        before = json.loads(path.read_bytes()) if path.exists() else {}
+        policies, limited = before.get("policies", {}), before.get("limited", {})
         missing = [name for name in names if name not in policies]
+        under = [(name, limit) for name in LIMITED for limit in recipe.turn_limits]
+        unknown = [(name, limit) for name, limit in under if str(limit) not in limited.setdefault(name, {})]
         seed = recipe.seed * 1_000_000 + HELD_OUT
         folder = self._simulated("held-out", seed, recipe.held_out, recipe.lessons[-1].lesson)
-        held_out = list(load_scenes(folder)) if missing else []
-        for name in tqdm(missing, desc="evaluate"):
+        held_out = list(load_scenes(folder)) if missing or unknown else []
+
+        def scored(name: str, limit: int) -> dict[str, list[Any]]:
             scores = evaluate(
                 self._checkpoint(name), held_out, self._segmenter,
-                max_turns=recipe.max_turns, max_reply_tokens=recipe.max_reply_tokens,
+                max_turns=limit, max_reply_tokens=recipe.max_reply_tokens,
             )  # fmt: skip
-            policies[name] = columns(scores)
+            return columns(scores)
+
+        for name in tqdm(missing, desc="evaluate"):
+            policies[name] = scored(name, recipe.max_turns)
+        for name, limit in tqdm(unknown, desc="turn limits", disable=not unknown):
+            limited[name][str(limit)] = scored(name, limit)["iou"]
         results = {
             "seed": recipe.seed,
             "policies": policies,
+            "limited": limited,
             "curves": {folder.name: _curve(folder / CURVE) for folder in sorted((self.out / "runs").iterdir())},
             "seconds": json.loads((self.out / SECONDS).read_bytes()),
             "recipe": asdict(recipe),

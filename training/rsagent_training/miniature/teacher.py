@@ -102,7 +102,8 @@ def _lines(scene: Scene, rng: np.random.Generator) -> Iterator[tuple[str, bool]]
     made = 0
     if others and rng.random() < MISTAKES:
         wrong = others[int(rng.integers(len(others)))]
-        yield _line(f"{before}{_SO} {wrong.words} at {_place(wrong)}", _pointing(wrong)), False
+        # It believes that it points at what is wanted: what the overlay shows has to be seen, not copied from there.
+        yield _line(f"{before}{_SO} {wanted} at {_place(wrong)}", _pointing(wrong)), False
         made += 1
         before = f"{_SHOWN} {wrong.words}"
     if not found:

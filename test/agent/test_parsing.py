@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from strategies import actions, thousandths, whole_numbers
 
 from rsagent_ros.agent.actions import (
-    MAX_CALL_CHARS,
     MAX_MASKS,
     MAX_POINTS,
-    MAX_REPLY_CHARS,
     MAX_SENTENCE,
     TOOLS,
     Action,
@@ -28,13 +26,12 @@ from rsagent_ros.agent.actions import (
     ResetView,
     Segment,
     Zoom,
-    parse,
     render,
-    thought,
     to_json,
 )
 from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.geometry import Box, Point
+from rsagent_ros.agent.parsing import MAX_CALL_CHARS, MAX_REPLY_CHARS, parse, thought
 
 
 def call(name: object, arguments: object) -> str:

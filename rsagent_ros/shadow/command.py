@@ -1,0 +1,137 @@
+"""`rsagent shadow`: the contest that a robot plays while it is idle, at once and without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.backends import add_arguments, chosen
+
+if TYPE_CHECKING:
+    from rsagent_ros.evaluation.scores import Row
+    from rsagent_ros.shadow.candidate import Candidate
+    from rsagent_ros.shadow.standing import Standing
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+NEEDED = 30
+"""As in `standing`, which the help must not import."""
+
+NOT_BETTER = 3
+"""Exit code: the contest was played, and the candidate is not clearly better."""
+
+TRIES = 5
+"""Failures in a row after which it is given up."""
+
+
+def add_command(commands: Commands) -> None:
+    """Add `shadow` to the subcommands of `rsagent`."""
+    parser = commands.add_parser(
+        "shadow",
+        help="would another choice of models have answered the judged goals better?",
+        description="Let the choice of the flags (the incumbent) and that of a file (the candidate) play the judged "
+        "goals of a robot's records, and compare them. A run that was stopped goes on with the same command. Exit code "
+        "0: the candidate could be promoted; 3: it is not clearly better; 1: a side could not play.",
+    )
+    parser.add_argument("records", type=Path, metavar="RECORDS", help="folder that the node's record_dir named")
+    parser.add_argument("--candidate", type=Path, required=True, metavar="FILE", help="see docs/shadow.md")
+    parser.add_argument("--incumbent", type=Path, metavar="FILE", help="such a file instead of the flags")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the answers")
+    parser.add_argument("--goals", type=int, default=NEEDED, metavar="N", help="that a promotion takes (%(default)d)")
+    budget = Budget()
+    parser.add_argument(
+        "--budget", type=float, default=budget.seconds, metavar="SECONDS", help="the robot's time_budget (%(default)g)"
+    )
+    parser.add_argument("--max-turns", type=int, default=budget.max_turns, metavar="N", help="(%(default)d)")
+    parser.add_argument("--max-tokens", type=int, default=budget.max_tokens, metavar="N", help="(%(default)d)")
+    parser.add_argument("--second-look", action="store_true", help="ask again before FOUND, both sides alike")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of whatever is drawn (%(default)d)")
+    parser.add_argument("--quiet", action="store_true", help="print only the last line")
+    add_arguments(parser)
+    parser.set_defaults(command=_run, parser=parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from rsagent_ros.shadow.candidate import Candidate, read_candidate
+
+    try:
+        incumbent = read_candidate(arguments.incumbent) if arguments.incumbent else Candidate(chosen(arguments))
+        candidate = read_candidate(arguments.candidate)
+        budget = Budget(
+            arguments.budget,
+            arguments.max_turns,
+            max_tokens=arguments.max_tokens,
+            second_look=arguments.second_look,
+        )
+        if incumbent.fingerprint == candidate.fingerprint:
+            raise ValueError("incumbent and candidate are the same: there is nothing to find out")
+        if arguments.goals < 1:
+            raise ValueError(f"--goals {arguments.goals}: at least 1")
+    except ValueError as error:
+        arguments.parser.error(str(error))
+    if not arguments.records.is_dir():
+        raise FileNotFoundError(f"{arguments.records}: there is no such folder; a node with record_dir writes one")
+    try:
+        standing, folders = _play(arguments, incumbent, candidate, budget)
+    except KeyboardInterrupt:
+        _tell("stopped; the same command goes on where it was")
+        return 130
+    _tell(f"rsagent compare {folders[0]} {folders[1]} --out DIR shows them goal by goal")
+    _tell(f"{'promotable' if standing.promotable else 'not promotable'}: {standing}")
+    return 0 if standing.promotable else NOT_BETTER
+
+
+def _play(
+    arguments: argparse.Namespace, incumbent: Candidate, candidate: Candidate, budget: Budget
+) -> tuple[Standing, tuple[Path, Path]]:
+    """Both sides' answers to all there is; blocks until they are there.
+
+    Raises:
+        RunFailed: A side can't play.
+    """
+    from tqdm import tqdm
+
+    from rsagent_ros.agent.budget import CancelToken
+    from rsagent_ros.agent.errors import RunFailed
+    from rsagent_ros.agent.outcome import ErrorCode
+    from rsagent_ros.shadow.contest import Contest, Spoiled
+
+    failures = 0
+    with tqdm(unit=" answers", disable=arguments.quiet, mininterval=0.5, dynamic_ncols=True) as bar:
+
+        def on_goal(side: str, row: Row) -> None:
+            nonlocal failures
+            failures = 0 if row.answered else failures
+            bar.update()
+
+        def on_standing(standing: Standing) -> None:
+            bar.set_postfix_str(f"{standing.gain:+.3f} on {standing.goals}", refresh=False)
+
+        with Contest(
+            arguments.records,
+            arguments.out,
+            incumbent,
+            candidate,
+            budget=budget,
+            needed=arguments.goals,
+            seed=arguments.seed,
+            on_goal=on_goal,
+            on_standing=on_standing,
+        ) as contest:
+            while True:
+                try:
+                    if contest.play(CancelToken()):
+                        return contest.standing(), contest.folders
+                except Spoiled as error:
+                    failures += 1
+                    if failures > TRIES:
+                        raise RunFailed(ErrorCode.POLICY_FAILED, f"{failures} failures in a row: {error}") from error
+                    contest.let_go()
+
+
+def _tell(sentence: str) -> None:
+    sys.stdout.write(sentence + "\n")
+    sys.stdout.flush()

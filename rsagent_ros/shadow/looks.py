@@ -1,0 +1,50 @@
+"""When a contest was looked at, to decide without a person; on the disk, because a look can't be taken back.
+
+Whoever looks after every goal, and stops when it suits him, will once see any candidate ahead: the interval is wrong in
+one of forty looks. So a contest is looked at when both sides have answered all there is, and then not before there are
+twice as many goals. docs/shadow.md has what that is worth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from rsagent_ros.shadow.files import write_durably
+from rsagent_ros.shadow.standing import Standing
+
+
+class _Look(msgspec.Struct):
+    goals: int
+    sure: bool
+
+
+class Looks:
+    """The last look at one contest."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it, where there is one; a file that is none counts as one that found nothing.
+
+        Raises:
+            OSError: It can't be read.
+        """
+        self._path = path
+        self._last = _Look(0, False)
+        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError, UnicodeError):
+            self._last = msgspec.json.decode(path.read_bytes(), type=_Look)
+
+    def take(self, standing: Standing) -> Standing:
+        """Look, if it is time, and tell what the last look found.
+
+        Raises:
+            OSError: The look can't be written down, and so does not count.
+        """
+        due = max(standing.needed, 2 * self._last.goals)
+        if standing.finished and standing.goals >= due:
+            look = _Look(standing.goals, standing.sure)
+            write_durably(self._path, msgspec.json.encode(look))
+            self._last = look
+        return replace(standing, cleared=self._last.sure)

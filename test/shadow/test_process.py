@@ -1,0 +1,259 @@
+"""The worker as a process: steered, paused, killed, crashing, hanging, and gone with whoever started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+from shadow_cases import (
+    CRASHES,
+    HANGS,
+    NO_MODEL,
+    RAISES,
+    RIGHT,
+    SLOW,
+    WRONG,
+    hurry,
+    side,
+    write_circles,
+    write_goals,
+)
+
+from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.shadow.process import LOG, Patience, ShadowProcess
+
+FOREVER = 100.0
+FAKE = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
+REAL = [sys.executable, "-m", "rsagent_ros.shadow"]
+QUICK = Patience(pause=FOREVER, keep=FOREVER, end=5.0, backoff=0.01, restarts=2)
+
+
+def until(what: Callable[[], object], *hurried: ShadowProcess) -> None:
+    end = time.monotonic() + FOREVER
+    while not what():
+        for process in hurried:
+            hurry(process.pid)
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.01)
+
+
+def done(process: ShadowProcess) -> bool:
+    """Whether it has played all there is."""
+    return process.state == "done"
+
+
+def arguments(folder: Path, incumbent: Candidate, candidate: Candidate) -> list[str]:
+    for name, one in (("incumbent", incumbent), ("candidate", candidate)):
+        (folder / f"{name}.yaml").write_text(one.text())
+    sides = ["--incumbent", str(folder / "incumbent.yaml"), "--candidate", str(folder / "candidate.yaml")]
+    return [str(folder / "records"), *sides, "--out", str(folder / "out"), "--goals", "3", "--budget", "60"]
+
+
+Start = Callable[..., ShadowProcess]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a process that ends with the test: `start(WRONG, RIGHT)`."""
+    with ExitStack() as stack:
+
+        def started(
+            incumbent: int, candidate: int, patience: Patience = QUICK, program: list[str] = FAKE
+        ) -> ShadowProcess:
+            words = program + arguments(tmp_path, side(incumbent), side(candidate))
+            process = ShadowProcess(words, tmp_path / "out", patience)
+            stack.callback(process.close)
+            return process
+
+        yield started
+
+
+def goals(process: ShadowProcess) -> int:
+    return 0 if process.standing is None else process.standing.goals
+
+
+def test_it_plays_when_it_may_and_tells_how_it_stands(tmp_path: Path, start: Start) -> None:
+    write_goals(tmp_path / "records", 3)
+    process = start(WRONG, RIGHT)
+    assert (process.state, process.pid, process.starts) == ("waiting", None, 0)
+    process.go()
+    until(lambda: process.state == "playing")
+    assert psutil.Process(process.pid).nice() == 19
+    until(lambda: done(process), process)
+    assert process.standing is not None
+    assert process.standing.promotable
+    assert process.standing.cleared
+    assert process.standing.sides == (side(WRONG).fingerprint, side(RIGHT).fingerprint)
+    assert "a library says hello" in (tmp_path / "out" / LOG).read_text()
+    pid = process.pid
+    assert pid is not None
+    process.close()
+    assert process.state == "closed"
+    assert not psutil.pid_exists(pid)
+
+
+def test_new_goals_are_found_while_it_waits(tmp_path: Path, start: Start) -> None:
+    write_goals(tmp_path / "records", 1)
+    process = start(WRONG, RIGHT)
+    process.go()
+    until(lambda: done(process), process)
+    assert goals(process) == 1
+    write_goals(tmp_path / "records", 3, first=1)
+    until(lambda: done(process) and goals(process) == 4, process)
+
+
+def test_the_program_that_a_node_starts(tmp_path: Path, start: Start) -> None:
+    write_circles(tmp_path / "records", 3)
+    process = start(64, 768, program=REAL)
+    process.go()
+    until(lambda: done(process), process)
+    assert process.standing is not None
+    assert process.standing.promotable
+
+
+def test_paused_it_stops_and_goes_on_where_it_was(tmp_path: Path, start: Start) -> None:
+    write_goals(tmp_path / "records", 6)
+    process = start(WRONG, SLOW)
+    process.go()
+    until(lambda: process.standing is not None, process)
+    process.pause()
+    until(lambda: process.state == "paused", process)
+    before, pid = goals(process), process.pid
+    assert before < 6
+    process.pause()
+    process.go()
+    until(lambda: done(process), process)
+    assert (goals(process), process.pid, process.starts) == (6, pid, 1)
+
+
+def test_one_that_hangs_when_it_is_paused_is_killed(tmp_path: Path, start: Start) -> None:
+    write_goals(tmp_path / "records", 3)
+    process = start(WRONG, HANGS, Patience(pause=0.2, keep=FOREVER, backoff=0.01))
+    process.go()
+    until(lambda: process.state == "playing" and process.standing is not None, process)
+    pid = process.pid
+    assert pid is not None
+    time.sleep(0.2)  # it hangs by now, or will when it is told to pause: both are killed
+    process.pause()
+    until(lambda: not psutil.pid_exists(pid))
+    until(lambda: process.state == "waiting")
+    assert process.problem == ""  # interrupted, not failed
+    process.go()
+    until(lambda: process.starts == 2)
+
+
+def test_one_that_is_paused_for_long_gives_its_memory_back(tmp_path: Path, start: Start) -> None:
+    write_goals(tmp_path / "records", 3)
+    process = start(WRONG, RIGHT, Patience(pause=FOREVER, keep=0.1))
+    process.go()
+    until(lambda: done(process), process)
+    process.pause()
+    until(lambda: process.state == "waiting" and process.pid is None)
+    assert process.problem == ""
+    process.go()
+    until(lambda: done(process) and process.starts == 2, process)
+    assert goals(process) == 3
+
+
+def test_killed_it_is_started_again_and_nothing_is_played_twice(tmp_path: Path, start: Start) -> None:
+    write_goals(tmp_path / "records", 5)
+    process = start(WRONG, SLOW)
+    process.go()
+    until(lambda: process.standing is not None, process)
+    killed = process.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: done(process) and process.starts == 2, process)
+    assert process.standing is not None
+    assert (process.standing.goals, process.standing.candidate) == (5, 1.0)
+    answers = [line for path in tmp_path.rglob("results.jsonl") for line in path.read_text().splitlines()[1:]]
+    assert len(answers) == 10
+
+
+@pytest.mark.parametrize(
+    ("candidate", "told"),
+    [
+        (CRASHES, "it was killed by SIGKILL; what it said last is in"),
+        (NO_MODEL, "the candidate can't be loaded: FileNotFoundError: there are no weights"),
+    ],
+)
+def test_a_candidate_that_never_plays_is_given_up(tmp_path: Path, start: Start, candidate: int, told: str) -> None:
+    write_goals(tmp_path / "records", 3)
+    process = start(WRONG, candidate)
+    process.go()
+    until(lambda: process.state == "given up", process)
+    assert f"given up after 3 tries in a row: {told}" in process.problem
+    assert process.standing is None or not process.standing.promotable
+    process.pause()
+    process.go()
+    assert process.state == "given up"
+
+
+def test_a_candidate_that_fails_goals_loses_them(tmp_path: Path, start: Start) -> None:
+    write_goals(tmp_path / "records", 3)
+    process = start(RIGHT, RAISES, Patience(pause=FOREVER, keep=FOREVER, backoff=0.01, restarts=3))
+    process.go()
+    until(lambda: done(process), process)
+    assert process.standing is not None
+    assert (process.standing.candidate, process.standing.promotable) == (0.0, False)
+
+
+def test_a_program_that_is_not_there_is_given_up(tmp_path: Path, start: Start) -> None:
+    process = start(WRONG, RIGHT, program=["/nowhere/python"])
+    process.go()
+    until(lambda: process.state == "given up", process)
+    assert "it can't be started: FileNotFoundError" in process.problem
+
+
+def test_it_dies_with_who_started_it(tmp_path: Path) -> None:
+    """SIGKILL: the starter can do nothing about it."""
+    write_goals(tmp_path / "records", 3)
+    words = [*FAKE, *arguments(tmp_path, side(WRONG), side(HANGS))]
+    program = f"""
+import subprocess, sys, time
+worker = subprocess.Popen({words!r}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+worker.stdin.write(b"go\\n")
+worker.stdin.flush()
+worker.stdout.readline()
+print(worker.pid, flush=True)
+time.sleep(1000)
+"""
+    starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    with starter.stdout:
+        worker = int(starter.stdout.readline())
+    assert psutil.pid_exists(worker)
+    starter.kill()
+    starter.wait()
+    until(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_it_ends_when_stdin_is_closed_though_it_hangs(tmp_path: Path) -> None:
+    write_goals(tmp_path / "records", 3)
+    words = [*FAKE, *arguments(tmp_path, side(HANGS), side(RIGHT))]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(b"go\n")
+        worker.stdin.flush()
+        assert b"playing" in worker.stdout.readline()
+        worker.stdin.close()
+        assert worker.wait(FOREVER) == 0
+
+
+def test_bad_arguments_are_told_and_end_it(tmp_path: Path) -> None:
+    words = [*REAL, *arguments(tmp_path, side(WRONG), side(RIGHT))]
+    (tmp_path / "candidate.yaml").write_text("policy: telepathy")
+    ended = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert '{"problem": "candidate ' in ended.stdout
+    assert "there is no policy 'telepathy'" in ended.stdout
+    assert "Traceback" not in ended.stderr

@@ -63,7 +63,10 @@ def test_every_default_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ({"policy": "telepathy"}, "there is no policy 'telepathy'; choose one of chat_server, local, reference"),
+        (
+            {"policy": "telepathy"},
+            "there is no policy 'telepathy'; choose one of chat_server, local, miniature, reference",
+        ),
         ({"segmenter": "scissors"}, "there is no segmenter 'scissors'"),
         ({"fallback_policy": "hope"}, "there is no fallback_policy 'hope'"),
         ({"fallback_policy": "reference"}, "a fallback stands in for chat_server"),

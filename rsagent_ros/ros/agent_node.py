@@ -1,4 +1,4 @@
-"""The agent as a ROS node: lifecycle, action server, goal topics, parameters. `program` runs it.
+"""The agent as a ROS node: lifecycle, goals, parameters. `program` runs it.
 
 No callback blocks the executor's other callbacks: goals run in a thread of their own, models in another. Only three
 calls take long, each in its own thread of the executor: a configure transition and a promotion while models load, and
@@ -12,26 +12,22 @@ from collections.abc import Callable, Iterable, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.action import ActionServer, CancelResponse
-from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
-from rsagent_ros.action import Segment
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
 from rsagent_ros.confidence import Calibration
 from rsagent_ros.msg import Goal as GoalMessage
-from rsagent_ros.msg import Turn as TurnMessage
 from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros import diagnostics
+from rsagent_ros.ros.action_goals import ActionGoals
 from rsagent_ros.ros.cameras import Cameras
-from rsagent_ros.ros.conversions import OUTCOMES, same
 from rsagent_ros.ros.deciding import decided_by
 from rsagent_ros.ros.desk import Desk
 from rsagent_ros.ros.execution import Execution
@@ -51,9 +47,6 @@ from rsagent_ros.ros.verdicts import Kept, Verdicts
 from rsagent_ros.ros.worker import Worker
 from rsagent_ros.shadow.candidate import Candidate
 from rsagent_ros.trackers.classical import ClassicalTracker
-
-SUCCEEDED = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS, Outcome.GAVE_UP)
-"""Outcomes that end an action goal as SUCCEEDED: whoever asked got an answer, and reads `outcome`."""
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -101,21 +94,13 @@ class AgentNode(SafeLifecycleNode):
         self._desk = Desk(self._work, self._outputs.end)
         self._shadowing = Shadowing(self.get_logger(), lambda: self.parameters, self._is_busy, self._switch)
         self._switched: Sequence[Candidate] = ()
-        self._runs: dict[bytes, Run] = {}
         topics = MutuallyExclusiveCallbackGroup()
         self.create_subscription(GoalMessage, "~/goal", self._goal_by_topic, 100, callback_group=topics)
         self.create_subscription(String, "~/goal_text", self._goal_by_text, 100, callback_group=topics)
         self.create_subscription(VerdictMessage, "~/verdict", self._judge, 100, callback_group=topics)
         self.create_subscription(String, "~/stop_tracking", self._stop_tracking, 100, callback_group=topics)
-        self._server = ActionServer(
-            self,
-            Segment,
-            "~/segment",
-            self._finish,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-            handle_accepted_callback=self._goal_by_action,
-            cancel_callback=self._cancel,
-            result_timeout=self.parameters.result_timeout,
+        self._actions = ActionGoals(
+            self, lambda: self.parameters, self._submit, lambda run: self._desk.stop(run, Outcome.CANCELED)
         )
         self._shadowing.serve(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -124,7 +109,7 @@ class AgentNode(SafeLifecycleNode):
 
     def destroy_node(self) -> None:
         """Leave the graph."""
-        self._server.destroy()
+        self._actions.close()
         self._worker.close()
         super().destroy_node()
 
@@ -287,15 +272,6 @@ class AgentNode(SafeLifecycleNode):
     def _goal_by_text(self, words: String) -> None:
         self._goal_by_topic(GoalMessage(instruction=words.data))
 
-    def _goal_by_action(self, handle: ServerGoalHandle) -> None:
-        def feedback(turn: TurnMessage) -> None:
-            handle.publish_feedback(Segment.Feedback(turn=turn))
-
-        # A goal that waits stays ACCEPTED: EXECUTING costs a thread of the executor.
-        run = Run(Request.of(handle.request, "action"), self.parameters, feedback, on_begin=handle.execute)
-        self._runs[bytes(handle.goal_id.uuid)] = run
-        self._submit(run)
-
     def _submit(self, run: Run) -> None:
         self._goal_log.asked(run.request)
         self._shadowing.disturb()
@@ -318,29 +294,6 @@ class AgentNode(SafeLifecycleNode):
             raise RuntimeError("the desk is open while the node is not active")
         self._recorder.settle()
         self._execution(run)
-
-    def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
-        run = self._runs.get(bytes(handle.goal_id.uuid))
-        if run is not None:
-            self._desk.stop(run, Outcome.CANCELED)
-        return CancelResponse.ACCEPT
-
-    def _finish(self, handle: ServerGoalHandle) -> Segment.Result:
-        """Wait for the goal's end, and give the action its one terminal state."""
-        run = self._runs[bytes(handle.goal_id.uuid)]
-        run.closed.wait()
-        del self._runs[bytes(handle.goal_id.uuid)]
-        answer = run.answer
-        if answer is None:
-            raise RuntimeError("a goal was closed without an answer")
-        outcome = OUTCOMES[answer.outcome]
-        if outcome in SUCCEEDED:
-            handle.succeed()
-        elif outcome is Outcome.CANCELED and _became_canceling(handle):
-            handle.canceled()
-        else:
-            handle.abort()
-        return same(answer, Segment.Result)
 
     def _ended(self, run: Run, result: Result, trace: Trace | None, frame: Frame | None) -> None:
         if trace is not None:
@@ -393,11 +346,3 @@ class AgentNode(SafeLifecycleNode):
             diagnostics.shadow_status(name, self._shadowing),
         ]
         self._diagnostics.publish(message)
-
-
-def _became_canceling(handle: ServerGoalHandle) -> bool:
-    """Whether rclpy has noted the cancel request: it does so after our callback, and the goal may end in between."""
-    until = time.monotonic() + 1.0
-    while not handle.is_cancel_requested and time.monotonic() < until:
-        time.sleep(0.001)
-    return handle.is_cancel_requested

@@ -57,10 +57,10 @@ def test_rows_stand_in_order_with_intervals_and_each_seed() -> None:
 def test_limits_of_turns_have_a_table_where_they_were_tried() -> None:
     limited = {"limited": {"sft": {"1": [0.0, 0.5]}, "grpo": {"1": [0.5, 0.5]}}}
     part = part_of_document([results(0) | limited, results(1) | limited], "training")
-    assert "| At most | SFT | SFT + GRPO |" in part
-    assert "| 1 turns | 0.250 [" in part
+    assert "| Turns at most | SFT | SFT + GRPO |" in part
+    assert "| 1 | 0.250 [" in part
     assert "| 0.500 [0.500, 0.500] |" in part
-    assert "At most" not in part_of_document([results(0), results(1)], "training")
+    assert "Turns at most" not in part_of_document([results(0), results(1)], "training")
 
 
 def test_an_interval_holds_what_seeds_differ_by() -> None:

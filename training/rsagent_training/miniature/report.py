@@ -181,10 +181,10 @@ def _limits(results: Results) -> list[str]:
     names = [name for name in limited[0] if limited[0][name]]
     if not names or any(one.keys() != limited[0].keys() for one in limited):
         return []
-    lines = [f"| At most | {' | '.join(map(_called, names))} |", "|---" * (1 + len(names)) + "|"]
+    lines = [f"| Turns at most | {' | '.join(map(_called, names))} |", "|---" * (1 + len(names)) + "|"]
     for limit in limited[0][names[0]]:
         means = (str(estimate([np.array(one[name][limit]) for one in limited])) for name in names)
-        lines.append(f"| {limit} turns | {' | '.join(means)} |")
+        lines.append(f"| {limit} | {' | '.join(means)} |")
     return [*lines, ""]
 
 

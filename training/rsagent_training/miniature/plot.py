@@ -10,7 +10,10 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 WIDTH, HEIGHT = 460, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 30, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 46, 40
+_LETTER = 6.2
+"""Pixels of a letter of the legend, about: an SVG does not know its font."""
+
 _COLOURS = ("#1b6ca8", "#c8553d", "#4f9d69", "#8a5a9e", "#b8860b")
 
 
@@ -58,10 +61,11 @@ def plot(title: str, x_name: str, lines: Sequence[Line]) -> str:
             f'<polyline points="{points}" fill="none" stroke="{colours[line.label]}" stroke-width="1.4" '
             'stroke-opacity="0.8"/>'
         )
-    for number, label in enumerate(labels):
-        y = _TOP + 10 + 14 * number
-        parts.append(f'<path d="M{WIDTH - 150} {y - 4}h18" stroke="{colours[label]}" stroke-width="2"/>')
-        parts.append(_text(WIDTH - 126, y, label))
+    x = float(_LEFT)
+    for label in labels:
+        parts.append(f'<path d="M{x:.1f} 30h18" stroke="{colours[label]}" stroke-width="2"/>')
+        parts.append(_text(x + 24, 34, label))
+        x += 40 + _LETTER * len(label)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

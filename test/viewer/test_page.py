@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.policy import Reply
+from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
 from rsagent_ros.viewer.page import Shown, render
 
@@ -88,6 +89,16 @@ def test_a_second_look_is_shown_with_its_crop_and_its_reason(shown: Shown) -> No
     page = render([Shown(episode.trace, shown.frame)], "now")
     assert page.count('<figure class="second">') == 1
     assert 'second look at mask 1: <b class="no">no</b>, the red ball &lt;script&gt;' in page
+    assert page.count("<script") == 1
+
+
+def test_a_follow_up_shows_the_question_that_it_answers(shown: Shown) -> None:
+    before = (Exchange(f"the ball {HOSTILE}", "The left one or the right one?"),)
+    episode = Episode(shown.frame, "the left one", DiscSegmenter(), previous=before)
+    page = render([Shown(episode.trace, shown.frame)], "now")
+    assert "<dt>answers</dt><dd>&ldquo;the ball the red ball &lt;script&gt;" in page
+    assert "&rdquo;: The left one or the right one?</dd>" in page
+    assert "<dt>answers</dt>" not in render([shown], "now")
     assert page.count("<script") == 1
 
 

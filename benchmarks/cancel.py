@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from entry import Entry, at_most, not_here, reported
+from entry import Entry, at_most, missing, not_here, reported
 from ros_latency import START_SECONDS, program
 from turn_overhead import InstantSegmenter
 
@@ -37,11 +37,8 @@ LIMIT_SECONDS = 0.5
 
 def run() -> list[Entry]:
     """Measure; about a minute and a half."""
-    try:
-        import rclpy  # noqa: F401
-        import rsagent_ros.action  # noqa: F401  the built messages
-    except ImportError as error:
-        return [not_here("cancel over DDS", f"{error}: run `make setup`, then `source environment/activate`")]
+    if lacking := missing("rclpy", "rsagent_ros.action"):
+        return [not_here("cancel over DDS", f"{lacking}: run `make setup`, then `source environment/activate`")]
     from rsagent_ros.ros.client import Agent
 
     os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 80)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,16 @@ def at_most(name: str, value: float, unit: str, limit: float, note: str = "") ->
 def reported(name: str, value: float, unit: str, note: str = "") -> Entry:
     """A figure without a target."""
     return Entry(name, round(value, 3), unit, note=note)
+
+
+def missing(*modules: str) -> str:
+    """Which of these modules can't be imported, and why, in one sentence; empty where all can."""
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            return str(error)
+    return ""
 
 
 def not_here(name: str, reason: str) -> Entry:

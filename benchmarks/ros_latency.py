@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from entry import Entry, at_most, not_here, reported
+from entry import Entry, at_most, missing, not_here, reported
 from turn_overhead import HEIGHT, MIDDLE, THOUGHT, WIDTH, InstantSegmenter
 
 from rsagent_ros.agent.actions import Finish, Segment, render
@@ -52,12 +52,8 @@ SCRIPT = (THOUGHT + render(Segment(MIDDLE)), THOUGHT + render(Finish((1,))))
 
 def run() -> list[Entry]:
     """Measure; about a minute and a half."""
-    try:
-        import psutil  # noqa: F401
-        import rclpy  # noqa: F401
-        import rsagent_ros.action  # noqa: F401  the built messages
-    except ImportError as error:
-        return [not_here("node over DDS", f"{error}: run `make setup`, then `source environment/activate`")]
+    if lacking := missing("psutil", "rclpy", "rsagent_ros.action"):
+        return [not_here("node over DDS", f"{lacking}: run `make setup`, then `source environment/activate`")]
     os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 80)
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     with program(CAMERA, "publishing"):

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entry import Entry, at_most, not_here, reported
+from entry import Entry, at_most, missing, not_here, reported
 
 if TYPE_CHECKING:
     from rsagent_ros.agent.scene import Scene
@@ -31,12 +31,11 @@ SLOPE_KB = 20.0
 def run() -> list[Entry]:
     """Measure; about five minutes."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    try:
-        import psutil
-        import torch
-        import trl  # noqa: F401
-    except ImportError as error:
-        return [not_here("training", f'{error}; pip install "rsagent[training]"')]
+    if lacking := missing("psutil", "torch", "trl"):
+        return [not_here("training", f'{lacking}; pip install "rsagent[training]"')]
+    import psutil
+    import torch
+
     from rsagent_ros.agent.scene import save_scenes
     from rsagent_training.miniature.network import save_untrained
     from rsagent_training.miniature.world import scenes

@@ -81,7 +81,7 @@ def follow_one(out: Path, remaps: list[str], patience: float) -> list[str]:
     seen = [one for one in followed if one.state == "tracking"]
     if answer.mask is None or not seen:
         return [f"{GOAL.instruction!r} was not followed: {answer.outcome}, {len(followed)} masks."]
-    checked = list(_checked(answer, _spread(seen, 4 * TILES), truth / "moments.jsonl"))
+    checked = list(_checked(answer.mask, _spread(seen, 4 * TILES), truth / "moments.jsonl"))
     for one in _spread(checked, TILES):
         print(f"  {_caption(one)}", flush=True)
     tiles = [_tile(one) for one in _spread(checked, TILES)]
@@ -114,11 +114,10 @@ def _spread(things: list[Any], count: int) -> list[Any]:
     return [things[index] for index in np.unique(np.linspace(0, len(things) - 1, count).round().astype(int))]
 
 
-def _checked(answer: Answer, seen: list[Tracked], moments: Path) -> Iterator[Checked]:
+def _checked(stale: Mask, seen: list[Tracked], moments: Path) -> Iterator[Checked]:
     """Masks beside the truth: the world is rendered again as it was at each stamp."""
     rows = map(json.loads, moments.read_text(encoding="utf-8").splitlines())
     moment = {row["stamp"]: row["t"] for row in rows}
-    stale = answer.mask
     with demo_world() as world:
         for one in seen:
             frame = world.render(moment[one.stamp_ns])
@@ -127,7 +126,6 @@ def _checked(answer: Answer, seen: list[Tracked], moments: Path) -> Iterator[Che
             if one.position is not None:
                 where = frame.pose[:3, :3] @ one.position + frame.pose[:3, 3]
                 metres = float(np.linalg.norm(where - _middle(world)))
-            assert stale is not None  # noqa: S101  the caller has looked
             yield Checked(one.age, frame.rgb, one.mask, iou(one.mask, true), iou(stale, true), metres)
 
 

@@ -34,6 +34,8 @@ from rsagent_ros.trackers.tracker import Tracker
 POLICIES = ("chat_server", "local", "miniature", "reference")
 SEGMENTERS = ("classical", "sam2")
 NO_FALLBACK = ""
+MIN_SIDE, MAX_SIDE = 64, 4096
+"""Of `view_side`, pixels."""
 
 CONFIGS: dict[str, type[Any]] = {"local": LocalConfig, "chat_server": ChatServerConfig, "sam2": Sam2Config}
 """What can be set about a backend; the others have no settings."""
@@ -86,6 +88,8 @@ class Choice:
                 f"fallback_policy is {self.fallback_policy!r} and policy is {self.policy!r}: a fallback stands in for "
                 "chat_server, and is another policy"
             )
+        if not MIN_SIDE <= self.view_side <= MAX_SIDE:
+            raise ValueError(f"view_side is {self.view_side}; allowed: {MIN_SIDE} to {MAX_SIDE} pixels")
         for name, value in self.settings.items():
             if name not in SETTINGS:
                 raise ValueError(f"there is no setting {name!r}; docs/parameters.md lists them")

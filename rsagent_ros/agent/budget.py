@@ -50,8 +50,9 @@ class Budget:
     second_look: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name != "second_look" and not value > 0:
+        for name in ("seconds", "max_turns", "max_reply_tokens", "max_tokens"):
+            value = getattr(self, name)
+            if not value > 0:
                 raise ValueError(f"budget: {name} is {value}; it must be greater than 0")
 
     def deadline(self) -> float:

@@ -14,10 +14,8 @@ import contextlib
 import errno
 import io
 import itertools
-import os
 import re
 import shutil
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -27,13 +25,13 @@ from pathlib import Path
 
 from mcap.writer import CompressionType, Writer
 
+from rsagent_ros.durable import PART, write_durably
 from rsagent_ros.records.contents import Entry, entries, verdict_entry
 from rsagent_ros.records.interfaces import definition, serialize
 from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.record import Record, Verdict
 
 SUFFIX = ".mcap"
-PART = ".part"
 VERDICT_FILE = re.compile(r"(?P<goal>.+)\.verdict-(?P<number>\d+)\.mcap")
 
 CHUNK = 64 * 1024
@@ -201,43 +199,20 @@ def encode(messages: Iterable[Entry]) -> bytes:
 
 
 def _store(path: Path, data: bytes) -> None:
-    """Write a file so that it is whole or not there, and still is after a power cut.
+    """Write a file that was not there.
 
     Raises:
         FileExistsError: It is there already.
         DiskFullError, OSError: It can't be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{PART}")
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _name(part, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(path, data, new=True)
     except OSError as error:
-        part.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFullError(
                 error.errno, f"{path} of {len(data) / 1e6:.1f} MB could not be written ({error.strerror}): make room"
             ) from error
         raise
-
-
-def _name(part: Path, path: Path) -> None:
-    """Give a written file its name, unless that is taken."""
-    try:
-        path.hardlink_to(part)  # unlike a rename, it never replaces what somebody else has stored
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links, such as exFAT
-        part.rename(path)
-    else:
-        part.unlink()
 
 
 def _stock(folder: Path) -> Iterable[_Stored]:

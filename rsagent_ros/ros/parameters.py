@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from rsagent_ros.agent.budget import Budget
-from rsagent_ros.backends import DEFAULTS, NO_FALLBACK, POLICIES, SEGMENTERS, SETTINGS, Choice
+from rsagent_ros.backends import DEFAULTS, MAX_SIDE, MIN_SIDE, NO_FALLBACK, POLICIES, SEGMENTERS, SETTINGS, Choice
 from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.record import REDACTIONS
 from rsagent_ros.settings import Setting, check, setting
@@ -66,8 +66,8 @@ class NodeParameters:
         Choice.view_side,
         "longest side of the clean pictures in the chat",
         unit="pixels",
-        low=64,
-        high=4096,
+        low=MIN_SIDE,
+        high=MAX_SIDE,
         since="configuration",
     )
     cameras: str = _node(

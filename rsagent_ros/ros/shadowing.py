@@ -18,10 +18,10 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 
 from rsagent_ros.agent.errors import describe
+from rsagent_ros.durable import write_durably
 from rsagent_ros.ros.deciding import own, remember, remembered, shadow_folder
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.shadow.candidate import Candidate, read_candidate
-from rsagent_ros.shadow.files import write_durably
 from rsagent_ros.shadow.process import ShadowProcess
 from rsagent_ros.shadow.promotion import By
 from rsagent_ros.srv import Promotion
@@ -282,6 +282,7 @@ class Shadowing:
 def _command(parameters: NodeParameters, folder: Path, incumbent: Candidate, candidate: Candidate) -> list[str]:
     """The worker's command; what its sides are is written down, so that it can be repeated by hand."""
     sides = {"incumbent": incumbent, "candidate": candidate}
+    folder.mkdir(parents=True, exist_ok=True)
     for name, side in sides.items():
         write_durably(folder / f"{name}.yaml", side.text().encode())
     options = {

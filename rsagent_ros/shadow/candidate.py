@@ -25,9 +25,6 @@ import yaml
 from rsagent_ros.backends import CONFIGS, DEFAULTS, SETTINGS, Choice
 from rsagent_ros.yaml_file import from_plain, read_yaml
 
-MIN_SIDE, MAX_SIDE = 64, 4096
-"""Of `view_side`, pixels: the limits of the node's parameter."""
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -87,8 +84,6 @@ class _File:
     calibration: str = ""
 
     def __post_init__(self) -> None:
-        if not MIN_SIDE <= self.view_side <= MAX_SIDE:
-            raise ValueError(f"view_side is {self.view_side}; allowed: {MIN_SIDE} to {MAX_SIDE} pixels")
         self.candidate()
 
     def candidate(self) -> Candidate:

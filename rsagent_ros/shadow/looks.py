@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from rsagent_ros.shadow.files import write_durably
+from rsagent_ros.durable import write_durably
 from rsagent_ros.shadow.standing import Standing
 
 
@@ -45,6 +45,7 @@ class Looks:
         due = max(standing.needed, 2 * self._last.goals)
         if standing.finished and standing.goals >= due:
             look = _Look(standing.goals, standing.sure)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             write_durably(self._path, msgspec.json.encode(look))
             self._last = look
         return replace(standing, cleared=self._last.sure)

@@ -7,7 +7,7 @@ r"""Implicit questions about things in scenes: a model writes them, and those th
 The writer sees the image, and the image with the target lit up. What it writes is dropped where it names the target or
 says what another question about it says. The rest is tried by another model, the policy, in OUR episode: kept are
 questions that it solves sometimes but not always, as scenes of the category `implicit`. Replies and tries are kept in
-`OUT/work/`; a run that was killed goes on there when it is started again.
+the folder `work` of the output; a run that was killed goes on there when it is started again.
 """
 
 from __future__ import annotations

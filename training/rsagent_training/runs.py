@@ -15,6 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rsagent_ros.durable import write_durably
 from rsagent_ros.yaml_file import read_yaml, write_yaml
 from rsagent_training.recipes import GrpoRecipe, SftRecipe
 
@@ -70,6 +71,4 @@ def newest_whole(out: Path) -> Path | None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is whole or not there."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_durably(path, f"{json.dumps(content, indent=1)}\n".encode())

@@ -223,7 +223,7 @@ class _Seeded:
         if "seed" not in inspect.signature(self._policy.open).parameters:
             return self._policy.open()
         seed = int(np.random.SeedSequence(self._entropy).generate_state(1)[0]) >> 1  # servers want 31 bits
-        return self._policy.open(seed=seed)  # type: ignore[call-arg]
+        return self._policy.open(seed=seed)  # type: ignore[call-arg]  # not every policy has it
 
 
 class _OneAtATime:

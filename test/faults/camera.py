@@ -90,8 +90,7 @@ def changes_size(stage: Stage) -> None:
         camera.message = square(side)
         result = goal.wait().result
         assert (result.instances[0].mask.width % 128, result.instances[0].mask.height % 96) == (0, 0)
-    time.sleep(3 * PERIOD)
-    assert stage.ask(camera=True).result.instances[0].mask.width == 128
+    until(lambda: stage.ask(camera=True).result.instances[0].mask.width == 128)
     stage.activate_with(camera_mode="on_demand")
 
 

@@ -8,7 +8,7 @@ from rclpy.node import Node
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
-from rsagent_ros.ros.frames import Camera
+from rsagent_ros.ros.camera import Camera
 from rsagent_ros.ros.parameters import NodeParameters
 
 ALL = "*"

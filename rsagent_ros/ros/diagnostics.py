@@ -11,8 +11,8 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.backends import Models
 from rsagent_ros.policies.fallback import FallbackPolicy
+from rsagent_ros.ros.camera import Camera
 from rsagent_ros.ros.desk import Desk
-from rsagent_ros.ros.frames import Camera
 from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.places import Places
 from rsagent_ros.ros.recording import Recorder

@@ -17,6 +17,7 @@ from rsagent_ros.confidence import Calibration, decide
 from rsagent_ros.ros.cameras import Cameras
 from rsagent_ros.ros.footage import Footage
 from rsagent_ros.ros.frame import Frame
+from rsagent_ros.ros.frames import frame_for
 from rsagent_ros.ros.goals import Run
 from rsagent_ros.ros.hints import Hints
 from rsagent_ros.ros.outputs import Outputs
@@ -116,7 +117,7 @@ class Execution:
             until = time.monotonic() + (run.deadline - time.monotonic()) / (len(cameras) - number)
             try:
                 self._wait_for_worker(run)
-                frame = None if run.ending is not None else camera.frame(run, footage)
+                frame = None if run.ending is not None else frame_for(run, camera, footage)
                 waited += time.monotonic() - since
                 if frame is None:
                     return _Looked(_stopped(run), waited=waited)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sensor_msgs.msg import CompressedImage, Image
 
 if TYPE_CHECKING:
-    from rsagent_ros.ros.frames import Camera
+    from rsagent_ros.ros.camera import Camera
 
 Shot: TypeAlias = tuple[int, Image | CompressedImage]
 """A stamp in nanoseconds, and the message of that stamp as it came."""

@@ -18,9 +18,9 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome, Result
+from rsagent_ros.ros.camera import Camera
 from rsagent_ros.ros.footage import Footage
 from rsagent_ros.ros.frame import Frame
-from rsagent_ros.ros.frames import Camera
 from rsagent_ros.ros.goals import Request, Run
 from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.parameters import NodeParameters

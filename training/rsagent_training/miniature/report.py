@@ -34,7 +34,16 @@ ROWS = {
 }
 """Names in the results, and what they are called. Others are called by their name."""
 
-PAIRS = (("sft", "untrained"), ("grpo", "sft"), ("grpo", "control"), ("grpo", "rl_only"), ("control", "sft"))
+PAIRS = (
+    ("sft", "untrained"),
+    ("grpo", "sft"),
+    ("grpo", "control"),
+    ("grpo", "rl_only"),
+    ("control", "sft"),
+    ("grpo", "without_final"),
+    ("grpo", "without_process"),
+    ("grpo", "without_format"),
+)
 RESAMPLES = 10_000
 
 Results = Sequence[dict[str, Any]]

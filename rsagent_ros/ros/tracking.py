@@ -6,8 +6,7 @@ where steps take longer than the camera's period.
 - One goal's things are followed at a time: those of the newest goal that tracks and was FOUND. The ones before are
   STOPPED when it begins, not earlier.
 - A thing that is LOST is looked for in every frame. It is STOPPED after `track_lost_timeout`. Where its goal says
-  `reground`, the agent looks again after `reground_after`, as a goal of the node's own, which any other goal
-  pre-empts; each look waits twice as long as the one before, and there are `reground_tries` of them.
+  `reground`, the agent looks again after `reground_after`; see regrounding.py.
 - Without images for `max_frame_age`, everything is LOST. So it is when images change their size or stamps go back, and
   then only the agent can find it again: the track has ended, and the log says why.
 """
@@ -20,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -28,7 +27,6 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rsagent_ros.agent.errors import describe
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome, Result
-from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.ros.conversions import tracked_message
 from rsagent_ros.ros.footage import Footage
@@ -37,6 +35,7 @@ from rsagent_ros.ros.goals import Request, Run
 from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.places import View
 from rsagent_ros.ros.pursuit import Pursuit, Thing
+from rsagent_ros.ros.regrounding import Regrounding
 from rsagent_ros.trackers import Tracker
 
 log = logging.getLogger(__name__)
@@ -73,29 +72,6 @@ class _Grounding:
     footage: Footage
 
 
-@dataclass
-class _Looks:
-    """The agent's looks for what one goal's tracks have lost.
-
-    Attributes:
-        name: Id of the one under way; empty for none.
-        run: It.
-        then: Where the things were that were not lost when it began, by track id.
-        count: Of all of them.
-        tries: Of those for the present trouble.
-        next: `time.monotonic()` of the next one at the earliest.
-        last: Of the last one.
-    """
-
-    name: str = ""
-    run: Run | None = None
-    then: Mapping[int, Mask] = field(default_factory=dict)
-    count: int = 0
-    tries: int = 0
-    next: float = 0.0
-    last: float = 0.0
-
-
 class Tracking:
     """Follows what goals have found, from one activation of the node to its end."""
 
@@ -111,7 +87,7 @@ class Tracking:
         Args:
             tracker: Of all tracks.
             outputs: Where masks go.
-            look: Lets the agent look again, as a goal; returns at once. None: other goals come first.
+            look: Lets the agent look again; see Regrounding.
             logger: Of the node.
         """
         self._tracker = tracker
@@ -123,7 +99,7 @@ class Tracking:
         self._closed = False
         self._asked: list[_Grounding | str] = []
         self._pursuit: Pursuit | None = None
-        self._looks = _Looks()
+        self._looks = Regrounding(look)
         self._steps: deque[float] = deque(maxlen=30)
         self._thread = threading.Thread(target=self._serve, name=TRACKING, daemon=True)
         self._thread.start()
@@ -204,9 +180,8 @@ class Tracking:
         """A track id for each mask: a new one, or that of what the agent looked for again; -1 for what is neither."""
         if run.request.source != "track":
             return [next(TRACK_IDS) for _ in masks]
-        if self._pursuit is None or self._looks.name != run.request.id:
-            return []
-        return self._pursuit.recognised(masks, self._looks.then)
+        seen = self._looks.seen_then(run.request.id)
+        return [] if self._pursuit is None or seen is None else self._pursuit.recognised(masks, seen)
 
     # In the thread ---------------------------------------------------------------------------------------------------
 
@@ -245,7 +220,7 @@ class Tracking:
         if not grounding.again:
             self._end(f"goal {pursuit.run.request.id!r} took its place")
             with self._lock:
-                self._pursuit, self._looks = None if self._closed else pursuit, _Looks()
+                self._pursuit, self._looks = None if self._closed else pursuit, Regrounding(self._look)
         try:
             pursuit.ground(grounding.frame, grounding.masks, footage)
         finally:
@@ -271,15 +246,10 @@ class Tracking:
         if self._closed:
             return
         now, parameters, looks = time.monotonic(), pursuit.run.parameters, self._looks
-        if looks.run is not None:
-            if not looks.run.closed.is_set():
-                return
-            if _cut_short(looks.run.answer):
-                looks.tries -= 1
-            looks.next = now + parameters.reground_after * 2**looks.tries
-            looks.name, looks.run = "", None
-            self._news.set()
-            return  # what it has found comes first
+        if looks.under_way:
+            if looks.ended(parameters, now):
+                self._news.set()  # what it has found comes first
+            return
         lost = {thing.track_id: now - (thing.lost_since or now) for thing in pursuit.lost}
         given_up = [thing for thing in pursuit.things if lost.get(thing.track_id, 0.0) > parameters.track_lost_timeout]
         for thing in given_up:
@@ -289,22 +259,7 @@ class Tracking:
         if not pursuit.things:
             self._end("nothing is left")
         elif max(lost.values(), default=0.0) > parameters.reground_after:
-            self._look_again(pursuit, now)
-
-    def _look_again(self, pursuit: Pursuit, now: float) -> None:
-        """Let the agent look for what is lost, unless its goal did not ask for that, or it is not yet time."""
-        request, parameters, looks = pursuit.run.request, pursuit.run.parameters, self._looks
-        if looks.tries and now - looks.last > parameters.track_lost_timeout:
-            looks.tries = 0  # it went well for a while
-        if not request.reground or looks.tries >= parameters.reground_tries or now < looks.next:
-            return
-        name = f"{request.id[:100]}/look-{looks.count + 1}"
-        with self._lock:
-            looks.name = name
-            looks.then = {thing.track_id: thing.mask for thing in pursuit.things if thing.lost_since is None}
-        looks.run = self._look(replace(request, id=name, camera=pursuit.camera, stamp=0, source="track"))
-        if looks.run is not None:
-            looks.count, looks.tries, looks.last = looks.count + 1, looks.tries + 1, now
+            looks.begin(pursuit, now)
 
     def _end(self, why: str) -> None:
         """Stop all that is followed."""
@@ -312,8 +267,7 @@ class Tracking:
             pursuit, self._pursuit = self._pursuit, None
         if pursuit is None:
             return
-        if self._looks.run is not None:
-            self._looks.run.stop(Outcome.CANCELED, f"what it looked for is no longer followed: {why}")
+        self._looks.stop(why)
         for thing in pursuit.things:
             thing.reason = why
             self._stopped(pursuit, thing)
@@ -373,11 +327,3 @@ class Tracking:
             name = f"track {thing.track_id} of goal {pursuit.run.request.id!r}"
             self._logger.info(f"{name} {words.get(message.state, again)}{why}")
             thing.told = message.state
-
-
-def _cut_short(answer: ResultMessage | None) -> bool:
-    """Whether another goal took the place of a look: it does not count then."""
-    return answer is not None and (
-        answer.outcome in (ResultMessage.PREEMPTED, ResultMessage.SHUTDOWN)
-        or answer.error_code == ResultMessage.REJECTED_BUSY
-    )

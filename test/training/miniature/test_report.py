@@ -89,6 +89,19 @@ def test_lessons_follow_one_another_on_the_axis() -> None:
     assert ends[0][-1] < ends[1][0]
 
 
+def test_other_rewards_have_rows_and_differences_but_no_curves() -> None:
+    ones = [results(seed) for seed in (0, 1)]
+    for one in ones:
+        one["policies"]["without_final"] = one["policies"]["sft"]
+        one["curves"]["without_final"] = one["curves"]["grpo"]
+    part = part_of_document(ones, "training")
+    assert part.count("| SFT + GRPO without R_final | ") == 2  # masks at the end, and corrections
+    gained = [line.split(" | ")[1:] for line in part.splitlines() if line.startswith("| SFT + GRPO, over ")]
+    assert len(gained) == 2  # over SFT, and over its copy
+    assert gained[0] == gained[1]
+    assert "without" not in plots(ones)["practice"]
+
+
 def test_a_plot_keeps_its_points_inside_and_its_words_harmless() -> None:
     svg = ElementTree.fromstring(plot("a < b", "steps", [Line("x & y", [0, 50, 100], [0.0, 7.3, 2.0])]))
     (line,) = svg.findall("{http://www.w3.org/2000/svg}polyline")

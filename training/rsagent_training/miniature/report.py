@@ -31,6 +31,8 @@ ROWS = {
     "without_final": "SFT + GRPO without R_final",
     "without_process": "SFT + GRPO without R_process",
     "without_format": "SFT + GRPO without R_format",
+    "final_alone": "SFT + GRPO with R_final alone",
+    "process_alone": "SFT + GRPO with R_process alone",
 }
 """Names in the results, and what they are called. Others are called by their name."""
 
@@ -43,7 +45,12 @@ PAIRS = (
     ("grpo", "without_final"),
     ("grpo", "without_process"),
     ("grpo", "without_format"),
+    ("grpo", "final_alone"),
+    ("grpo", "process_alone"),
 )
+PLOTTED = ("grpo", "rl_only")
+"""Practices whose curves are drawn; all of them would hide each other."""
+
 RESAMPLES = 10_000
 
 Results = Sequence[dict[str, Any]]
@@ -128,8 +135,9 @@ def plots(results: Results) -> dict[str, str]:
             steps = [done + step for step in curves[name]["step"]]
             lessons.append(Line(f"lesson {name.removeprefix('sft-')}", steps, curves[name]["loss"]))
             done = steps[-1]
-        for name, curve in curves.items():
-            if "reward" in curve:
+        for name in PLOTTED:
+            if name in curves:
+                curve = curves[name]
                 practice.append(Line(_called(name), curve["step"], curve["episodes/iou"]))
                 turns.append(Line(_called(name), curve["step"], curve["episodes/turns"]))
     return {

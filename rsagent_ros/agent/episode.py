@@ -158,7 +158,8 @@ class Episode:
     @property
     def limits(self) -> ReplyLimits:
         """What the next reply may cost."""
-        left = self._tokens_left(() if self._review is None else self._review.said)
+        review = self._review  # once: `stop` takes it away in another thread
+        left = self._tokens_left(() if review is None else review.said)
         return ReplyLimits(max(1, min(self._budget.max_reply_tokens, left)), self._deadline)
 
     @property

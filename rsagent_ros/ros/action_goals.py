@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
@@ -63,7 +64,8 @@ class ActionGoals:
             handle.publish_feedback(Segment.Feedback(turn=turn))
 
         # A goal that waits stays ACCEPTED: EXECUTING costs a thread of the executor.
-        run = Run(Request.of(handle.request, "action"), self._parameters(), feedback, on_begin=handle.execute)
+        begin = partial(_execute, handle)
+        run = Run(Request.of(handle.request, "action"), self._parameters(), feedback, on_begin=begin)
         self._runs[bytes(handle.goal_id.uuid)] = run
         self._submit(run)
 
@@ -89,6 +91,14 @@ class ActionGoals:
         else:
             handle.abort()
         return same(answer, Segment.Result)
+
+
+def _execute(handle: ServerGoalHandle) -> None:
+    """Make the goal EXECUTING, unless it is CANCELING already, and let its execution begin."""
+    try:
+        handle.execute()
+    except RuntimeError:  # rclpy's RCLError: a cancel came between its look at the state and the change of it
+        handle.execute()
 
 
 def _became_canceling(handle: ServerGoalHandle) -> bool:

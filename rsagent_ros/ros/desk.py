@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from typing import Literal
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
-from rsagent_ros.ros.goals import Run, Source
+from rsagent_ros.ros.goals import Run, Source, defect
+
+log = logging.getLogger(__name__)
 
 QueuePolicy = Literal["preempt", "queue", "reject"]
 Place = Literal["run", "preempt", "wait", "refuse"]
@@ -178,8 +181,13 @@ class Desk:
                 if not self._open:
                     return
                 run = self._running = self._waiting.pop(0)
-            run.begin()
-            self._work(run)
+            try:
+                run.begin()
+                self._work(run)
+            except Exception as error:  # this thread has to go on: without it no goal would ever end again
+                log.exception("goal %r failed because of a defect", run.request.id)
+                if run.answer is None:
+                    self._end(run, defect(error))
 
     def _watch(self) -> None:
         """End goals whose time is over before it was their turn."""

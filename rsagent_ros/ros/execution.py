@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.errors import RunFailed, describe
+from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
@@ -18,7 +18,7 @@ from rsagent_ros.ros.cameras import Cameras
 from rsagent_ros.ros.footage import Footage
 from rsagent_ros.ros.frame import Frame
 from rsagent_ros.ros.frames import frame_for
-from rsagent_ros.ros.goals import Run
+from rsagent_ros.ros.goals import Run, defect
 from rsagent_ros.ros.hints import Hints
 from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.questions import Questions
@@ -85,7 +85,7 @@ class Execution:
             looked = _Looked(Result(Outcome.FAILED, failure.code, failure.message))
         except Exception as error:  # a goal has to end, whatever is wrong with this package
             log.exception("goal %r failed because of a defect", run.request.id)
-            looked = _Looked(_defect(error))
+            looked = _Looked(defect(error))
         try:
             self._outputs.end(
                 run,
@@ -99,7 +99,7 @@ class Execution:
         except Exception as error:
             log.exception("the result of goal %r could not be told", run.request.id)
             if run.answer is None:
-                self._outputs.end(run, _defect(error))
+                self._outputs.end(run, defect(error))
 
     def _look_around(self, run: Run, footage: Footage | None) -> _Looked:
         """Look through the cameras that are meant until one shows it; what the best of them gave.
@@ -124,6 +124,9 @@ class Execution:
                 looks.append(_Looked(*self._look(run, frame, until), frame, waited))
             except RunFailed as failure:
                 failures.append(failure)
+                if footage is not None:
+                    footage.leave()
+                    footage.take()
                 continue
             finally:
                 since = time.monotonic()
@@ -225,7 +228,3 @@ def _stopped(run: Run) -> Result:
     if run.ending is None:
         raise RuntimeError("the goal was not stopped")
     return run.ending
-
-
-def _defect(error: Exception) -> Result:
-    return Result(Outcome.FAILED, ErrorCode.INTERNAL, f"{describe(error)}; please report this")

@@ -16,7 +16,7 @@ from rsagent_ros.ros.goals import MAX_ID, Request
 from rsagent_ros.ros.verdicts import SOURCES, Kept
 
 WORDS_IN_LOG = 300
-"""Characters of an instruction that are logged; one that is sent may have millions."""
+"""Characters that are logged of whatever was sent, or repeats it: that may have millions."""
 
 
 class GoalLog:
@@ -36,20 +36,21 @@ class GoalLog:
             goal_id=goal_id,
             source=request.source,
             instruction=words,
-            camera=request.camera,
+            camera=request.camera[:WORDS_IN_LOG],
         )
 
     def ended(self, goal_id: str, result: Result, seconds: float) -> None:
         """A goal has ended, `seconds` after it was accepted."""
+        goal_id, error_msg = goal_id[:MAX_ID], result.error_msg[:WORDS_IN_LOG]
         code = "" if result.error_code is ErrorCode.NONE else f"{result.error_code.name}: "
-        why = f" ({code}{result.error_msg})" if result.error_msg else ""
+        why = f" ({code}{error_msg})" if error_msg else ""
         self._say(
             f"goal {goal_id!r} ended as {result.outcome}{why}: {result.turns} turns, {seconds:.2f} s",
             event="ended",
             goal_id=goal_id,
             outcome=result.outcome.value,
             error_code=result.error_code.name,
-            error_msg=result.error_msg,
+            error_msg=error_msg,
             confidence=round(result.confidence, 4),
             turns=result.turns,
             seconds=round(seconds, 4),
@@ -72,6 +73,7 @@ class GoalLog:
 
     def verdict_refused(self, verdict: VerdictMessage, reason: str) -> None:
         """A verdict can't be about its goal."""
+        reason = reason[:WORDS_IN_LOG]
         facts = {"event": "verdict_refused", "goal_id": verdict.goal_id[:MAX_ID], "reason": reason}
         self._log.warning(json.dumps(facts) if self._as_json() else f"verdict refused: {reason}")
 

@@ -15,7 +15,7 @@ from typing import Literal
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsagent_ros.action import Segment
-from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.msg import Goal as GoalMessage
 from rsagent_ros.msg import Result as ResultMessage
@@ -180,3 +180,8 @@ class Run:
             self.answer = answer
         self.closed.set()
         self.begin()
+
+
+def defect(error: Exception) -> Result:
+    """How a goal ends that failed because of a fault in this package."""
+    return Result(Outcome.FAILED, ErrorCode.INTERNAL, f"{describe(error)}; please report this")

@@ -118,7 +118,7 @@ class Pursuit:
         header: Of the last frame.
         size: (height, width) of it.
         rgb: (H, W, 3) uint8 of it; None before the first step, and when it can't be read.
-        seen_at: `time.monotonic()` of the last frame.
+        seen_at: `time.monotonic()` of the last frame that could be looked at.
         used, skipped, seconds: Frames of the last catching up, and what it took.
     """
 
@@ -173,6 +173,8 @@ class Pursuit:
         except _Broken as error:
             for thing in begun:
                 thing.give_up(str(error))
+        if footage is not self.feed:
+            self.feed.take()  # what came meanwhile is older than what was caught up with, not a clock that went back
         self.seen_at = time.monotonic()
         self.seconds = self.seen_at - started
 
@@ -181,10 +183,10 @@ class Pursuit:
         shots = self.feed.take()
         if not shots:
             return False
-        self.seen_at = time.monotonic()
+        now = time.monotonic()
         followed = [thing for thing in self.things if thing.track is not None]
         if not followed:
-            self.header, self.rgb = shots[-1][1].header, None
+            self.seen_at, self.header, self.rgb = now, shots[-1][1].header, None
             return True
         try:
             newest = self._forward(shots, max(thing.stamp_ns for thing in followed))[-1:]
@@ -196,9 +198,9 @@ class Pursuit:
         except _Broken as error:
             for thing in followed:
                 thing.give_up(str(error))
-            self.header, self.rgb = shots[-1][1].header, None
+            self.seen_at, self.header, self.rgb = now, shots[-1][1].header, None
             return True
-        self.header = newest[0][1].header
+        self.seen_at, self.header = now, newest[0][1].header
         for thing in followed:
             if stamp > thing.stamp_ns:
                 self._advance(thing, [(stamp, self.rgb)], 0.0)

@@ -37,8 +37,8 @@ class Ring:
             self._drop(self.messages.popleft())
 
     def nearest(self, stamp: int) -> tuple[int, Stamped] | None:
-        """The message whose stamp is nearest."""
-        return min(self.messages, key=lambda entry: abs(entry[0] - stamp), default=None)
+        """The message whose stamp is nearest; of several with that stamp, the one that came last."""
+        return min(reversed(self.messages), key=lambda entry: abs(entry[0] - stamp), default=None)
 
     def _drop(self, entry: tuple[int, Stamped]) -> None:
         self.held -= _size(entry[1])

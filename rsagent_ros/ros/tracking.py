@@ -98,6 +98,8 @@ class Tracking:
         self._news = threading.Event()
         self._closed = False
         self._asked: list[_Grounding | str] = []
+        self._taken: _Grounding | None = None
+        """Taken from `_asked`, and not yet the pursuit."""
         self._pursuit: Pursuit | None = None
         self._looks = Regrounding(look)
         self._steps: deque[float] = deque(maxlen=30)
@@ -149,7 +151,8 @@ class Tracking:
         """Stop everything, for good. Blocks until the step under way is done, but no longer than JOIN."""
         with self._lock:
             pursuit, self._pursuit = self._pursuit, None
-            begun = [one.pursuit for one in self._asked if isinstance(one, _Grounding) and not one.again]
+            asked = [one for one in [self._taken, *self._asked] if isinstance(one, _Grounding)]
+            begun = [one.pursuit for one in asked if not one.again]
             for ending in [*([] if pursuit is None else [pursuit]), *begun]:
                 for thing in list(ending.things):
                     thing.reason = "the node was deactivated or stopped"
@@ -206,6 +209,7 @@ class Tracking:
                 if not self._asked or self._closed:
                     return
                 asked = self._asked.pop(0)
+                self._taken = asked if isinstance(asked, _Grounding) else None
             if isinstance(asked, _Grounding):
                 self._ground(asked)
             elif self._pursuit is not None and asked in ("", self._pursuit.run.request.id):
@@ -214,13 +218,16 @@ class Tracking:
     def _ground(self, grounding: _Grounding) -> None:
         """Begin at what a goal found; where the agent looked again, go on there."""
         pursuit, footage = grounding.pursuit, grounding.footage
-        if grounding.again and pursuit is not self._pursuit:  # it was stopped meanwhile
-            footage.leave()
-            return
         if not grounding.again:
             self._end(f"goal {pursuit.run.request.id!r} took its place")
-            with self._lock:
-                self._pursuit, self._looks = None if self._closed else pursuit, Regrounding(self._look)
+        with self._lock:
+            self._taken = None
+            if not grounding.again and not self._closed:
+                self._pursuit, self._looks = pursuit, Regrounding(self._look)
+            stopped = pursuit is not self._pursuit
+        if stopped:
+            footage.leave()
+            return
         try:
             pursuit.ground(grounding.frame, grounding.masks, footage)
         finally:

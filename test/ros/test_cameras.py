@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,6 +23,10 @@ def square(colour: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 
 RED, BLUE = square((200, 30, 40)), square((30, 60, 200))
+
+
+def nobody_listens(robot: Robot, topic: str) -> bool:
+    return bool(robot.node.count_subscribers(topic) == 0)
 
 
 @pytest.fixture
@@ -56,6 +61,16 @@ def test_a_goal_names_a_camera_or_asks_all(robot: Robot) -> None:
     left.stop()
     until(lambda: robot.node.count_publishers("/left/image") == 0)
     assert outcome("the blue square", "*") == (Result.FOUND, "arm/wrist", "wrist")
+
+
+@pytest.mark.usefixtures("agent")
+def test_a_goal_that_fails_on_every_camera_is_watched_by_none(robot: Robot) -> None:
+    for topic in ("/left/image", "/arm/wrist/image"):
+        robot.camera(rgb_image(RED, Header()), topic)
+    _, result = robot.ask("the left one", camera="*", track=True, previous_id="never asked")
+    assert result.error_code == Result.FOLLOW_UP_UNKNOWN
+    for topic in ("/left/image", "/arm/wrist/image"):
+        until(partial(nobody_listens, robot, topic))
 
 
 @pytest.mark.usefixtures("agent")

@@ -252,3 +252,21 @@ def test_it_closes_only_while_nobody_waits_for_an_end(desk: Desk, work: Work) ->
     desk.submit(late)
     assert late.closed.is_set()
     assert work.ends["late"].error_code is ErrorCode.NOT_ACTIVE
+
+
+def test_a_defect_ends_its_goal_and_not_the_next_one(work: Work) -> None:
+    def raises(run: Run) -> None:
+        if run.request.id == "bad":
+            raise KeyError("a defect")
+        work.run(run)
+
+    work.released.set()
+    desk = Desk(raises, work.end)
+    desk.open()
+    for name in ("bad", "good"):
+        run = run_of(name, queue_policy="queue")
+        desk.submit(run)
+        assert run.closed.wait(PATIENCE)
+    assert (work.ends["bad"].outcome, work.ends["bad"].error_code) == (Outcome.FAILED, ErrorCode.INTERNAL)
+    assert work.ends["good"].outcome is Outcome.FOUND
+    desk.close(Outcome.SHUTDOWN, "the test is over")

@@ -45,3 +45,11 @@ def test_in_words_it_is_for_people(robot: Robot, start: Start) -> None:
     robot.set_parameter("log_format", "json")
     robot.ask("the mug", id="8", image=picture())
     agent.wait_for('"event": "ended", "goal_id": "8"')
+
+
+def test_what_is_logged_of_what_was_sent_is_bounded(robot: Robot, start: Start) -> None:
+    agent = start("-p", "log_format:=json")
+    robot.ask("a thing", id="x" * 100_000, image=picture())
+    robot.ask("a thing", id="7", camera="y" * 100_000)
+    agent.wait_for('"ended", "goal_id": "7"')
+    assert max(map(len, agent.log.splitlines())) < 2_000

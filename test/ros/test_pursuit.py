@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rclpy.logging import get_logger
-from ros_support import image_of, picture, until
+from ros_support import PATIENCE, image_of, picture, until
 from rsagent_ros.msg import Goal
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from std_msgs.msg import Header
@@ -18,6 +18,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome, Result
+from rsagent_ros.ros import tracking as tracking_module
 from rsagent_ros.ros.camera import Camera
 from rsagent_ros.ros.footage import Footage
 from rsagent_ros.ros.frame import Frame
@@ -138,6 +139,34 @@ def test_images_that_cannot_be_read_are_passed_over() -> None:
     pursuit.feed.push(104 * SECOND, broken)
     assert not pursuit.step()
     assert pursuit.lost == []
+
+
+def test_images_of_which_none_can_be_read_are_like_no_images() -> None:
+    pursuit = begun(FakeTracker())
+    seen_at = pursuit.seen_at
+    broken = picture(WIDTH, HEIGHT)
+    broken.encoding = "cmyk"
+    pursuit.feed.push(101 * SECOND, broken)
+    assert not pursuit.step()
+    assert pursuit.seen_at == seen_at
+    pursuit.feed.push(102 * SECOND, picture(WIDTH, HEIGHT))
+    assert pursuit.step()
+    assert pursuit.seen_at > seen_at
+
+
+def test_what_came_while_it_was_grounded_again_is_no_jump_back() -> None:
+    tracker = FakeTracker()
+    pursuit = begun(tracker, {1: square(10), 2: square(30)})
+    look = Footage(10.0)
+    for second in range(101, 110):
+        pursuit.feed.push(second * SECOND, picture(WIDTH, HEIGHT))
+        look.push(second * SECOND, picture(WIDTH, HEIGHT))
+    pursuit.ground(frame(100), {2: square(33)}, look)
+    pursuit.step()
+    pursuit.feed.push(110 * SECOND, picture(WIDTH, HEIGHT))
+    assert pursuit.step()
+    assert pursuit.lost == []
+    assert tracker.steps[-1] == 110 * SECOND
 
 
 def test_memory_that_is_full_loses_a_frame_and_not_the_thing() -> None:
@@ -264,4 +293,25 @@ def test_a_defect_of_a_tracker_ends_its_tracks_and_not_the_next_ones() -> None:
     found(tracking, node)
     until(lambda: node.states[before:] == [TrackedMaskMessage.TRACKING])
     tracking.close()
+    assert tracker.open == 0
+
+
+def test_what_is_closed_just_as_it_begins_is_stopped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    node, tracker = Recorded(), FakeTracker()
+    tracking = tracking_of(tracker, node)
+    ending, closed = threading.Event(), threading.Event()
+
+    def end_slowly(why: str) -> None:
+        ending.set()
+        assert closed.wait(PATIENCE)
+
+    monkeypatch.setattr(tracking, "_end", end_slowly)
+    monkeypatch.setattr(tracking_module, "JOIN", 0.1)
+    ids, footage = found(tracking, node)
+    assert ending.wait(PATIENCE)
+    tracking.close()
+    closed.set()
+    assert len(ids) == 1
+    assert node.states == [TrackedMaskMessage.STOPPED]
+    until(lambda: footage in node.unwatched)
     assert tracker.open == 0

@@ -54,3 +54,13 @@ def test_the_nearest() -> None:
         found = ring.nearest(int(wanted * SECOND))
         assert found is not None
         assert found[0] == stamp * SECOND
+
+
+def test_of_equal_stamps_the_last_one_is_nearest() -> None:
+    ring = Ring(seconds=100.0, bytes=1e9)
+    frames = [frame(size) for size in (1, 2, 3)]
+    for one in frames:
+        ring.push(5 * SECOND, one)
+    entry = ring.nearest(5 * SECOND)
+    assert entry is not None
+    assert entry[1] is frames[-1]

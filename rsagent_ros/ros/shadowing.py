@@ -24,22 +24,29 @@ from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.shadow.candidate import Candidate, read_candidate
 from rsagent_ros.shadow.process import ShadowProcess
 from rsagent_ros.shadow.promotion import By
+from rsagent_ros.shadow.standing import Standing
 from rsagent_ros.srv import Promotion
 
 TICK = 0.2
 """Seconds between two looks at whether the node is idle. A goal does not wait for one: it pauses the contest itself."""
 
+RETRY = 1.0
+"""Seconds between two tries of the node to promote by itself, at least."""
+
 Switch = Callable[[Sequence[Candidate], bool], str]
 """Makes the node load the first of these that can be loaded; only when it is idle, or in any case. Says why not."""
 
 
-class Shadowing:
-    """Who decides in this node, and the contest about who should. Thread-safe.
+class _RefusedError(Exception):
+    """There is no promotion; the message says why."""
 
-    Attributes:
-        problem: Why there is no contest though there is a candidate, or why who was promoted does not decide; empty if
-            all is well.
-    """
+
+class _BusyError(_RefusedError):
+    """Not now."""
+
+
+class Shadowing:
+    """Who decides in this node, and the contest about who should. Thread-safe."""
 
     def __init__(
         self, log: RcutilsLogger, parameters: Callable[[], NodeParameters], busy: Callable[[], bool], switch: Switch
@@ -63,8 +70,14 @@ class Shadowing:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._deciding: Candidate | None = None
-        self._tried: set[str] = set()
-        self.problem = ""
+        self._over_what = Candidate()
+        """Whom the parameters chose when the models were loaded."""
+        self._tried: set[tuple[str, ...]] = set()
+        self._again = 0.0
+        self._undecided = ""
+        """Why who was promoted does not decide."""
+        self._unplayed = ""
+        """Why there is no contest though there is a candidate."""
 
     def serve(self, node: Node) -> None:
         """Answer `~/promote` and `~/rollback`, in a thread of the executor that nothing else needs."""
@@ -88,22 +101,22 @@ class Shadowing:
             parameters: As they are now.
             switched: Of a switch under way: it is up to that, then.
         """
-        self.problem = ""
+        self._undecided = ""
         if switched:
             return switched
         mine = own(parameters)
         try:
             promoted = remembered(parameters).deciding(mine)
         except (ValueError, OSError) as error:
-            self._complain(_sentence(error))
+            self._undecided = self._complained(_sentence(error))
             return [mine]
         return [mine] if promoted == mine else [promoted, mine]
 
     def decides(self, candidate: Candidate, parameters: NodeParameters, because: str) -> None:
         """Take note of who was loaded, and why somebody else was not (empty: nobody else was tried)."""
-        self._deciding = candidate
+        self._deciding, self._over_what = candidate, own(parameters)
         if because:
-            self._complain(f"{because}; {candidate.name} decides instead")
+            self._undecided = self._complained(f"{because}; {candidate.name} decides instead")
         elif candidate != own(parameters):
             self._log.info(f"{candidate.name} decides: it was promoted, see {shadow_folder(parameters)}")
 
@@ -111,20 +124,20 @@ class Shadowing:
 
     def open(self, parameters: NodeParameters) -> None:
         """Play while the node is idle from now on, where there is a candidate. What hinders it is told, not raised."""
-        folder = shadow_folder(parameters)
+        self._unplayed = ""
         if not parameters.candidate or self._deciding is None:
             return
-        if not parameters.record_dir or folder is None:
-            self._complain("there is a candidate, but no record_dir: without records there is nothing to play")
-            return
         try:
+            folder = shadow_folder(parameters)
+            if not parameters.record_dir or folder is None:
+                raise ValueError("there is a candidate, but no record_dir: without records there is nothing to play")
             candidate = read_candidate(Path(parameters.candidate).expanduser())
             if candidate.fingerprint == self._deciding.fingerprint:
                 self._log.info(f"no contest: the candidate, {candidate.name}, decides already")
                 return
             command = _command(parameters, folder, self._deciding, candidate)
-        except (ValueError, OSError) as error:
-            self._complain(_sentence(error))
+        except (ValueError, OSError, RuntimeError) as error:  # the last for the home of an unknown user
+            self._unplayed = self._complained(_sentence(error))
             return
         self._candidate = candidate
         self._shadow = ShadowProcess(command, folder)
@@ -175,7 +188,7 @@ class Shadowing:
     def trouble(self) -> str:
         """What is wrong with the contest or with who decides; empty if nothing is."""
         shadow = self._shadow
-        return self.problem or ("" if shadow is None else shadow.problem)
+        return self._undecided or self._unplayed or ("" if shadow is None else shadow.problem)
 
     def _watch(self, shadow: ShadowProcess, candidate: Candidate, over: threading.Event) -> None:
         """Let the contest go on whenever the node has been idle for long enough."""
@@ -189,22 +202,28 @@ class Shadowing:
                 if idle:
                     shadow.go()
             standing = shadow.standing
-            ripe = idle and standing is not None and standing.promotable and standing.cleared
-            if ripe and parameters.promote_by_itself and candidate.fingerprint not in self._tried:
-                if self._was_rolled_back(parameters, candidate):
-                    self._log.info(f"{candidate.name} is not promoted: somebody has rolled it back")
-                    self._tried.add(candidate.fingerprint)
-                elif not self.promote("itself")[0]:
-                    if over.is_set():  # it was loaded, or could not be: once is enough
-                        self._tried.add(candidate.fingerprint)
-                    else:  # nothing was changed, because a goal came just then: once more, later
-                        self.disturb()
+            if idle and parameters.promote_by_itself and standing is not None and standing.cleared:
+                self._by_itself(standing, candidate, over, parameters)
 
-    def _was_rolled_back(self, parameters: NodeParameters, candidate: Candidate) -> bool:
+    def _by_itself(
+        self, standing: Standing, candidate: Candidate, over: threading.Event, parameters: NodeParameters
+    ) -> None:
+        """Promote the candidate without being asked, where it is better and that can be done; else perhaps later."""
+        contest = (*standing.sides, own(parameters).fingerprint)
+        if not standing.promotable or contest in self._tried or time.monotonic() < self._again:
+            return
         try:
-            return remembered(parameters).was_rolled_back(candidate.fingerprint)
-        except (ValueError, OSError):
-            return True  # nobody knows
+            self._told(True, self._promote("itself"))
+        except _BusyError as refusal:  # nothing was changed, because a goal came just then: once more, later
+            self._told(False, str(refusal))
+            self.disturb()
+        except _RefusedError as refusal:
+            if over.is_set():  # it was loaded, or could not be: once is enough
+                self._tried.add(contest)
+            if (*contest, str(refusal)) not in self._tried:
+                self._told(False, str(refusal))
+            self._tried.add((*contest, str(refusal)))  # as often as it is tried, this is said once
+            self._again = time.monotonic() + max(RETRY, parameters.shadow_idle)
 
     # Promotion -------------------------------------------------------------------------------------------------------
 
@@ -214,30 +233,54 @@ class Shadowing:
         Returns:
             Whether it does, and a sentence.
         """
-        parameters, shadow, candidate = self._parameters(), self._shadow, self._candidate
-        mine = own(parameters)
-        if shadow is None or candidate is None or self._deciding is None:
-            return self._told(False, f"nothing to promote: {self.problem or 'there is no contest under way'}")
-        if shadow.standing is None:
-            why = f": {shadow.problem}" if shadow.problem else f"; shadow_idle is {parameters.shadow_idle:g} s"
-            return self._told(False, f"not promoted: the contest has not begun yet{why}")
-        standing, before = shadow.standing, self._deciding
         try:
-            after = remembered(parameters).promote(candidate, mine, standing, by)
+            return self._told(True, self._promote(by))
+        except _RefusedError as refusal:
+            return self._told(False, str(refusal))
+
+    def _promote(self, by: By) -> str:
+        """Do it, and say so.
+
+        Raises:
+            _BusyError: A goal runs or waits; nothing was changed.
+            _RefusedError: It can't be done, or was undone.
+        """
+        parameters, shadow, candidate, before = self._parameters(), self._shadow, self._candidate, self._deciding
+        mine = own(parameters)
+        if shadow is None or candidate is None or before is None:
+            why = self._undecided or self._unplayed or "there is no contest under way"
+            raise _RefusedError(f"nothing to promote: {why}")
+        standing = shadow.standing
+        if standing is None:
+            why = f": {shadow.problem}" if shadow.problem else f"; shadow_idle is {parameters.shadow_idle:g} s"
+            raise _RefusedError(f"not promoted: the contest has not begun yet{why}")
+        if shadow.problem:  # a goal that takes the process down would never count
+            raise _RefusedError(f"not promoted: the contest has failed, and not gone on since: {shadow.problem}")
+        self._check_taken_over(mine)
+        try:
+            state = remembered(parameters)
+            if by == "itself" and state.was_rolled_back(candidate.fingerprint):
+                raise ValueError(f"{candidate.name} is not promoted: somebody has rolled it back")
+            if state.deciding(mine) != before:
+                raise ValueError(
+                    f"not promoted: {state.deciding(mine).name} was promoted before and can't be loaded; call "
+                    "~/rollback first"
+                )
+            after = state.promote(candidate, mine, standing, by)
         except (ValueError, OSError) as error:
-            return self._told(False, _sentence(error))
+            raise _RefusedError(_sentence(error)) from error
         refusal = self._switch([candidate, before], True)
         if refusal:
-            return self._told(False, f"not promoted: {refusal}")
+            raise _BusyError(f"not promoted: {refusal}")
         if self._deciding != candidate:
-            return self._told(False, f"not promoted: {self.problem}")
+            raise _RefusedError(f"not promoted: {self._undecided}")
         # Only now: a robot that loses power while it tries a candidate comes back with who decided before.
         try:
             remember(parameters, after)
         except OSError as error:
             self._switch([before], False)
-            return self._told(False, f"not promoted, because it can't be written down: {_sentence(error)}")
-        return self._told(True, f"promoted {candidate.name}: {standing}")
+            raise _RefusedError(f"not promoted, because it can't be written down: {_sentence(error)}") from error
+        return f"promoted {candidate.name}: {standing}"
 
     def rollback(self) -> tuple[bool, str]:
         """Let whoever decided before the last promotion decide again; blocks while models load.
@@ -250,16 +293,19 @@ class Shadowing:
         parameters = self._parameters()
         mine = own(parameters)
         try:
+            self._check_taken_over(mine)
             state = remembered(parameters)
             after = state.rollback(mine)
+        except _RefusedError as refusal:
+            return self._told(False, str(refusal))
         except (ValueError, OSError) as error:
             return self._told(False, _sentence(error))
         before, target = state.deciding(mine), after.deciding(mine)
-        refusal = self._switch([target, before], False)
-        if refusal:
-            return self._told(False, f"not rolled back: {refusal}")
+        unswitched = self._switch([target, before], False)
+        if unswitched:
+            return self._told(False, f"not rolled back: {unswitched}")
         if self._deciding != target:
-            return self._told(False, f"not rolled back: {self.problem}")
+            return self._told(False, f"not rolled back: {self._undecided}")
         try:
             remember(parameters, after)
         except OSError as error:
@@ -274,9 +320,21 @@ class Shadowing:
             self._log.warning(sentence)
         return done, sentence
 
-    def _complain(self, sentence: str) -> None:
-        self.problem = sentence
+    def _check_taken_over(self, mine: Candidate) -> None:
+        """That the parameters are still those that the models were loaded by.
+
+        Raises:
+            _RefusedError: They are not.
+        """
+        if self._deciding is not None and mine != self._over_what:
+            raise _RefusedError(
+                "the parameters choose others than those that were loaded: deactivate, clean up and configure the "
+                "node first"
+            )
+
+    def _complained(self, sentence: str) -> str:
         self._log.error(sentence)
+        return sentence
 
 
 def _command(parameters: NodeParameters, folder: Path, incumbent: Candidate, candidate: Candidate) -> list[str]:
@@ -301,5 +359,5 @@ def _command(parameters: NodeParameters, folder: Path, incumbent: Candidate, can
     return [sys.executable, "-P", "-m", "rsagent_ros.shadow", records, *words]
 
 
-def _sentence(error: ValueError | OSError) -> str:
+def _sentence(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) else describe(error)

@@ -145,6 +145,6 @@ def _files(value: str) -> list[tuple[str, int, int]]:
         path = Path(value).expanduser()
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         stats = [(file.name, file.stat()) for file in files]
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last for the home of an unknown user
         return []  # not a path, or not there (yet): who loads it says so
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]

@@ -97,7 +97,7 @@ def _play(
     from rsagent_ros.agent.budget import CancelToken
     from rsagent_ros.agent.errors import RunFailed
     from rsagent_ros.agent.outcome import ErrorCode
-    from rsagent_ros.shadow.contest import Contest, Spoiled
+    from rsagent_ros.shadow.contest import Changed, Contest, Spoiled
 
     failures = 0
     with tqdm(unit=" answers", disable=arguments.quiet, mininterval=0.5, dynamic_ncols=True) as bar:
@@ -125,6 +125,8 @@ def _play(
                 try:
                     if contest.play(CancelToken()):
                         return contest.standing(), contest.folders
+                except Changed as error:
+                    raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"{error}; give the same command again") from error
                 except Spoiled as error:
                     failures += 1
                     if failures > TRIES:

@@ -18,6 +18,7 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.backends import NO_FALLBACK, Choice, Models, open_models
 from rsagent_ros.evaluation.answering import GRACE, Answering, Task
+from rsagent_ros.evaluation.results import Line
 from rsagent_ros.evaluation.scores import Row
 from rsagent_ros.shadow.answers import Answers
 from rsagent_ros.shadow.candidate import Candidate
@@ -44,6 +45,10 @@ SIDES = ("incumbent", "candidate")
 
 class Spoiled(Exception):
     """Models of this process may be broken: what comes next belongs to a fresh one. The message says why."""
+
+
+class Changed(Spoiled):
+    """A side is another one than when the contest began: its weights were written anew. Begin another contest."""
 
 
 class Contest:
@@ -89,7 +94,8 @@ class Contest:
             ValueError: Both sides are the same, or a file of answers is none.
             OSError: A file can't be read or written, or another process writes it.
         """
-        if incumbent.fingerprint == candidate.fingerprint:
+        self._sides = (incumbent.fingerprint, candidate.fingerprint)
+        if self._sides[0] == self._sides[1]:
             raise ValueError("incumbent and candidate are the same: there is nothing to find out")
         self._seconds = (budget or Budget()).seconds
         self._budget = replace(budget or Budget(), seconds=max(SECONDS, self._seconds))
@@ -107,7 +113,7 @@ class Contest:
         """Models and threads of the side that plays."""
         self._playing: int | None = None
         self._answering: Answering | None = None
-        self._looks = Looks(out / "looks" / f"{incumbent.fingerprint}-{candidate.fingerprint}.json")
+        self._looks = Looks(out / "looks" / f"{'-'.join(self._sides)}.json")
         with ExitStack() as journals:
             self._answers: Sequence[Answers] = [
                 journals.enter_context(Answers(out, records, side, self._budget, seed)) for side in self._who
@@ -129,6 +135,7 @@ class Contest:
 
         Raises:
             RunFailed: Models of a side can't be used (any more).
+            Changed: Weights of a side were written anew; go on with another contest.
             Spoiled: A side failed or hung; go on in another process.
             OSError: A file can't be read or written.
         """
@@ -162,7 +169,7 @@ class Contest:
         """
         incumbent, candidate = self._answers
         now = standing(
-            (self._who[0].fingerprint, self._who[1].fingerprint),
+            self._sides,
             [goal.id for goal in self._goals],
             incumbent.rows,
             candidate.rows,
@@ -170,7 +177,7 @@ class Contest:
             self._needed,
             self._seed,
         )
-        return self._looks.take(now)
+        return self._looks.take(now, {goal.id for goal in self._goals})
 
     def let_go(self) -> None:
         """Close the models; the next goal loads them again. Blocks for about a second at most."""
@@ -191,7 +198,14 @@ class Contest:
         self._journals.close()
 
     def _survey(self, cancel: CancelToken) -> None:
-        """Take in new goals and new verdicts."""
+        """Take in new goals and new verdicts.
+
+        Raises:
+            Changed: What the answers so far say is no longer about these sides.
+        """
+        for name, who, known in zip(SIDES, self._who, self._sides, strict=True):
+            if who.fingerprint != known:
+                raise Changed(f"the {name}'s weights have changed: {who.name}")
         goals = self._records.look(lambda: cancel.is_set)
         if cancel.is_set:
             return  # perhaps not all of them
@@ -219,15 +233,20 @@ class Contest:
         line = answering.line(Task(zlib.crc32(goal.id.encode()), sample, str(goal.path)), cancel)
         row = line.row
         if answering.hung:
+            if side == 1 and not cancel.is_set:  # a doubt: it counts 0, as what comes too late does
+                self._keep(side, line)
             raise Spoiled(f"the {SIDES[side]} hung while it played goal {goal.id}")
         if cancel.is_set or row.outcome is Outcome.CANCELED:
             return
         if row.error_code in NO_ANSWER:
             raise RunFailed(ErrorCode[row.error_code], f"the {SIDES[side]} could not play: {row.error_msg}")
-        self._answers[side].add(line)
-        self._on_goal(SIDES[side], row)
+        self._keep(side, line)
         if row.outcome is Outcome.FAILED:
             raise Spoiled(f"the {SIDES[side]} failed on goal {goal.id}: {row.error_msg}")
+
+    def _keep(self, side: int, line: Line) -> None:
+        self._answers[side].add(line)
+        self._on_goal(SIDES[side], line.row)
 
     def _loaded(self, side: int) -> Answering:
         """The side's models, ready."""

@@ -131,7 +131,7 @@ class ShadowProcess:
         if process is None or process.stdin is None or self._leaving_since is not None or self._told_go == self._go:
             return
         self._told_go = self._go
-        with contextlib.suppress(OSError):  # it is dead, or so full of unread lines that it must be hung
+        with contextlib.suppress(OSError):  # it has just died, or is so full of unread lines that it must be hung
             os.write(process.stdin.fileno(), b"go\n" if self._go else b"pause\n")
         if not self._go:
             self._paused_since = time.monotonic()
@@ -206,7 +206,9 @@ class ShadowProcess:
                 elif self._leaving_since is not None and now - self._leaving_since > patience.end:
                     _kill(process)
                 self._change.wait(0.05)
-        _close(process)
+            self._process = None  # nobody steers it any more
+            _close(process)
+        _kill(process)  # what it has left behind, and may hold its stdout
         self._listener.join()  # all it said is heard
         code = process.wait()
         # To be interrupted is no fault of it: models take a minute to load, and goals come when they like.

@@ -33,8 +33,10 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.backends import Choice, Models, open_models
 from rsagent_ros.evaluation.scores import Row
 from rsagent_ros.shadow.candidate import read_candidate
-from rsagent_ros.shadow.contest import Contest, Spoiled
+from rsagent_ros.shadow.contest import Changed, Contest, Spoiled
 from rsagent_ros.shadow.standing import GOALS, Standing
+
+log = logging.getLogger(__name__)
 
 POLL = 5.0
 """Seconds between two looks at the records while there is nothing to play."""
@@ -70,17 +72,19 @@ def main(argv: Sequence[str] | None = None, load: Callable[[Choice], Models] = o
         tell.problem(str(error))
         return 2
     try:
-        with Contest(
-            arguments.records,
-            arguments.out,
-            *sides,
-            budget=budget,
-            needed=arguments.goals,
-            load=load,
-            on_goal=tell.goal,
-            on_standing=tell.standing,
-        ) as contest:
-            _serve(contest, steering, tell)
+        over = False
+        while not over:
+            with Contest(
+                arguments.records,
+                arguments.out,
+                *sides,
+                budget=budget,
+                needed=arguments.goals,
+                load=load,
+                on_goal=tell.goal,
+                on_standing=tell.standing,
+            ) as contest:
+                over = _serve(contest, steering, tell)
     except (RunFailed, Spoiled, ValueError, OSError) as error:
         tell.problem(error.message if isinstance(error, RunFailed) else str(error))
         return 1
@@ -90,15 +94,22 @@ def main(argv: Sequence[str] | None = None, load: Callable[[Choice], Models] = o
     return 0
 
 
-def _serve(contest: Contest, steering: Steering, tell: Teller) -> None:
+def _serve(contest: Contest, steering: Steering, tell: Teller) -> bool:
+    """Play as long as stdin is open. Returns whether it is not; else the sides have changed."""
     while (cancel := steering.next_go()) is not None:
         tell.state("playing")
         while not cancel.is_set:
-            if contest.play(cancel):
+            try:
+                done = contest.play(cancel)
+            except Changed as error:
+                log.info("%s; another contest begins", error)
+                return False
+            if done:
                 contest.let_go()
                 tell.state("done")
                 cancel.wait(POLL)
         tell.state("paused")
+    return True
 
 
 class Steering:

@@ -13,9 +13,11 @@ import rclpy
 
 from rsagent_ros.backends import Choice
 from rsagent_ros.ros import shadowing as module
+from rsagent_ros.ros.deciding import remember
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.shadowing import Shadowing
 from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.shadow.promotion import Promotions
 from rsagent_ros.shadow.standing import Standing
 
 PATIENCE = 20.0
@@ -137,3 +139,81 @@ def test_a_contest_that_is_no_contest_is_none(node: Node) -> None:
     assert "contest" not in node.shadowing.facts()
     assert node.shadowing.trouble == ""
     assert node.shadowing.promote() == (False, "nothing to promote: there is no contest under way")
+
+
+def better(node: Node, incumbent: Candidate | None = None) -> Standing:
+    """A contest's end in which the candidate of the file was better, beyond doubt."""
+    sides = (incumbent or Candidate()).fingerprint, Candidate(Choice(view_side=128)).fingerprint
+    return Standing(sides, judged=40, goals=40, low=0.1, lowest=0.1, cleared=True)
+
+
+def test_who_was_promoted_and_can_not_be_loaded_has_to_be_rolled_back_first(node: Node) -> None:
+    elder = Candidate(Choice(view_side=256))
+    good = Standing((Candidate().fingerprint, elder.fingerprint), judged=40, goals=40, low=0.1)
+    remember(node.parameters, Promotions().promote(elder, Candidate(), good, "service"))
+    assert list(node.shadowing.choices(node.parameters)) == [elder, Candidate()]
+    node.shadowing.decides(Candidate(), node.parameters, "256 pixels can't be loaded: there are no weights")
+    node.shadowing.open(node.parameters)
+    Process.newest.standing = better(node)
+    done, told = node.shadowing.promote()
+    assert not done
+    assert "256 pixels was promoted before and can't be loaded; call ~/rollback first" in told
+    assert "256 pixels can't be loaded: there are no weights" in node.shadowing.trouble
+
+
+def test_parameters_that_were_not_taken_over_are_told(node: Node) -> None:
+    process = node.open()
+    process.standing = better(node)
+    node.parameters = NodeParameters(**{**vars(node.parameters), "view_side": 512})
+    for done, told in (node.shadowing.promote(), node.shadowing.rollback()):
+        assert not done
+        assert "deactivate, clean up and configure the node first" in told
+    assert node.switched == 0
+
+
+def test_a_contest_that_has_failed_promotes_nobody(node: Node) -> None:
+    process = node.open()
+    process.standing = better(node)
+    process.problem = "given up after 5 tries in a row: it was killed by SIGSEGV"
+    done, told = node.shadowing.promote()
+    assert not done
+    assert told.endswith("given up after 5 tries in a row: it was killed by SIGSEGV")
+    assert node.switched == 0
+
+
+def test_by_itself_it_says_once_why_not_and_goes_on_playing(
+    node: Node, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.0)
+    tries: list[float] = []
+
+    def damaged(parameters: NodeParameters) -> Promotions:
+        tries.append(time.monotonic())
+        raise ValueError("promoted.yaml is damaged")
+
+    node.parameters = NodeParameters(**{**vars(node.parameters), "promote_by_itself": True, "shadow_idle": 0.0})
+    process = node.open()
+    monkeypatch.setattr(module, "remembered", damaged)
+    process.standing = better(node)
+    until(lambda: len(tries) >= 3)
+    assert "pause" not in process.told[process.told.index("go") :]
+    assert node.switched == 0
+    node.shadowing.close()
+    assert capfd.readouterr().err.count("promoted.yaml is damaged") == 1
+    monkeypatch.undo()  # it was mended: the next try counts
+    monkeypatch.setattr(module, "ShadowProcess", Process)
+    node.shadowing.open(node.parameters)
+    Process.newest.standing = better(node)
+    until(lambda: node.switched > 0)
+
+
+def test_what_hindered_a_contest_is_forgotten_when_it_is_mended(node: Node) -> None:
+    good = node.parameters
+    node.parameters = NodeParameters(**{**vars(good), "candidate": "~nobody-is-called-so/candidate.yaml"})
+    (mine,) = node.shadowing.choices(node.parameters)
+    node.shadowing.decides(mine, node.parameters, "")
+    node.shadowing.open(node.parameters)
+    assert "home directory" in node.shadowing.trouble
+    node.shadowing.open(good)
+    assert node.shadowing.trouble == ""
+    assert "contest" in node.shadowing.facts()

@@ -32,7 +32,7 @@ from rsagent_ros.evaluation.scores import Row
 from rsagent_ros.records.record import Verdict
 from rsagent_ros.records.writer import add_verdict
 from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.shadow.contest import ROUND, Contest, Spoiled
+from rsagent_ros.shadow.contest import ROUND, Changed, Contest, Spoiled
 from rsagent_ros.shadow.standing import Standing
 
 BUDGET = Budget(60.0)
@@ -277,6 +277,40 @@ def test_a_hang_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(Spoiled, match="the incumbent hung while it played goal g000"):
             one.play(CancelToken())
         assert one.standing().goals == one.standing().unanswered == 0
+
+
+def test_a_hang_of_the_candidate_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_goals(tmp_path / "records", 1)
+    monkeypatch.setattr("rsagent_ros.shadow.contest.SECONDS", 0.1)
+    with contest(tmp_path, RIGHT, HANGS, budget=Budget(0.1), grace=0.1) as one:
+        with pytest.raises(Spoiled, match="the candidate hung while it played goal g000"):
+            one.play(CancelToken())
+        standing = one.standing()
+    assert (standing.goals, standing.incumbent, standing.candidate) == (1, 1.0, 0.0)
+
+
+def test_weights_that_are_written_anew_are_another_contest(tmp_path: Path) -> None:
+    write_goals(tmp_path / "records", 3)
+    weights = tmp_path / "adapter.safetensors"
+    weights.write_bytes(b"old")
+    incumbent = side(WRONG)
+    candidate = Candidate(Choice("local", view_side=RIGHT, settings={"local.lora": str(weights)}))
+
+    def begun() -> Contest:
+        return Contest(
+            tmp_path / "records", tmp_path / "out", incumbent, candidate, budget=BUDGET, needed=3, load=load_fakes
+        )
+
+    with begun() as one:
+        assert one.play(CancelToken())
+        before = one.standing()
+        weights.write_bytes(b"new weights")
+        assert one.standing().sides == before.sides  # it is still about the old ones
+        with pytest.raises(Changed, match="the candidate's weights have changed: local"):
+            one.play(CancelToken())
+    with begun() as another:
+        assert another.play(CancelToken())
+        assert another.standing().sides == (incumbent.fingerprint, candidate.fingerprint) != before.sides
 
 
 def test_nobody_plays_against_himself(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from shadow_cases import (
     write_goals,
 )
 
+from rsagent_ros.backends import Choice
 from rsagent_ros.shadow.candidate import Candidate
 from rsagent_ros.shadow.process import LOG, Patience, ShadowProcess
 
@@ -257,3 +258,41 @@ def test_bad_arguments_are_told_and_end_it(tmp_path: Path) -> None:
     assert '{"problem": "candidate ' in ended.stdout
     assert "there is no policy 'telepathy'" in ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+LEAVES_A_CHILD = """
+import os, signal, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])  # it holds stdout, too
+with open(sys.argv[1] + ".child", "w") as file:
+    file.write(str(child.pid))
+os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+def test_what_a_dead_worker_left_behind_ends_with_it(tmp_path: Path, start: Start) -> None:
+    process = start(WRONG, RIGHT, Patience(backoff=FOREVER, restarts=5), [sys.executable, "-c", LEAVES_A_CHILD])
+    process.go()
+    end = time.monotonic() + FOREVER
+    while not process.problem:
+        process.pause()  # at any moment, also of its death: nothing is raised
+        process.go()
+        assert time.monotonic() < end
+    assert "it was killed by SIGSEGV" in process.problem
+    child = int((tmp_path / "records.child").read_text())
+    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    process.close()
+
+
+def test_it_begins_anew_when_weights_are_written_anew(tmp_path: Path) -> None:
+    write_goals(tmp_path / "records", 3)
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"old")
+    candidate = Candidate(Choice("local", view_side=RIGHT, settings={"local.lora": str(weights)}))
+    process = ShadowProcess([*FAKE, *arguments(tmp_path, side(WRONG), candidate)], tmp_path / "out", QUICK)
+    process.go()
+    until(lambda: done(process), process)
+    weights.write_bytes(b"new weights")
+    new = candidate.fingerprint
+    until(lambda: process.standing is not None and process.standing.sides[1] == new and done(process), process)
+    assert (goals(process), process.starts, process.problem) == (3, 1, "")
+    process.close()

@@ -92,24 +92,37 @@ def test_late_answers_of_the_candidate_count_nothing() -> None:
     assert not standing(SIDES, list(both[0]), *both, late=set(both[0])).promotable
 
 
-def test_it_is_looked_at_when_all_is_answered_and_then_at_twice_as_many(tmp_path: Path) -> None:
+def ids(count: int, first: int = 0) -> frozenset[str]:
+    return frozenset(f"g{number}" for number in range(first, first + count))
+
+
+def test_it_is_looked_at_when_all_is_answered_and_then_at_as_many_new_ones(tmp_path: Path) -> None:
     path = tmp_path / "looks" / "a-b.json"
     looks = Looks(path)
     good = Standing(SIDES, judged=40, goals=40, gain=0.3, low=0.1, high=0.5, lowest=0.05)
-    assert not looks.take(replace(good, judged=41)).cleared  # one is not answered yet
-    assert not looks.take(replace(good, judged=29, goals=29)).cleared
-    assert looks.take(good).cleared
+    assert not looks.take(replace(good, judged=41), ids(41)).cleared  # one is not answered yet
+    assert not looks.take(replace(good, judged=29, goals=29), ids(29)).cleared
+    assert looks.take(good, ids(40)).cleared
     worse = replace(good, judged=79, goals=79, low=-0.1, lowest=0.0)
-    assert looks.take(worse).cleared  # not looked at again before there are 80
+    assert looks.take(worse, ids(79)).cleared  # not looked at again before there are 80
     assert not worse.promotable
-    assert not Looks(path).take(replace(worse, judged=80, goals=80)).cleared
+    assert not Looks(path).take(replace(worse, judged=80, goals=80), ids(80)).cleared
     # Better again at 100: the next look is due at 160, also for another process.
     again = replace(good, judged=100, goals=100)
-    assert not Looks(path).take(again).cleared
-    assert Looks(path).take(replace(good, judged=160, goals=160)).cleared
+    assert not Looks(path).take(again, ids(100)).cleared
+    assert Looks(path).take(replace(good, judged=160, goals=160), ids(160)).cleared
+
+
+def test_where_old_goals_leave_it_is_looked_at_when_as_many_new_ones_have_come(tmp_path: Path) -> None:
+    path = tmp_path / "a-b.json"
+    unsure = Standing(SIDES, judged=600, goals=600, gain=0.1, low=0.01, high=0.2, lowest=-0.01)
+    assert not Looks(path).take(unsure, ids(600)).cleared
+    sure = replace(unsure, judged=1000, goals=1000, lowest=0.01)  # there are never more than 1,000
+    assert not Looks(path).take(sure, ids(1000, first=199)).cleared
+    assert Looks(path).take(sure, ids(1000, first=200)).cleared
 
 
 def test_a_damaged_look_found_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a-b.json"
     path.write_text("{")
-    assert not Looks(path).take(Standing(SIDES, judged=5, goals=5, low=0.1)).cleared
+    assert not Looks(path).take(Standing(SIDES, judged=5, goals=5, low=0.1), ids(5)).cleared

@@ -62,3 +62,7 @@ class RunFailed(Exception):
         super().__init__(f"{code.name}: {message}")
         self.code = code
         self.message = plain(message)
+
+    def __reduce__(self) -> tuple[type[RunFailed], tuple[ErrorCode, str]]:
+        """Pickled with both: a failure in another process is read with them."""
+        return type(self), (self.code, self.message)

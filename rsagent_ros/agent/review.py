@@ -14,6 +14,9 @@ from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.second_look import SAME_MASK, SecondLook, crop_around, objection, opinion
 from rsagent_ros.agent.turn import Turn
 
+SENT_BACK = "second_look"
+"""Error code of the turn whose answer a second look has sent back."""
+
 
 @dataclass(frozen=True, eq=False)
 class Review:
@@ -92,7 +95,7 @@ class Review:
         """The turn as it is now, and FOUND; None for the result where the answer is sent back."""
         turn = replace(self.turn, second_looks=self.looks)
         if self.objections:
-            return replace(turn, error_code="second_look", error_msg=objection(self.objections)), None
+            return replace(turn, error_code=SENT_BACK, error_msg=objection(self.objections)), None
         return turn, Result(Outcome.FOUND, instances=tuple(entry.instance() for entry in self.entries))
 
     def _with(self, look: SecondLook) -> Review:

@@ -115,7 +115,8 @@ class _Row:
 def save_scenes(scenes: Iterable[Scene], folder: Path) -> int:
     """Write scenes as they come: `scenes.jsonl`, one line each, beside `images/` and `depth/` as PNG.
 
-    Depth is stored as whole millimetres, 0 for unknown. Returns how many were written.
+    Depth is stored as whole millimetres, 0 for unknown. Returns how many were written. Of a run that was broken off
+    there is no scenes.jsonl; it can be started again in the same folder.
 
     Raises:
         FileExistsError: The folder holds scenes already, or two scenes have one id; nothing is overwritten.
@@ -124,11 +125,16 @@ def save_scenes(scenes: Iterable[Scene], folder: Path) -> int:
     if rows.exists():
         raise FileExistsError(f"{rows} exists already, not overwriting; choose another folder")
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    count = 0
-    with rows.open("x", encoding="utf-8") as out:
+    partial = rows.with_name(f"{rows.name}.partial")  # what a kill leaves must not pass for all of it
+    again = partial.exists()
+    known: set[str] = set()
+    with partial.open("w", encoding="utf-8") as out:
         for scene in scenes:
+            if scene.id in known:
+                raise FileExistsError(f"two scenes have the id {scene.id}")
+            known.add(scene.id)
             image = f"images/{scene.id}.png"
-            _write_png(folder / image, np.ascontiguousarray(scene.image[:, :, ::-1]))
+            _write_png(folder / image, np.ascontiguousarray(scene.image[:, :, ::-1]), again)
             depth = None
             if scene.depth is not None:
                 depth = f"depth/{scene.id}.png"
@@ -137,6 +143,7 @@ def save_scenes(scenes: Iterable[Scene], folder: Path) -> int:
                 _write_png(
                     folder / depth,
                     np.clip(np.rint(millimetres), 0, 65535).astype(np.uint16),
+                    again,
                 )
             row = _Row(
                 VERSION,
@@ -152,8 +159,8 @@ def save_scenes(scenes: Iterable[Scene], folder: Path) -> int:
                 scene.previous,
             )
             out.write(msgspec.json.encode(row).decode() + "\n")
-            count += 1
-    return count
+    partial.replace(rows)
+    return len(known)
 
 
 def load_scenes(folder: Path) -> Iterator[Scene]:
@@ -211,11 +218,12 @@ def read_scene(line: bytes, folder: Path) -> Scene:
     )
 
 
-def _write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+def _write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], again: bool) -> None:
+    """Store it; what is there is replaced only where a run that was broken off is done `again`."""
     done, data = cv2.imencode(".png", pixels)
     if not done:
         raise ValueError(f"{path}: an array of {pixels.shape} {pixels.dtype} can't be stored as PNG")
-    with path.open("xb") as out:
+    with path.open("wb" if again else "xb") as out:
         out.write(data.tobytes())
 
 

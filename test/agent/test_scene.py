@@ -6,7 +6,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -257,3 +257,16 @@ def test_picture_with_a_header_and_nothing_more_is_refused_or_read_as_what_it_is
     rows = (folder / "scenes.jsonl").read_text().splitlines()
     (folder / "scenes.jsonl").write_text(rows[0] + "\n" + rows[1].replace("images/scene-1.png", "images/hollow.png"))
     refused(folder, "not an image that can be read")
+
+
+def test_a_set_that_was_broken_off_is_none_and_can_be_begun_again(tmp_path: Path) -> None:
+    def breaks_off() -> Iterator[Scene]:
+        yield scene(0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save_scenes(breaks_off(), tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"scenes\.jsonl is missing"):
+        list(load_scenes(tmp_path))
+    assert save_scenes([scene(0), scene(1)], tmp_path) == 2
+    assert [one.id for one in load_scenes(tmp_path)] == ["scene-0", "scene-1"]

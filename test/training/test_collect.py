@@ -21,7 +21,7 @@ from rsagent_ros.agent.scene import Scene, load_scenes, save_scenes
 from rsagent_ros.evaluation.sample import Listed, Sample, Skipped, Truth
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter
-from rsagent_training.collect import collect
+from rsagent_training.collect import _overruled, collect
 from rsagent_training.data_commands import add_collect
 from rsagent_training.funnel import NothingLeft
 from rsagent_training.trajectories import read_trajectories
@@ -102,6 +102,23 @@ def test_the_robots_own_episodes_become_trajectories(records: Path, tmp_path: Pa
     report = json.loads((tmp_path / "own" / "report.json").read_text())
     assert report["entered"] == 7
     assert report["left"] == 4
+
+
+def test_what_was_not_the_policys_last_word_is_not_learned(tmp_path: Path) -> None:
+    (sent_back, verdicts) = record("sent-back", EXACT, verdict(accepted=True))
+    segment, finish = sent_back.trace.turns
+    objected = replace(finish, error_code="second_look", error_msg="it is not the thing")
+    turns = (segment, objected, replace(finish, index=3))
+    writer = RecordWriter(tmp_path / "records")
+    path = writer.write(replace(sent_back, trace=replace(sent_back.trace, turns=turns)))
+    writer.add_verdict(path, verdicts[0])
+    assert command(tmp_path / "scenes", "--records", tmp_path / "records", "--trajectories", tmp_path / "own") == 0
+    ((_, own),) = read_trajectories(tmp_path / "own")
+    assert own.learn == (True, False, True)
+
+    trace = record("doubted", EXACT)[0].trace
+    assert not _overruled(replace(trace, calibrated=True))
+    assert _overruled(replace(trace, calibrated=True, outcome=Outcome.AMBIGUOUS))  # a finish under min_confidence
 
 
 def test_a_dataset_of_the_evaluation_is_collected(tmp_path: Path) -> None:

@@ -299,3 +299,9 @@ def test_a_server_is_for_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("accelerate.Accelerator.num_processes", property(lambda _: 2))
     with pytest.raises(ValueError, match="a server is handed the adapter of one process"):
         trainer_for(tmp_path, server={"model": "served"})
+
+
+def test_a_mix_that_is_smaller_than_a_step_is_refused(tmp_path: Path) -> None:
+    recipe = replace(grpo_recipe(write_scenes(tmp_path / "scenes")), batch=1000)
+    with pytest.raises(ValueError, match=r"the mix has \d+ scenes; a step takes 1000: collect more, or lower batch"):
+        grpo.train(recipe, tmp_path / "out")

@@ -18,7 +18,7 @@ import training_runs
 from training_cases import grpo_recipe, sft_recipe, write_scenes, write_some
 
 from rsagent_ros.yaml_file import write_yaml
-from rsagent_training import grpo
+from rsagent_training import grpo, runs
 from rsagent_training.recipes import GrpoRecipe, SftRecipe
 from rsagent_training.runs import newest_whole
 
@@ -86,3 +86,13 @@ def test_a_checkpoint_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
         if state is not None:
             (folder / "trainer_state.json").write_text(state)
     assert newest_whole(tmp_path) == tmp_path / "checkpoint-2"
+
+
+def test_only_the_first_of_several_processes_makes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = sft_recipe(tmp_path / "data")
+    for rank in ("0", "1", "2"):
+        monkeypatch.setenv("RANK", rank)
+        assert runs.begin(tmp_path / "run", recipe, resume=False) is None
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        runs.begin(tmp_path / "run", recipe, resume=False)

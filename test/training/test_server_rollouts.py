@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ class AdapterHandler(Handler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         folder = Path(body.get("lora_path", "/nowhere"))
         owner.told.append((path, body["lora_name"], (folder / "adapter_model.safetensors").is_file()))
+        if path == "load_lora_adapter" and body["lora_name"] in owner.models:
+            return self._send(400, b"The lora adapter has already been loaded.", "text/plain")
         if path == "load_lora_adapter":
             owner.models.append(body["lora_name"])
         else:
@@ -104,12 +107,18 @@ def test_every_step_is_sampled_with_the_adapter_of_that_step(tmp_path: Path) -> 
         rollouts = ServerRollouts(load_learner(recipe), recipe, FakeSegmenter(), tmp_path / "out")
         final = grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
         assert (final / "adapter_model.safetensors").is_file()
+        first, second, third = server.told[0][1], server.told[1][1], server.told[3][1]
+        assert [re.sub("base-[0-9a-f]{8}-", "", name) for name in (first, second, third)] == [
+            "step-0",
+            "step-1",
+            "step-2",
+        ]
         assert server.told == [
-            ("load_lora_adapter", "base-step-0", True),
-            ("load_lora_adapter", "base-step-1", True),
-            ("unload_lora_adapter", "base-step-0", False),
-            ("load_lora_adapter", "base-step-2", True),
-            ("unload_lora_adapter", "base-step-1", False),
+            ("load_lora_adapter", first, True),
+            ("load_lora_adapter", second, True),
+            ("unload_lora_adapter", first, False),
+            ("load_lora_adapter", third, True),
+            ("unload_lora_adapter", second, False),
         ]
         assert server.complaints == []
         asked = [seen.body for seen in server.seen]
@@ -118,7 +127,19 @@ def test_every_step_is_sampled_with_the_adapter_of_that_step(tmp_path: Path) -> 
         assert not any("structured_outputs" in body for body in asked)  # a grammar would make the format's reward void
     curve = json.loads((tmp_path / "out" / "curve.json").read_bytes())
     assert {"stale/ratio", "stale/truncated", "stale/other_prompt"} <= set(curve[0])
-    assert [path.name for path in (tmp_path / "out" / "served").iterdir()] == ["base-step-2"]
+    assert [path.name for path in (tmp_path / "out" / "served").iterdir()] == [third]
+
+
+def test_a_run_that_was_killed_goes_on_at_a_server_that_has_its_last_adapter(tmp_path: Path) -> None:
+    with AdapterServer(models=["base"], reply_to=plays) as server:
+        recipe = recipe_for(tmp_path, server.url, steps=1)
+        learner = load_learner(recipe)
+        names = []
+        for _ in range(2):  # the second begins as after a kill: nothing was unloaded
+            rollouts = ServerRollouts(learner, recipe, FakeSegmenter(), tmp_path / "out")
+            names.append(rollouts._load(learner.model, 7))
+        assert names[0] != names[1]
+        assert [path.name for path in (tmp_path / "out" / "served").iterdir()] == [names[1]]
 
 
 def test_a_stale_sample_counts_by_its_truncated_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,12 @@ def test_a_set_that_was_broken_off_is_not_taken_for_a_whole_one(tmp_path: Path) 
         write_trajectories(tmp_path, broken())
     with pytest.raises(FileNotFoundError, match=r"is missing; .*a run was broken off here: start it again"):
         next(read_trajectories(tmp_path))
+    assert write_trajectories(tmp_path, [pair(SCENES[0], "a")]) == 1
+    (tmp_path / "trajectories.jsonl").rename(
+        tmp_path / "trajectories.jsonl.partial"
+    )  # killed when all but that was done
+    assert write_trajectories(tmp_path, [pair(SCENES[0], "a"), pair(SCENES[1], "b")]) == 2
+    assert len(list(read_trajectories(tmp_path))) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import sys
 from functools import partial
 
 import pytest
+from failing_work import failing, no_model
 
 from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_training.workers import work_on
 
 # divmod is a work that any process can be sent: of 0 it fails.
@@ -42,3 +44,12 @@ def test_without_ray_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RunFailed, match=r"ray is not installed, and --ray asks for it; pip install 'rsagent\[scale\]'"):
         list(work_on([1], MAKE, ray="auto"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_why_a_worker_can_not_work_is_said(workers: int) -> None:
+    with pytest.raises(RunFailed, match="MODEL_UNAVAILABLE: there are no weights") as caught:
+        list(work_on([1, 2], partial(no_model, "there are no weights"), workers=workers))
+    assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
+    with pytest.raises(RunFailed, match="INVALID_GOAL: task 1 has no words"):
+        list(work_on([1], failing, workers=workers))

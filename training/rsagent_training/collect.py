@@ -18,7 +18,10 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.review import SENT_BACK
 from rsagent_ros.agent.scene import Scene, save_scenes
+from rsagent_ros.agent.turn import Trace
 from rsagent_ros.evaluation.datasets import REFS, Dataset
 from rsagent_ros.evaluation.sample import Listed, Sample, Skipped, as_id
 from rsagent_training.funnel import Funnel
@@ -29,6 +32,9 @@ from rsagent_training.synthesis.attempt import Attempt, picture_of
 from rsagent_training.synthesis.config import SynthesisConfig
 from rsagent_training.synthesis.selection import select, summary
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
+
+SAID = {"finish": Outcome.FOUND, "report_absent": Outcome.NOT_IN_VIEW, "report_ambiguous": Outcome.AMBIGUOUS}
+"""What the policy answers by each final call."""
 
 Vocabulary = Literal["plain", "full"]
 
@@ -120,15 +126,21 @@ def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: Synthesi
         if name not in scenes or name in attempts or not record.trace.turns:
             continue
         scene, trace = scenes[name], record.trace
-        if trace.outcome is None:
+        if trace.outcome is None or _overruled(trace):
             continue
-        learn = tuple(not is_bad_reply(turn) and not turn.degraded for turn in trace.turns)
+        learn = tuple(not (is_bad_reply(turn) or turn.degraded or turn.error_code == SENT_BACK) for turn in trace.turns)
         iou = trajectory_iou(trace, scene)
         attempts[name] = Attempt(f"{name}-own", name, scene.expected, picture_of(scene), learn, iou, trace)
     kept, funnel = select([summary(attempt, scenes, config) for attempt in attempts.values()], config)
     write_trajectories(out, (_pair(attempts[one.scene_id], scenes) for one in kept))
     _report(out, "Own trajectories", funnel)
     return funnel
+
+
+def _overruled(trace: Trace) -> bool:
+    """Whether a threshold of confidence had the last word: what the policy said is not what was judged."""
+    said = SAID.get(trace.turns[-1].tool)
+    return trace.calibrated and said is not None and said is not trace.outcome
 
 
 def _pair(attempt: Attempt, scenes: SceneIndex) -> tuple[Scene, Trajectory]:

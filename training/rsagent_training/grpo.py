@@ -305,6 +305,8 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
     last = runs.begin(out, recipe, resume=resume)
     checkpoint = load_learner(recipe)
     mix = Mix(recipe.mix, recipe.optimisation.seed)
+    if len(mix) < recipe.batch:
+        raise ValueError(f"the mix has {len(mix)} scenes; a step takes {recipe.batch}: collect more, or lower batch")
     if rollouts is None:
         rollouts = _rollouts(checkpoint, recipe, out)
     trainer = EpisodeTrainer(checkpoint, mix, rollouts, recipe, out)

@@ -103,12 +103,15 @@ def arguments(optimisation: Optimisation, out: Path, sequences_a_step: int) -> d
 
 def save_final(trainer: Trainer, recipe: SftRecipe | GrpoRecipe, folder: Path) -> None:
     """Write the result: an adapter, or a whole checkpoint that loads as the one it began with."""
+    partial = folder.with_name(f"{folder.name}.partial")  # what a kill leaves must not pass for the result
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        trainer.save_model(str(folder))  # gathers what the devices share
+        trainer.save_model(str(partial))  # gathers what the devices share
     elif trainer.is_world_process_zero():
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
-    if trainer.is_world_process_zero() and recipe.lora is None:
-        copy_beside(Path(recipe.checkpoint).expanduser(), folder)
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(partial)
+    if trainer.is_world_process_zero():
+        if recipe.lora is None:
+            copy_beside(Path(recipe.checkpoint).expanduser(), partial)
+        partial.rename(folder)
 
 
 def copy_beside(source: Path, folder: Path) -> None:

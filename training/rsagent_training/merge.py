@@ -66,12 +66,13 @@ def merge(
     if unfinished and recipe.lora is None:
         copy_beside(base, result)  # a trainer's checkpoint has weights alone
     model: PreTrainedModel = load_checkpoint(loaded).model
-    to.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(to, max_shard_size=SHARD)
-    copy_beside(base, to)
-    (to / CHAT_TEMPLATE.name).write_text(CHAT_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
-    (to / "README.md").write_text(card, encoding="utf-8")
-    return to
+    partial = to.with_name(f"{to.name}.partial")  # what a kill leaves must not pass for a checkpoint
+    partial.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(partial, max_shard_size=SHARD)
+    copy_beside(base, partial)
+    (partial / CHAT_TEMPLATE.name).write_text(CHAT_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+    (partial / "README.md").write_text(card, encoding="utf-8")
+    return partial.rename(to)
 
 
 def _recipe(run: Path) -> SftRecipe | GrpoRecipe:

@@ -12,6 +12,7 @@ Needs no torch.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def begin(out: Path, recipe: SftRecipe | GrpoRecipe, *, resume: bool) -> Path | 
     Raises:
         FileExistsError: There is a run already and `resume` was not asked for, or it has another recipe.
     """
+    if int(os.environ.get("RANK", "0")):  # set by `accelerate launch`: the first process makes and checks the folder
+        return newest_whole(out) if resume else None
     held = out / RECIPE
     if held.exists():
         if not resume:

@@ -10,6 +10,7 @@ through the robot's own client (`policies.chat_server`).
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import urllib.error
 import urllib.request
@@ -54,6 +55,9 @@ class ServerRollouts:
         self._family = checkpoint.family.model_type
         self._folder = out.resolve() / "served"
         self._loaded = ""
+        self._run = secrets.token_hex(4)
+        """In the names of adapters: a server keeps those of a run that was killed, and takes no name twice."""
+        shutil.rmtree(self._folder, ignore_errors=True)  # of such a run
         if not self._config(recipe.server.model).on_loopback:
             raise ValueError(
                 f"server.base_url is {recipe.server.base_url}; an adapter is read from this machine's disk, so the "
@@ -85,7 +89,7 @@ class ServerRollouts:
 
     def _load(self, model: PreTrainedModel, step: int) -> str:
         """Have the server read the adapter as it is now; returns its name there."""
-        name = f"{Path(self._server.model).name}-step-{step}"
+        name = f"{Path(self._server.model).name}-{self._run}-step-{step}"
         if name == self._loaded:
             return name
         folder = self._folder / name

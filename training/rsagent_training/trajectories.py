@@ -102,6 +102,8 @@ def write_trajectories(folder: Path, pairs: Iterable[tuple[Scene, Trajectory]]) 
         raise FileExistsError(f"{rows} exists already, not overwriting; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{ROWS}.partial"
+    if partial.exists():  # it was broken off before, perhaps between the scenes and the trajectories
+        (folder / SCENES / "scenes.jsonl").unlink(missing_ok=True)
     written: set[str] = set()
     with partial.open("wb") as out:
 

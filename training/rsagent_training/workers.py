@@ -32,7 +32,7 @@ def work_on(
             for no Ray.
 
     Raises:
-        RunFailed: Ray is asked for and is not installed, or a worker process was killed.
+        RunFailed: Ray is asked for and is not installed, a worker process was killed, or `make` or the work raised it.
     """
     if ray is not None:
         yield from _on_ray(tasks, make, workers, ray)
@@ -68,13 +68,21 @@ def _in_processes(tasks: Sequence[Task], make: Callable[[], Callable[[Task], Don
 _work: Callable[[Any], Any] | None = None
 """Of this worker process."""
 
+_failed: RunFailed | None = None
+"""Why this worker process has none."""
+
 
 def _begin(make: Callable[[], Callable[[Any], Any]]) -> None:
-    global _work
-    _work = make()
+    global _work, _failed
+    try:
+        _work = make()
+    except RunFailed as error:  # the first task says so: raised here, it would only break the pool
+        _failed = error
 
 
 def _next(task: Any) -> Any:
+    if _failed is not None:
+        raise _failed
     if _work is None:
         raise RuntimeError("the worker has not begun")
     return _work(task)

@@ -122,7 +122,8 @@ class Miniature:
 
     def _simulated(self, name: str, seed: int, count: int, kind: Lesson) -> Path:
         folder = self.out / "scenes" / name
-        self._stage(f"simulate {name}", folder, lambda to: save_scenes(scenes(seed, count, kind), to))
+        rows = folder / "scenes.jsonl"
+        self._stage(f"simulate {name}", rows, lambda _: save_scenes(scenes(seed, count, kind), folder))
         return folder
 
     def _taught(self, plan: Plan, number: int) -> Path:

@@ -1,4 +1,4 @@
-"""On which device a model runs, and in which floating-point type."""
+"""On which device a model runs, in which floating-point type, and which errors mean that its memory is full."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import torch
 
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode
+
+_FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""Of the driver, of the CPU's allocator, of cuBLAS: they raise a plain RuntimeError, not torch's own class."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -37,6 +40,13 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     # GPUs before Ampere emulate bfloat16, slowly.
     with torch.cuda.device(device):
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the error means that memory of the device, or of the process, could not be had."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _FULL)
 
 
 def _refused(what: str) -> RunFailed:

@@ -10,7 +10,7 @@ import torch
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
-from rsagent_ros.devices import pick_device, pick_dtype
+from rsagent_ros.devices import is_full, pick_device, pick_dtype
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,18 @@ def test_half_precision_on_a_gpu_as_it_can(monkeypatch: pytest.MonkeyPatch, ampe
     monkeypatch.setattr(torch.cuda, "device", Selected)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: ampere and not including_emulation)
     assert pick_dtype("auto", torch.device("cuda", 0)) is dtype
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.OutOfMemoryError("no more"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to ..."), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_which_errors_mean_full_memory(error: Exception, full: bool) -> None:
+    assert is_full(error) is full

@@ -91,7 +91,12 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _tiny(arguments: argparse.Namespace) -> int:
     try:
         from rsagent_ros.models.tiny import save_tiny
-        from rsagent_ros.models.tiny_sam2 import save_tiny_edgetam, save_tiny_sam2, save_tiny_sam3_tracker
+        from rsagent_ros.models.tiny_sam2 import (
+            save_tiny_edgetam,
+            save_tiny_sam2,
+            save_tiny_sam2_video,
+            save_tiny_sam3_tracker,
+        )
     except ImportError as error:
         raise _needs_models(error) from error
     from transformers.utils.logging import disable_progress_bar
@@ -105,6 +110,8 @@ def _tiny(arguments: argparse.Namespace) -> int:
         _tell(f"{folder / family.model_type}: a policy, {family.name}")
     save_tiny_sam2(folder / "sam2")
     _tell(f"{folder / 'sam2'}: a segmenter, SAM 2.1")
+    save_tiny_sam2_video(folder / "sam2_video")
+    _tell(f"{folder / 'sam2_video'}: a segmenter and a tracker, SAM 2.1 with its memory for video")
     save_tiny_sam3_tracker(folder / "sam3_tracker")
     _tell(f"{folder / 'sam3_tracker'}: a segmenter, the tracker of SAM 3")
     try:

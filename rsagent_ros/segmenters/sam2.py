@@ -14,7 +14,6 @@ import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -27,6 +26,7 @@ from rsagent_ros.agent.errors import RunFailed, ToolFailed
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
+from rsagent_ros.devices import is_full
 from rsagent_ros.segmenters.encodings import EncodingStore, Features
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_frame import LOGIT_LIMIT, form, to_masks, to_pixels, to_tensors
@@ -168,9 +168,12 @@ class Sam2Segmenter:
         """
         with self._lock, torch.inference_mode():
             for _ in range(2):
-                # Not `except`: inside it the error's traceback would still hold the tensors that did not fit.
-                with suppress(torch.OutOfMemoryError):
+                try:
                     return work()
+                except (RuntimeError, MemoryError) as error:
+                    if not is_full(error):
+                        raise
+                # Not in `except`: inside it the error's traceback would still hold the tensors that did not fit.
                 self._store.clear()
                 if self._network.device.type == "cuda":
                     torch.cuda.empty_cache()

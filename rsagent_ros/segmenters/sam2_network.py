@@ -9,7 +9,7 @@ from torch import nn
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
-from rsagent_ros.devices import pick_device, pick_dtype
+from rsagent_ros.devices import is_full, pick_device, pick_dtype
 from rsagent_ros.segmenters.encodings import Features
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_frame import Frame, Prompts
@@ -60,7 +60,9 @@ def place(network: nn.Module, encoder: nn.Module, config: Sam2Config) -> tuple[t
     dtype = pick_dtype(config.dtype, device)
     try:
         network.eval().requires_grad_(False).to(device)
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_full(error):
+            raise
         raise RunFailed(
             ErrorCode.OUT_OF_MEMORY,
             f"the segmenter's weights do not fit into the memory of {device}; "

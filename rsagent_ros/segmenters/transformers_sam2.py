@@ -168,6 +168,8 @@ def read_frame(folder: Path, side: int, prior_side: int, colours: tuple[Colours,
             continue
         content = read_json(path)
         said = content.get("image_processor", content)
+        if not isinstance(said, dict):
+            raise unusable(f"{path}: its image_processor is no JSON object", AGAIN)
         size = said.get("size", {"height": side, "width": side})
         if size != {"height": side, "width": side}:
             raise unusable(f"{path} makes pictures of {size}, config.json wants {side} x {side}", AGAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import http.client
 import logging
 import os
 import signal
@@ -156,7 +157,7 @@ def _healthy(root: str) -> bool:
     try:
         with _OPENER.open(f"{root}/health", timeout=5.0) as response:
             return bool(response.status == 200)
-    except OSError:
+    except (OSError, http.client.HTTPException):  # the latter is an answer that is no HTTP, and no OSError
         return False
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +26,7 @@ from rsagent_ros.agent.evidence import stability
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.checkpoint import AGAIN, check_weights, read_config, unusable
+from rsagent_ros.devices import is_full
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_frame import Frame, to_masks, to_pixels
 from rsagent_ros.segmenters.sam2_network import place
@@ -94,9 +94,12 @@ class Sam2VideoTracker:
         half = self.dtype is not torch.float32
         with self._lock, torch.inference_mode(), torch.autocast(self.device.type, dtype=self.dtype, enabled=half):
             for _ in range(2):
-                # Not `except`: inside it the error's traceback would still hold the tensors that did not fit.
-                with suppress(torch.OutOfMemoryError):
+                try:
                     return work()
+                except (RuntimeError, MemoryError) as error:
+                    if not is_full(error):
+                        raise
+                # Not in `except`: inside it the error's traceback would still hold the tensors that did not fit.
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
         raise RunFailed(
@@ -164,8 +167,14 @@ class Sam2VideoTrack:
     def _ask(self, frame: NDArray[np.uint8]) -> tuple[torch.Tensor, float]:
         """Logits (1, h, w) of the newest frame, and how sure the network is that the thing is in it, 0..1."""
         tracker = self._tracker
+        session = self._session
+        # A step that failed may have left its frame and its features under the number that this frame now gets, and
+        # the network would take them for this frame's.
+        if session.processed_frames is not None:
+            session.processed_frames.clear()
+        session.cache.clear_all()
         pixels = to_pixels(frame, tracker.frame, tracker.device)
-        answer = tracker.model(self._session, frame=pixels, frame_idx=self._index)
+        answer = tracker.model(session, frame=pixels, frame_idx=self._index)
         self._forget()
         self._index += 1
         appears = float(torch.sigmoid(answer.object_score_logits.float()).max())

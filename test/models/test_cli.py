@@ -21,6 +21,7 @@ from rsagent_ros.models.cli import add_commands
 from rsagent_ros.models.lock import LOCK_NAME
 from rsagent_ros.segmenters.sam2 import open_sam2
 from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.trackers.sam2_video import open_sam2_tracker
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -86,9 +87,10 @@ def test_help_lists_names_sizes_and_licences(capsys: pytest.CaptureFixture[str])
 def test_tiny_makes_checkpoints_that_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tiny", str(tmp_path / "tiny")) == 0
     told = capsys.readouterr().out
-    for name in ("sam2", "sam3_tracker"):
+    for name in ("sam2", "sam2_video", "sam3_tracker"):
         assert str(tmp_path / "tiny" / name) in told
         open_sam2(Sam2Config(str(tmp_path / "tiny" / name), device="cpu")).warm_up()
+    open_sam2_tracker(Sam2Config(str(tmp_path / "tiny" / "sam2_video"), device="cpu")).warm_up()
     for name in ("qwen2_5_vl", "qwen3_vl"):
         assert (tmp_path / "tiny" / name / "model.safetensors").is_file()
     assert "edgetam" in told

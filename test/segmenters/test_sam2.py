@@ -235,6 +235,33 @@ def test_a_memory_that_stays_full_ends_the_goal(watched: Watched) -> None:
     assert segmenter.masks(segmenter.encode(picture()), MaskPrompt(box=BOX))
 
 
+@pytest.mark.parametrize("error", [RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), MemoryError()], ids=repr)
+def test_a_full_memory_is_known_by_its_words_too(watched: Watched, error: Exception) -> None:
+    segmenter = Sam2Segmenter(watched)
+    faults = [error]
+
+    def fault() -> None:
+        if faults:
+            raise faults.pop()
+
+    watched.before_embed = fault
+    assert segmenter.masks(segmenter.encode(picture()), MaskPrompt(box=BOX))
+    faults += [error, error]
+    with pytest.raises(RunFailed, match="memory of cpu is full") as failure:
+        segmenter.encode(picture()[::-1])
+    assert failure.value.code is ErrorCode.OUT_OF_MEMORY
+    assert faults == [], "it was tried twice"
+
+
+def test_another_error_is_not_taken_for_a_full_memory(watched: Watched) -> None:
+    segmenter = Sam2Segmenter(watched)
+    faults = [RuntimeError("CUDA error: an illegal memory access was encountered")] * 2
+    watched.before_embed = lambda: (_ for _ in ()).throw(faults.pop())
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        segmenter.encode(picture())
+    assert len(faults) == 1, "it was tried once"
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("which", [0, 1])
 def test_an_answer_that_is_no_number_is_a_failed_tool(watched: Watched, bad: float, which: int) -> None:

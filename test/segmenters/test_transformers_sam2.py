@@ -195,6 +195,11 @@ def test_a_processor_that_does_not_match(folder: Path, edit: dict[str, Any], sen
     refused(folder, sentence, "preprocessor_config.json")
 
 
+def test_a_processor_without_a_part_for_images(folder: Path) -> None:
+    (folder / "processor_config.json").write_text('{"image_processor": null}')
+    refused(folder, "its image_processor is no JSON object; copy the checkpoint again", "processor_config.json")
+
+
 def test_pixels_are_normalised_as_the_checkpoint_says(made: Path, folder: Path) -> None:
     whole = opened(made)
     (folder / "preprocessor_config.json").unlink()
@@ -218,11 +223,25 @@ def test_an_edgetam_says_what_it_needs(folder: Path) -> None:
     refused(folder, "can't be loaded here .*pip install timm, and a torchvision built for the same torch")
 
 
-def test_weights_too_large_for_the_device(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("injected"), RuntimeError("CUDA error: out of memory"), MemoryError()],
+    ids=repr,
+)
+def test_weights_too_large_for_the_device(made: Path, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object, **options: object) -> None:
-        raise torch.OutOfMemoryError("injected")
+        raise error
 
     monkeypatch.setattr(torch.nn.Module, "to", full)
     with pytest.raises(RunFailed, match="do not fit into the memory of cpu") as failure:
         opened(made)
     assert failure.value.code is ErrorCode.OUT_OF_MEMORY
+
+
+def test_another_error_on_the_way_to_the_device_is_passed_on(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.nn.Module, "to", broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        opened(made)

@@ -2,7 +2,7 @@
 
 The environment variable FAKE_VLLM names a folder. Each start adds a line to `starts` there: its process id and that of
 a worker that it starts. The file `mode` says what it does, and is read again at each health check: `well`, `sick`,
-`exit` (ends at once with code 3), `stubborn` (does not end when asked to).
+`exit` (ends at once with code 3), `stubborn` (does not end when asked to), `junk` (answers with no HTTP).
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def do_GET(self) -> None:
+        if mode() == "junk":
+            self.wfile.write(b"junk\r\n\r\n")
+            return
         self.send_response(503 if mode() == "sick" else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()

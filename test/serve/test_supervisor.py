@@ -117,6 +117,17 @@ def test_a_server_that_hangs_is_started_again(served: Served, caplog: pytest.Log
     assert "has failed its health checks" in caplog.text
 
 
+def test_a_server_that_answers_junk_is_started_again(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    done = served.run()
+    served.wait_healthy()
+    served.mode("junk")
+    until(lambda: done.done() or len(served.starts()) == 2)
+    assert not done.done()
+    served.mode("well")
+    served.wait_healthy()
+    assert "has failed its health checks" in caplog.text
+
+
 def test_a_server_that_never_becomes_healthy_is_given_up(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     served.mode("sick")
     assert served.run(Patience(start=0.1, end=1.0, poll=0.02, backoff=0.01, restarts=1)).result(FOREVER) == 1

@@ -128,7 +128,14 @@ def test_what_is_lost_and_why(tracker: Sam2VideoTracker) -> None:
     assert strict.start(picture, border, 0)._answer(sure, 0.1).loss is Loss.LEFT_VIEW
 
 
-def test_out_of_memory_is_tried_once_more_then_told(tracker: Sam2VideoTracker, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("a fault that was injected"), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), MemoryError()],
+    ids=repr,
+)
+def test_out_of_memory_is_tried_once_more_then_told(
+    tracker: Sam2VideoTracker, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     picture, mask = FILM.frame(0)
     track = tracker.start(picture, mask, 0)
     original, calls = type(tracker.model).forward, 0
@@ -137,14 +144,58 @@ def test_out_of_memory_is_tried_once_more_then_told(tracker: Sam2VideoTracker, m
         nonlocal calls
         calls += 1
         if calls <= 2:
-            raise torch.OutOfMemoryError("a fault that was injected")
+            raise error
         return original(self, *arguments, **named)
 
     monkeypatch.setattr(type(tracker.model), "forward", full)
     with pytest.raises(RunFailed, match="memory of cpu is full") as caught:
         track.step(FILM.frame(1)[0], 1)
     assert caught.value.code is ErrorCode.OUT_OF_MEMORY
+    assert calls == 2
     assert track.step(FILM.frame(1)[0], 1).stamp_ns == 1
+    calls = 1
+    assert track.step(FILM.frame(2)[0], 2).stamp_ns == 2, "a second try that works is enough"
+
+
+def test_another_error_is_passed_on(tracker: Sam2VideoTracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    track = tracker.start(*FILM.frame(0), 0)
+    calls = 0
+
+    def broken(*arguments: object, **named: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(type(tracker.model), "forward", broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        track.step(FILM.frame(1)[0], 1)
+    assert calls == 1
+
+
+def test_a_frame_after_one_that_did_not_fit_is_seen_itself(
+    tracker: Sam2VideoTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(tracker.model)
+    failing, steady = (tracker.start(*FILM.frame(0), 0) for _ in range(2))
+
+    def full(*arguments: object, **named: object) -> None:
+        raise torch.OutOfMemoryError("a fault that was injected, after the image was encoded")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(kind, "_prepare_memory_conditioned_features", full)
+        with pytest.raises(RunFailed, match="memory of cpu is full"):
+            failing.step(FILM.frame(1)[0], 1)
+    encode, encoded = kind.get_image_features, 0
+
+    def counting(*arguments: object, **named: object) -> object:
+        nonlocal encoded
+        encoded += 1
+        return encode(*arguments, **named)
+
+    monkeypatch.setattr(kind, "get_image_features", counting)
+    answers = [tracker.run(partial(track._ask, FILM.frame(9)[0]))[0] for track in (failing, steady)]
+    assert encoded == 2
+    assert torch.equal(*answers)
 
 
 def test_frames_of_another_size_and_time_that_goes_back_are_refused(tracker: Sam2VideoTracker) -> None:

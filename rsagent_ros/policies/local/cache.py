@@ -31,6 +31,7 @@ class JoinedCache:
 
     def __init__(self, rows: Sequence[Kept], device: torch.device) -> None:
         """Join; the lists that are given are emptied as they are copied, so that little is in memory twice."""
+        self._alone = len(rows) == 1
         lengths = torch.tensor([tokens_kept(kept) for kept in rows])
         places = int(lengths.max())
         self.mask = (torch.arange(places) >= places - lengths[:, None]).to(device)
@@ -52,8 +53,9 @@ class JoinedCache:
             The attention mask for it; None where every place is real, which is quicker.
         """
         self.mask = torch.cat([self.mask, real], dim=1)
-        # One row has no padding; looking at the mask of several would wait for the device.
-        return self.mask if len(self.mask) > 1 else None
+        # A row that was always alone has no padding; one that others have left still has what made it as long as they
+        # were. Looking at the mask to find out would wait for the device.
+        return None if self._alone else self.mask
 
     def take(self, row: int) -> Kept:
         """What one row keeps, padding left out."""

@@ -15,11 +15,10 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConf
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.checkpoint import AGAIN, FETCH, check_weights, read_config, read_json, unusable
-from rsagent_ros.devices import pick_device, pick_dtype
+from rsagent_ros.devices import is_full, pick_device, pick_dtype
 from rsagent_ros.policies.family import PICTURE, Family, family_of
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.lora import merge_lora
-from rsagent_ros.policies.local.memory import is_full
 from rsagent_ros.policies.local.pixels import Patches
 from rsagent_ros.policies.local.vocabulary import Vocabulary
 
@@ -121,7 +120,8 @@ def _patches(folder: Path, settings: PreTrainedConfig) -> Patches:
         found = read_json(folder / name)
     elif (folder / "processor_config.json").is_file():
         name = "processor_config.json"
-        found = read_json(folder / name).get("image_processor", {})
+        part = read_json(folder / name).get("image_processor")
+        found = part if isinstance(part, dict) else {}
     else:
         raise unusable(f"{folder} has neither {name} nor processor_config.json", AGAIN)
     vision = settings.vision_config
@@ -132,13 +132,17 @@ def _patches(folder: Path, settings: PreTrainedConfig) -> Patches:
     }
     given = {key: found.get(key) for key in wanted}
     mean, std = found.get("image_mean", []), found.get("image_std", [])
-    if given != wanted or not all(isinstance(three, list) and len(three) == 3 for three in (mean, std)):
+    if given != wanted or not (_three_numbers(mean) and _three_numbers(std)):
         raise unusable(
             f"{folder}/{name} does not belong to this model: config.json wants {wanted}, and image_mean and image_std "
             f"of three numbers are needed; this file has {given}",
             AGAIN,
         )
     return Patches(vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size, tuple(mean), tuple(std))
+
+
+def _three_numbers(values: object) -> bool:
+    return isinstance(values, list) and len(values) == 3 and all(isinstance(value, int | float) for value in values)
 
 
 def _model(folder: Path, settings: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:

@@ -85,7 +85,7 @@ class Engine:
             cancel: Ends all rows before the next token.
 
         Raises:
-            RuntimeError, MemoryError: Memory is full, if `memory.is_full` says so.
+            RuntimeError, MemoryError: Memory is full, if `devices.is_full` says so.
             RunFailed: The model computes numbers that are not finite.
         """
         going = [row for row in rows if not _broken_off(row, cancel)]

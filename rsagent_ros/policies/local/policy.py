@@ -21,12 +21,12 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits, Stop
+from rsagent_ros.devices import is_full
 from rsagent_ros.policies.local.cache import Kept
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.local.compiled import CompiledDecoder
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.generation import Engine, Row
-from rsagent_ros.policies.local.memory import is_full
 from rsagent_ros.policies.local.sampling import Sampling
 from rsagent_ros.policies.local.transcript import Transcript
 

@@ -59,5 +59,13 @@ def test_places_between_real_ones_are_left_out() -> None:
     assert torch.equal(joined.take(0)[2][1], torch.cat([rows[1][2][1], new[2][1][1:]], dim=2))
 
 
+def test_a_row_that_is_left_over_still_has_its_padding_masked() -> None:
+    joined = JoinedCache([kept(2, 0), kept(4, 1)], CPU)
+    joined.keep([0])
+    mask = joined.extend(torch.ones((1, 1), dtype=torch.bool))
+    assert mask is not None
+    assert mask.int().tolist() == [[0, 0, 1, 1, 1]]
+
+
 def test_one_row_needs_no_mask() -> None:
     assert JoinedCache([[]], CPU).extend(torch.ones((1, 3), dtype=torch.bool)) is None

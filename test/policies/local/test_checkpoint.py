@@ -73,6 +73,11 @@ def other_patches(folder: Path) -> None:
     rewrite(folder / "preprocessor_config.json", patch_size=16)
 
 
+def no_picture_part(folder: Path) -> None:
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text('{"image_processor": null}')
+
+
 def only_pickles(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
@@ -121,6 +126,11 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda at: rewrite(at / "preprocessor_config.json", image_mean=0.5),
         "image_mean and image_std of three numbers are needed",
     ),
+    "preprocessor with colours in words": (
+        lambda at: rewrite(at / "preprocessor_config.json", image_mean=["a", "b", "c"]),
+        "preprocessor_config.json does not belong .* image_mean and image_std of three numbers are needed",
+    ),
+    "processor without pictures": (no_picture_part, "processor_config.json does not belong to this model: .*14.*None"),
     "no weights": (only_pickles, r"model.safetensors is missing \(weights are read from safetensors only\); copy"),
     "weights cut short": (cut_short, r"model.safetensors is cut short or damaged .*; copy the checkpoint again"),
     "weights empty": (

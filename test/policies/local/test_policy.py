@@ -192,6 +192,27 @@ def test_a_batch_says_what_each_would_say_alone(family: Family, temperature: flo
             assert (one.prompt_tokens, one.cached_tokens) == (other.prompt_tokens, other.cached_tokens)
 
 
+@EACH_FAMILY
+def test_a_short_chat_that_outlasts_a_long_one_says_what_it_says_alone(family: Family) -> None:
+    policy = tiny_policy(family)
+    long = [says("user", "the red mug is left of the blue box. " * 12)]
+    short, more = [says("user", "a")], [says("user", "go on")]
+    conversation = policy.open(1)
+    alone = [ask(conversation, messages) for messages in (short, more)]
+    talk = policy.open(1)
+    _, first = policy.reply_batch(
+        [policy.open(0), talk],
+        [long, short],
+        limits=[ReplyLimits(2, ENDLESS), ReplyLimits(12, ENDLESS)],
+        cancel=CancelToken(),
+    )
+    # ... and so does what it keeps of that for its next turn.
+    for together, by_itself in zip((first, ask(talk, more)), alone, strict=True):
+        assert together.sampled_tokens > 2
+        assert together.token_ids == by_itself.token_ids
+        assert together.logprobs == pytest.approx(by_itself.logprobs, abs=1e-4)
+
+
 def test_a_batch_is_computed_together_and_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
     policy, model = faulty_policy(QWEN2_5_VL)
     policy.reply_batch(

@@ -35,8 +35,14 @@ def stamp_of(time: Any) -> int:
 
 
 def camera_of(info: Any) -> Camera | None:
-    """A sensor_msgs/CameraInfo as a pinhole camera, its distortion left out; None where it is not calibrated."""
+    """A sensor_msgs/CameraInfo as a pinhole camera; None where it is not calibrated.
+
+    Where the lens distorts, it is that of the rectified image: `p`, where that is filled in, is its matrix, and `k`
+    that of the raw one.
+    """
     if not (info.width and info.height and info.k[0] > 0 and info.k[4] > 0):
         return None
-    fx, _, cx, _, fy, cy = (float(number) for number in info.k[:6])
+    rectified = any(info.d) and info.p[0] > 0 and info.p[5] > 0
+    numbers = (*info.p[:3], *info.p[4:7]) if rectified else info.k[:6]
+    fx, _, cx, _, fy, cy = (float(number) for number in numbers)
     return Camera(int(info.width), int(info.height), fx, fy, cx, cy)

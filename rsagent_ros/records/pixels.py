@@ -13,6 +13,7 @@ BAD_IMAGE with the reason; nothing is guessed.
 from __future__ import annotations
 
 import re
+import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -157,6 +158,11 @@ def compressed_to_rgb(message: CompressedImage) -> NDArray[np.uint8]:
         RunFailed: BAD_IMAGE, with the reason.
     """
     data = np.frombuffer(message.data, np.uint8)
+    size = _claimed(data.tobytes())
+    if size is None:
+        raise _bad_compressed(message, "it can't be decoded: it is no JPEG or PNG")
+    if not 0 < size[0] * size[1] <= MAX_PIXELS:
+        raise _bad_compressed(message, f"it is {size[0]} x {size[1]}; allowed: 1 to {MAX_PIXELS} pixels")
     # The camera's calibration is of the sensor's rows and columns: an orientation tag must not turn them.
     picture = None
     try:
@@ -174,6 +180,21 @@ def compressed_to_rgb(message: CompressedImage) -> NDArray[np.uint8]:
     rgb = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     rgb.flags.writeable = False
     return rgb
+
+
+def _claimed(data: bytes) -> tuple[int, int] | None:
+    """Width and height as a JPEG or PNG claims them, before anything is decoded: a few bytes may claim gigabytes."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return width, height
+    at = 2
+    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
+        mark = data[at + 1]
+        if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):  # a frame's header: ITU-T T.81, table B.1
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        at += 1 if mark == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")  # a byte that fills, or a segment
+    return None
 
 
 def _bad(message: Image, why: str) -> RunFailed:

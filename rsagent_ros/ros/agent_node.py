@@ -337,7 +337,7 @@ class AgentNode(SafeLifecycleNode):
         message.status = [
             diagnostics.goals_status(name, self._desk, self._outputs, self._verdicts),
             *(
-                diagnostics.camera_status(name, camera, self.parameters.camera_mode, active=self._state == "active")
+                diagnostics.camera_status(name, camera, self.parameters.max_frame_age, active=self._state == "active")
                 for camera in self._cameras.all
             ),
             diagnostics.models_status(name, self._state, models, self._problem, self.overdue),

@@ -75,7 +75,7 @@ class AsyncAgent:
         finally:
             cancel.set()
             if waiting is not None:
-                await asyncio.wait([waiting])  # a generator can't be closed while a thread is in it
+                await _over(waiting)  # a generator can't be closed while a thread is in it
             masks.close()
 
     async def stop_tracking(self, goal_id: str = "") -> None:
@@ -103,8 +103,15 @@ class AsyncAgent:
             answer = await asyncio.shield(waiting)
         except asyncio.CancelledError:
             cancel.set()
-            await asyncio.wait([waiting])  # until the node has ended the goal
+            await _over(waiting)  # the node has ended the goal then
             raise
         if failures:
             raise failures[0]
         return answer
+
+
+async def _over(waiting: asyncio.Task[Any]) -> None:
+    """Wait until it is, whatever came of it: nobody is interested any more."""
+    await asyncio.wait([waiting])
+    if not waiting.cancelled():
+        waiting.exception()  # else asyncio says that nobody has looked at it

@@ -42,11 +42,12 @@ from std_msgs.msg import Header, String
 from rsagent_ros.action import Segment
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.mask import Mask
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.msg import Verdict
 from rsagent_ros.ros.action_client import RESEND_SECONDS, AgentUnavailable, SafeActionClient, finished
 from rsagent_ros.ros.answer import Answer, answer_of
-from rsagent_ros.ros.conversions import stamp, turn_of
+from rsagent_ros.ros.conversions import OUTCOME_NUMBERS, stamp, turn_of
 from rsagent_ros.ros.images import mask_image, rgb_image
 from rsagent_ros.ros.tracked import Tracked, TrackedMasks
 
@@ -210,11 +211,10 @@ class Agent:
         client = self._client
         if client is None:
             raise RuntimeError("the agent's client is not open; use `with Agent() as agent:`")
-        if not client.wait_for_server(timeout_sec=self._seconds):
-            raise AgentUnavailable(
-                f"no action server {self._action!r} after {self._seconds:g} s: is the agent running, under that name "
-                "and with the same ROS_DOMAIN_ID?"
-            )
+        self._wait_for_server(client, cancel)
+        if cancel is not None and cancel.is_set:  # nothing was sent, so there is nothing to end
+            canceled = OUTCOME_NUMBERS[Outcome.CANCELED]
+            return answer_of(Segment.Result(outcome=canceled, goal_id=goal.id, instruction=goal.instruction))
         if goal.track or goal.reground:
             self._tracks()  # listens before there is anything to miss
         news = threading.Event()
@@ -272,6 +272,23 @@ class Agent:
         if failures:
             raise failures[0]
         return answer_of(result)
+
+    def _wait_for_server(self, client: SafeActionClient, cancel: CancelToken | None) -> None:
+        """Until the agent is there, or `cancel` is raised.
+
+        Raises:
+            AgentUnavailable: It is not.
+        """
+        until = time.monotonic() + self._seconds
+        poll = self._seconds if cancel is None else CANCEL_POLL
+        while not client.wait_for_server(timeout_sec=max(0.0, min(poll, until - time.monotonic()))):
+            if cancel is not None and cancel.is_set:
+                return
+            if time.monotonic() >= until:
+                raise AgentUnavailable(
+                    f"no action server {self._action!r} after {self._seconds:g} s: is the agent running, under that "
+                    "name and with the same ROS_DOMAIN_ID?"
+                )
 
     def judge(
         self,

@@ -36,8 +36,10 @@ def goals_status(name: str, desk: Desk, outputs: Outputs, verdicts: Verdicts) ->
     return _status(f"{name}: goals", OK, message, values)
 
 
-def camera_status(name: str, camera: Camera, mode: str, *, active: bool) -> DiagnosticStatus:
-    """Whether somebody publishes, and what is kept."""
+def camera_status(name: str, camera: Camera, max_frame_age: float, *, active: bool) -> DiagnosticStatus:
+    """Whether somebody publishes, what is kept, and how old the newest of that is."""
+    span, mode = camera.span, "on_demand" if camera.on_demand else "always"
+    age = None if span is None else (camera.now() - span[1]) / 1e9
     publishers = camera.publishers
     frames, seconds, megabytes = camera.buffered
     level, message = OK, f"{publishers} publisher(s) on {camera.topic}"
@@ -45,6 +47,8 @@ def camera_status(name: str, camera: Camera, mode: str, *, active: bool) -> Diag
         level, message = WARN, f"no publisher on {camera.topic}"
     elif active and mode == "always" and not frames:
         level, message = WARN, f"no frame on {camera.topic} yet"
+    elif active and mode == "always" and age is not None and age > max_frame_age:
+        level, message = WARN, f"the newest frame of {camera.topic} is {age:.2f} s old"
     return _status(
         f"{name}: camera {camera.name}".rstrip(),
         level,
@@ -54,6 +58,7 @@ def camera_status(name: str, camera: Camera, mode: str, *, active: bool) -> Diag
             "topic": camera.topic,
             "publishers": publishers,
             "frames received": camera.received,
+            "seconds since the last frame": "" if age is None else f"{age:.2f}",
             "frames buffered": frames,
             "seconds buffered": f"{seconds:.2f}",
             "megabytes buffered": f"{megabytes:.1f}",

@@ -86,6 +86,8 @@ class Execution:
         except Exception as error:  # a goal has to end, whatever is wrong with this package
             log.exception("goal %r failed because of a defect", run.request.id)
             looked = _Looked(defect(error))
+        if looked.trace is not None:
+            self._questions.keep(run.request.id, looked.trace)  # before it is told: the next goal may answer at once
         try:
             self._outputs.end(
                 run,
@@ -204,7 +206,6 @@ class Execution:
                 result = self._in_terms_of(run, episode.result)
                 trace = episode.trace.ended(result)
                 result, trace = decide(result, trace, self._calibration, run.parameters.min_confidence)
-                self._questions.keep(run.request.id, trace)
                 return result, trace
             if run.ending is not None:
                 episode.stop(run.ending.outcome, error_msg=run.ending.error_msg)

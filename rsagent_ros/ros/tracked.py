@@ -74,6 +74,8 @@ class TrackedMasks:
         self._node = node
         self._change = threading.Condition()
         self._newest: Newest[int, TrackedMaskMessage] = Newest(KEPT)
+        self._going: Newest[int, str] = Newest(KEPT)
+        """Goals of the tracks that have not stopped, whoever has read their masks."""
         qos = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
         # Without event handlers: those can't be destroyed while another thread waits for them.
         handlers = SubscriptionEventCallbacks(use_default_callbacks=False)
@@ -100,7 +102,7 @@ class TrackedMasks:
             ConnectionError: It is not.
         """
         until = math.inf if seconds is None else time.monotonic() + seconds
-        going: set[int] = set()
+        begun = bool(goal_id)  # else what has stopped may be of the goal before
         while (left := until - time.monotonic()) > 0 and not stopped():
             with self._change:
                 fresh = [message for message in self._newest.values() if goal_id in ("", message.goal_id)]
@@ -111,16 +113,24 @@ class TrackedMasks:
             if not fresh and not alive():
                 raise ConnectionError("the agent went away while its tracks were followed")
             for message in fresh:
-                going.add(message.track_id)
-                if message.state == TrackedMaskMessage.STOPPED:
-                    going.remove(message.track_id)
+                begun = begun or message.state != TrackedMaskMessage.STOPPED
                 yield _tracked(message)
-            if fresh and not going:
+            if fresh and begun and not self._any_goes_on(goal_id):
                 return
+
+    def _any_goes_on(self, goal_id: str) -> bool:
+        """Whether one has not stopped, or nobody has read that it has."""
+        with self._change:
+            unread = (message.goal_id for message in self._newest.values())
+            return any(goal_id in ("", goal) for goal in (*self._going.values(), *unread))
 
     def _receive(self, message: TrackedMaskMessage) -> None:
         with self._change:
             self._newest[message.track_id] = message
+            if message.state == TrackedMaskMessage.STOPPED:
+                self._going.pop(message.track_id, None)
+            else:
+                self._going[message.track_id] = message.goal_id
             self._change.notify_all()
 
 

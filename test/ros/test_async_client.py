@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from ros_support import AgentProcess, Robot
+from ros_support import PATIENCE, AgentProcess, Robot
 from rsagent_ros.msg import Result
 
+from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.ros.async_client import AsyncAgent
-from rsagent_ros.ros.client import AgentUnavailable
+from rsagent_ros.ros.client import Agent, AgentUnavailable
 
 Start = Callable[..., AgentProcess]
 
@@ -87,3 +90,27 @@ def test_nobody_there() -> None:
 
     with pytest.raises(AgentUnavailable, match="no action server"):
         asyncio.run(plan())
+
+
+def test_who_gives_up_before_the_agent_is_there_sends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def plan() -> float:
+        async with AsyncAgent(wait=PATIENCE) as agent:
+            begun = time.monotonic()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(agent.segment("a thing"), 0.2)
+            return time.monotonic() - begun
+
+    assert asyncio.run(plan()) < PATIENCE / 2
+    assert "never retrieved" not in caplog.text
+
+
+def test_a_goal_that_was_cancelled_before_it_was_sent_is_not_sent(start: Start) -> None:
+    agent = start()
+    cancel = CancelToken()
+    cancel.set()
+    with Agent() as client:
+        assert client.segment("a thing", cancel=cancel).outcome is Outcome.CANCELED
+        assert client.segment("another thing", image=IMAGE).outcome is Outcome.FOUND
+    assert "'a thing'" not in agent.log

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
 from ros_support import REAL_AGENT, AgentProcess, Robot, until
 from rsagent_ros.msg import Result
@@ -64,6 +65,19 @@ def test_a_goal_names_a_camera_or_asks_all(robot: Robot) -> None:
 
 
 @pytest.mark.usefixtures("agent")
+def test_a_question_about_one_of_several_cameras_can_be_answered(robot: Robot) -> None:
+    two = square((200, 30, 40))
+    two[40:80, 10:50] = (200, 30, 40)
+    robot.camera(rgb_image(two, Header()), "/left/image")
+    robot.camera(rgb_image(BLUE, Header()), "/arm/wrist/image")
+    _, asked = robot.ask("the red square", camera="*", id="which")
+    assert (asked.outcome, asked.camera) == (Result.AMBIGUOUS, "left")
+    _, answer = robot.ask("the left one", camera="left", previous_id="which")
+    assert answer.outcome == Result.FOUND
+    assert answer.instances[0].roi.x_offset < 20
+
+
+@pytest.mark.usefixtures("agent")
 def test_a_goal_that_fails_on_every_camera_is_watched_by_none(robot: Robot) -> None:
     for topic in ("/left/image", "/arm/wrist/image"):
         robot.camera(rgb_image(RED, Header()), topic)
@@ -78,6 +92,29 @@ def test_with_no_camera_at_all_the_first_one_is_named(robot: Robot) -> None:
     _, result = robot.ask("the red square", camera="*", time_budget=1.0)
     assert (result.outcome, result.error_code) == (Result.FAILED, Result.NO_PUBLISHER)
     assert "/left/image" in result.error_msg
+
+
+def test_a_camera_that_stopped_is_told(domain: int, robot: Robot) -> None:
+    words = ("-p", "warm_up:=false", "-p", "camera_mode:=always", "-p", "diagnostics_period:=0.1")
+    with AgentProcess(domain, *words, program=[str(REAL_AGENT)]) as agent:
+        agent.ready()
+        camera = robot.camera(rgb_image(RED, Header()))
+        said = robot.listen(DiagnosticArray, "/diagnostics", 10)
+
+        def status(message: DiagnosticArray) -> DiagnosticStatus:
+            return next(one for one in message.status if one.name.endswith(": camera"))
+
+        said.wait(1, lambda message: status(message).level == DiagnosticStatus.OK)
+        camera.pause()
+        said.wait(1, lambda message: "is 1." in status(message).message and "s old" in status(message).message)
+        values = {pair.key: pair.value for pair in status(said.messages[-1]).values}
+        assert values["mode"] == "always"
+        assert float(values["seconds since the last frame"]) > 1.0
+        robot.set_parameter("camera_mode", "on_demand")  # from the next activation on
+        before = len(said.messages)
+        said.wait(before + 3)
+        values = {pair.key: pair.value for pair in status(said.messages[-1]).values}
+        assert values["mode"] == "always"
 
 
 @pytest.mark.parametrize("names", ["left, left", "1st", "a b"])

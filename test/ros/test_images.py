@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import struct
 from typing import Any
 
 import cv2
@@ -203,6 +204,19 @@ def test_a_jpeg_that_was_cut_short(share: float) -> None:
     data = bytes(compressed(".jpg", scene()).data)
     with pytest.raises(RunFailed, match=r"cut short|can't be decoded"):
         to_rgb(CompressedImage(format="jpeg", data=array.array("B", data[: int(len(data) * share)])))
+
+
+def test_few_bytes_that_claim_gigabytes_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decoded(*_: Any) -> None:
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", decoded)
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 32_000, 31_000) + bytes(100)
+    frame = b"\xff\xc2" + struct.pack(">HBHH", 17, 8, 31_000, 32_000) + bytes(100)
+    jpeg = b"\xff\xd8" + b"\xff\xe0" + struct.pack(">H", 16) + bytes(14) + b"\xff" + frame
+    for data in (png, jpeg):
+        with pytest.raises(RunFailed, match="it is 32000 x 31000; allowed: 1 to "):
+            to_rgb(CompressedImage(format="jpeg", data=array.array("B", data)))
 
 
 def test_depth_in_metres() -> None:

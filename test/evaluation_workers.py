@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 from evaluation_cases import fake_models
-from fakes import FakeConversation, FakePolicy
+from fakes import FINISH, SEGMENT, FakeConversation, FakePolicy, Slow
 
+from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.backends import Models
 
 
@@ -46,6 +49,39 @@ class OpenDying:
 
     def __call__(self) -> Models:
         return fake_models(DyingPolicy(self.notes, self.at, self.deaths))
+
+
+class KillingPolicy(FakePolicy):
+    """Ends its process when it is asked for one thing; other answers take long enough to be under way beside it."""
+
+    def __init__(self, thing: str) -> None:
+        super().__init__((Slow(0.3, SEGMENT), FINISH), remember=False)
+        self.thing = thing
+
+    def open(self) -> FakeConversation:
+        super().open()
+        return KillingConversation(self, [])
+
+
+class KillingConversation(FakeConversation):
+    """Looks for the thing before it replies."""
+
+    _policy: KillingPolicy
+
+    def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
+        if any(self._policy.thing in message.text for message in new_messages):
+            os._exit(1)
+        return super().reply(new_messages, limits=limits, cancel=cancel)
+
+
+class OpenKilling:
+    """Opens a policy that dies whenever it is asked for one thing."""
+
+    def __init__(self, thing: str) -> None:
+        self.thing = thing
+
+    def __call__(self) -> Models:
+        return fake_models(KillingPolicy(self.thing))
 
 
 def cannot_load() -> Models:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.confidence.calibrate import Judged
 from rsagent_ros.confidence.evidence import answer_ids, evidence_for
 from rsagent_ros.evaluation.results import read_results
@@ -14,7 +17,8 @@ from rsagent_ros.evaluation.scores import MATCH_IOU
 def judged(path: Path) -> Iterator[Judged]:
     """The answers of an evaluation that have a mask and a trace, one by one. Others say nothing about confidence.
 
-    Of an answer with several masks the one with the least evidence counts, as in a Result.
+    Of an answer with several masks the one with the least evidence counts, as in a Result; of an ambiguous one the
+    surest candidate, as it is the one whose IoU is in the row.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -24,8 +28,11 @@ def judged(path: Path) -> Iterator[Judged]:
         trace = line.whole_trace()
         if trace is None or not line.row.masked or not answer_ids(trace):
             continue
-        evidence = min(
-            (evidence_for(trace, mask_id) for mask_id in answer_ids(trace)),
-            key=lambda one: one.score * one.stability,
-        )
+        if trace.outcome is Outcome.AMBIGUOUS:
+            evidence = evidence_for(trace, trace.candidate_ids[int(np.argmax(trace.confidences))])
+        else:
+            evidence = min(
+                (evidence_for(trace, mask_id) for mask_id in answer_ids(trace)),
+                key=lambda one: one.score * one.stability,
+            )
         yield Judged(evidence, line.row.iou >= MATCH_IOU, line.row.iou, trace.policy, trace.segmenter)

@@ -1,8 +1,8 @@
 """Many worker processes, on this machine or on a cluster, through Ray (`pip install 'rsagent[scale]'`).
 
 Each worker loads its models once. The samples are read here and sent to the workers, so only this machine needs the
-data. A worker that dies is replaced, and what it had under way is begun again; a sample that takes its worker with it
-`MAX_ATTEMPTS` times counts as failed, with 0 like every failure.
+data. A worker that dies is replaced, and what it had under way is begun again, each sample alone in a worker; one that
+takes its worker with it `MAX_ATTEMPTS` times counts as failed, with 0 like every failure.
 """
 
 from __future__ import annotations
@@ -66,11 +66,22 @@ class _Worker:
         return self._answering.line(task)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Slot:
     """A place for a worker; who holds it changes when one dies."""
 
     actor: Any
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A task under way: in which slot and with whom, which attempt it is, and how many places it takes there."""
+
+    task: Task
+    slot: _Slot
+    actor: Any
+    attempt: int = 1
+    places: int = 1
 
 
 def answer_on_workers(
@@ -134,37 +145,43 @@ def _answer(
     slots = [_Slot(hire()) for _ in range(workers.count)]
     _wait_until_ready(ray, [slot.actor for slot in slots])
     room = slots * workers.in_flight
-    pending: dict[Any, tuple[Task, _Slot, Any, int]] = {}
+    pending: dict[Any, _Begun] = {}
     again: list[tuple[Task, int]] = []
     try:
         while True:
             while room:
                 if again:
+                    # Alone in a worker: what shared one with a sample that kills it is not to die of that every time.
+                    idle = next((slot for slot in slots if room.count(slot) == workers.in_flight), None)
+                    if idle is None:
+                        break
                     task, attempt = again.pop()
+                    room = [slot for slot in room if slot is not idle]
+                    begun = _Begun(task, idle, idle.actor, attempt, workers.in_flight)
                 elif (fresh := next(tasks, None)) is not None:
-                    task, attempt = fresh, 1
+                    slot = room.pop()
+                    begun = _Begun(fresh, slot, slot.actor)
                 else:
                     break
-                slot = room.pop()
-                pending[slot.actor.line.remote(task)] = (task, slot, slot.actor, attempt)
+                pending[begun.actor.line.remote(begun.task)] = begun
             if not pending:
                 return
             (finished,), _ = ray.wait(list(pending), num_returns=1)
-            task, slot, actor, attempt = pending.pop(finished)
-            room.append(slot)
+            begun = pending.pop(finished)
+            room += [begun.slot] * begun.places
             try:
                 line = ray.get(finished)
             except ray.exceptions.RayActorError:
-                if slot.actor is actor:  # only the first of those it had under way sees the old one
-                    slot.actor = hire()
-                if attempt < MAX_ATTEMPTS:
-                    again.append((task, attempt + 1))
+                if begun.slot.actor is begun.actor:  # only the first of those it had under way sees the old one
+                    begun.slot.actor = hire()
+                if begun.attempt < MAX_ATTEMPTS:
+                    again.append((begun.task, begun.attempt + 1))
                     continue
-                line = _lost(task)
+                line = _lost(begun.task)
             except ray.exceptions.RayTaskError as error:
                 cause = error.as_instanceof_cause()
                 raise cause if isinstance(cause, RunFailed) else error from error
-            yield replace(line, measured=replace(line.measured, attempts=attempt))
+            yield replace(line, measured=replace(line.measured, attempts=begun.attempt))
     finally:
         for slot in slots:
             ray.kill(slot.actor)

@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 from rsagent_ros.agent.errors import plain
 from rsagent_ros.label.rows import Row, read_row
-from rsagent_ros.label.verdicts import Judgement, newest, says_the_same, verdict_for
+from rsagent_ros.label.verdicts import Judgement, says_the_same, verdict_for
 from rsagent_ros.records.reader import RecordError, read_record
-from rsagent_ros.records.record import Record, Verdict
+from rsagent_ros.records.record import Record, Verdict, newest
 from rsagent_ros.records.writer import SUFFIX, VERDICT_FILE, DiskFullError, add_verdict, verdict_files
 
 KEPT = 4

@@ -11,7 +11,7 @@ from typing import Any
 
 from rsagent_ros.agent.errors import RunFailed, describe, plain
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.label.verdicts import State, newest, state_of
+from rsagent_ros.label.verdicts import State, state_of
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.contents import (
     DEPTH_TOPIC,
@@ -24,7 +24,7 @@ from rsagent_ros.records.contents import (
     verdict_of,
 )
 from rsagent_ros.records.decoding import Decoder
-from rsagent_ros.records.record import Verdict
+from rsagent_ros.records.record import Verdict, newest
 from rsagent_ros.records.salvage import whole_messages
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -13,7 +12,7 @@ from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.mask import Mask, decode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.records.contents import answer_mask, answer_masks
-from rsagent_ros.records.record import Record, Verdict
+from rsagent_ros.records.record import Record, Verdict, newest
 
 Judgement: TypeAlias = Literal["accept", "reject", "absent", "correct", "note"]
 """It is right; it is wrong; nothing like that is in view; another mask is right; as before, but with this note."""
@@ -69,11 +68,6 @@ def mask_at_hand(record: Record) -> Mask | None:
     """What a correction may start from, (H, W): the last correction, else all of the answer; None for nothing."""
     last = newest(record.verdicts)
     return answer_mask(record.trace) if last is None or last.mask is None else last.mask
-
-
-def newest(verdicts: Iterable[Verdict]) -> Verdict | None:
-    """The verdict that counts."""
-    return max(verdicts, key=lambda verdict: verdict.stamp_ns, default=None)
 
 
 def says_the_same(one: Verdict, other: Verdict) -> bool:

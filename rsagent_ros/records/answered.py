@@ -14,7 +14,7 @@ from rsagent_ros.records.frames import Patience
 from rsagent_ros.records.goals import Asked
 from rsagent_ros.records.looks import Look, looks
 from rsagent_ros.records.messages import stamp_of
-from rsagent_ros.records.record import Record
+from rsagent_ros.records.record import REDACTIONS, Record, Redaction
 from rsagent_ros.records.survey import survey
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,14 @@ def answered_goals(path: Path, complain: Callable[[str], object] = log.warning) 
 
     Raises:
         FileNotFoundError: There is no bag.
-        ValueError: It has no camera, or several.
+        ValueError: It has no camera, or several; or a redaction that this release does not know.
     """
     with Bag(path, complain) as bag:
         found = survey(bag)
         found.goals = [_on_its_image(goal) for goal in found.goals if goal.result is not None and goal.result.trace]
         if not found.goals:
             return
+        redaction = _redaction(found.redactions)
         for look in looks(bag, found, camera_topics(found), _SAME):
             name = look.goal.goal_id
             if not isinstance(look, Look):
@@ -55,9 +56,18 @@ def answered_goals(path: Path, complain: Callable[[str], object] = log.warning) 
                     look.camera_info,
                     tuple(verdict for verdict in found.verdicts if verdict.goal_id == name),
                     look.frame_id,
+                    redaction,
                 )
             except ValueError as error:
                 complain(f"{path}: goal {name!r}: {error}")
+
+
+def _redaction(told: set[str]) -> Redaction:
+    """The one that takes most, for all of the bag: it does not say of which image."""
+    unknown = sorted(told.difference(REDACTIONS))
+    if unknown:
+        raise ValueError(f"its images have the redaction {unknown[0]!r}; this release knows {', '.join(REDACTIONS)}")
+    return max((one for one in REDACTIONS if one in told), key=REDACTIONS.index, default="none")
 
 
 def _on_its_image(goal: Asked) -> Asked:

@@ -28,6 +28,7 @@ from rsagent_ros.records.cameras import camera_topics
 from rsagent_ros.records.contents import answer_mask
 from rsagent_ros.records.frames import Patience
 from rsagent_ros.records.goals import Asked
+from rsagent_ros.records.limits import KEEP_ALL
 from rsagent_ros.records.looks import Look, Skipped, looks
 from rsagent_ros.records.messages import stamp_of
 from rsagent_ros.records.reader import read_records
@@ -111,7 +112,7 @@ class _Replay:
         self._models = models
         self._budget = budget
         self._patience = patience
-        self._writer = None if arguments.record is None else RecordWriter(arguments.record)
+        self._writer = None if arguments.record is None else RecordWriter(arguments.record, KEEP_ALL)
         self._lost = 0
         self._outcomes: Counter[str] = Counter()
         self._asked: dict[str, tuple[Exchange, ...]] = {}
@@ -127,6 +128,11 @@ class _Replay:
             if not found.count:
                 log.error("%s: no images and no goals could be read", arguments.bag)
                 return FAILED
+            if found.redactions and arguments.record is not None:
+                parser.error(
+                    f"{arguments.bag}: its images are redacted ({', '.join(sorted(found.redactions))}), and records of "
+                    "them would not be what a camera saw: leave out --record"
+                )
             try:
                 topics = camera_topics(found, arguments.topic, arguments.depth)
             except ValueError as error:

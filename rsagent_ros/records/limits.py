@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -25,3 +26,7 @@ class Limits:
     def __post_init__(self) -> None:
         if not (self.megabytes > 0 and self.days > 0 and self.free_megabytes >= 0):
             raise ValueError(f"limits of records are {self}; they must be greater than 0, free_megabytes at least 0")
+
+
+KEEP_ALL = Limits(math.inf, math.inf)
+"""Nothing is ever removed: for records in a folder that somebody named, which may hold others."""

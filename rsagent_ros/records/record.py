@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -42,6 +43,11 @@ class Verdict:
     mask: Mask | None = None
     note: str = ""
     stamp_ns: int = 0
+
+
+def newest(verdicts: Iterable[Verdict]) -> Verdict | None:
+    """The verdict that counts, of those in the order they came: of equal stamps the last one."""
+    return max(reversed(list(verdicts)), key=lambda verdict: verdict.stamp_ns, default=None)
 
 
 @dataclass(frozen=True, eq=False)

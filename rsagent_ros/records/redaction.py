@@ -104,10 +104,10 @@ def _without_surroundings(record: Record) -> Record:
 
 
 def _masks(trace: Trace) -> Iterator[Mask]:
-    """Those of the answer, or of all turns where there is none."""
+    """Those of the answer. Others were only tried on the way, on people too, and nobody asked for those."""
     answer = {*trace.instance_ids, *trace.candidate_ids}
     for turn in trace.turns:
-        if turn.mask is not None and (not answer or turn.mask_id in answer):
+        if turn.mask is not None and turn.mask_id in answer:
             yield decode_rle(turn.mask)
 
 

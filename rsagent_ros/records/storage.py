@@ -87,11 +87,11 @@ def stored_messages(
     """
     if file.name.endswith(".zstd"):
         file = _uncompressed(file, scratch(), complain)
-    given: Counter[str] = Counter()
+    given: Counter[tuple[str, int]] = Counter()
     try:
         for raw in _indexed(file, wanted):
             yield raw
-            given[raw.topic] += 1
+            given[raw.topic, raw.time] += 1
         return
     except Exception as error:  # rosbags and what it is built on raise all kinds of errors for damaged files
         if file.suffix != ".mcap":
@@ -100,8 +100,8 @@ def stored_messages(
             return
     try:
         for raw in whole_messages(file, complain):
-            if given[raw.topic]:
-                given[raw.topic] -= 1  # it came before the reader by index gave up
+            if given[raw.topic, raw.time]:
+                given[raw.topic, raw.time] -= 1  # it came before the reader by index gave up
             elif wanted(raw.topic, raw.type):
                 yield raw
     except OSError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag, Logged
+from rsagent_ros.records.contents import REDACTION_TOPIC
 from rsagent_ros.records.goals import Asked, with_results
 from rsagent_ros.records.messages import verdict_of
 from rsagent_ros.records.record import Verdict
@@ -44,7 +45,8 @@ class Survey:
         types: Of each topic that matters here.
         seen: The images and calibrations of each topic, in order.
         goals: What was asked, in order.
-        verdicts: What turned out to be true, in order.
+        verdicts: What turned out to be true, in order; those without a stamp have the time they were logged.
+        redactions: What was taken out of images, as `/agent/redaction` says: the bag is of redacted records.
         start, end: Times of the first and the last message that matters, nanoseconds; 0 for none.
         count: Messages that matter.
     """
@@ -53,15 +55,16 @@ class Survey:
     seen: dict[str, list[Seen]] = field(default_factory=dict)
     goals: list[Asked] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
+    redactions: set[str] = field(default_factory=set)
     start: int = 0
     end: int = 0
     count: int = 0
 
 
 def matters(topic: str, msgtype: str) -> bool:
-    """Whether a topic is one of images, calibrations, goals, results or verdicts."""
+    """Whether a topic is one of images, calibrations, goals, results, verdicts or redactions."""
     return msgtype in (*STAMPED, ros.GOAL, ros.RESULT, ros.VERDICT) or (
-        msgtype == ros.STRING and topic.endswith(GOAL_TEXT)
+        msgtype == ros.STRING and (topic.endswith(GOAL_TEXT) or topic == REDACTION_TOPIC)
     )
 
 
@@ -91,6 +94,8 @@ def survey(bag: Bag) -> Survey:
             goals.append(Asked.by_message(content, place, message.time))
         elif message.type == ros.RESULT:
             results.append(Asked.by_result(content, place, message.time))
+        elif message.topic == REDACTION_TOPIC:
+            found.redactions.add(content.data)
         else:
             goals.append(Asked.by_text(content.data, place, message.time))
     found.goals = with_results(goals, results)
@@ -99,10 +104,13 @@ def survey(bag: Bag) -> Survey:
 
 def _judge(bag: Bag, verdicts: list[Verdict], message: Logged, content: Any) -> None:
     try:
-        verdicts.append(verdict_of(content))
+        verdict = verdict_of(content)
     except (ValueError, RunFailed) as error:
         why = error.message if isinstance(error, RunFailed) else str(error)
         bag.complain(f"{message.file}: a verdict on goal {content.goal_id!r} is left out: {why}")
+        return
+    # A verdict of an unknown time would count less than any other, however late it came.
+    verdicts.append(verdict if verdict.stamp_ns else replace(verdict, stamp_ns=message.time))
 
 
 def _see(bag: Bag, seen: list[Seen], message: Logged, place: int) -> None:

@@ -34,6 +34,12 @@ from rsagent_ros.records.record import Record, Verdict
 SUFFIX = ".mcap"
 VERDICT_FILE = re.compile(r"(?P<goal>.+)\.verdict-(?P<number>\d+)\.mcap")
 
+_OWN = re.compile(r"\d{6}\.\d{9}_[A-Za-z0-9_-]+\.mcap")
+"""What `write` calls its files. Only those count and are removed: a folder may hold bags of others, too."""
+
+_OWN_PART = re.compile(r"\..+\.mcap\.\d+(-\d+)?\.part")
+"""What `write_durably` calls them before."""
+
 CHUNK = 64 * 1024
 """Bytes of a chunk, uncompressed, at least. Small: of a file that is cut, all chunks before the cut can be read."""
 
@@ -66,10 +72,9 @@ class RecordWriter:
         self.folder = folder
         self.limits = limits if limits is not None else Limits()
         folder.mkdir(parents=True, exist_ok=True)
-        self._stored = deque(sorted(_stock(folder), key=lambda stored: (stored.time, stored.path)))
-        self._size = sum(stored.size for stored in self._stored)
+        self._take_stock()
         for part in folder.rglob(f"*{PART}"):
-            if time.time() - part.stat().st_mtime > ABANDONED:
+            if _OWN_PART.fullmatch(part.name) and time.time() - part.stat().st_mtime > ABANDONED:
                 part.unlink(missing_ok=True)
 
     @property
@@ -117,6 +122,11 @@ class RecordWriter:
         self._size += written.stat().st_size
         return written
 
+    def _take_stock(self) -> None:
+        """Count what is there."""
+        self._stored = deque(sorted(_stock(self.folder), key=lambda stored: (stored.time, stored.path)))
+        self._size = sum(stored.size for stored in self._stored)
+
     def _make_room(self, size: int) -> None:
         limit = self.limits.megabytes * 1e6
         if size > limit:
@@ -125,6 +135,9 @@ class RecordWriter:
             )
         expired = time.time() - self.limits.days * 86_400
         while self._stored and (self._stored[0].time < expired or self._size + size > limit):
+            if not self._stored[0].path.exists():
+                self._take_stock()  # somebody has moved records away: there may be room already
+                continue
             self._remove(self._stored.popleft())
         free = shutil.disk_usage(self.folder).free
         if free - size < self.limits.free_megabytes * 1e6:
@@ -140,8 +153,9 @@ class RecordWriter:
             path.unlink(missing_ok=True)
             self._size -= size
         self._size = max(0, self._size) if self._stored else 0
-        if stored.path.parent != self.folder and not any(stored.path.parent.iterdir()):
-            stored.path.parent.rmdir()
+        if stored.path.parent != self.folder:
+            with contextlib.suppress(OSError):  # it is not empty, or gone
+                stored.path.parent.rmdir()
 
 
 def add_verdict(path: Path, verdict: Verdict) -> Path:
@@ -221,14 +235,16 @@ def _stock(folder: Path) -> Iterable[_Stored]:
     goals: list[Path] = []
     for file in folder.rglob(f"*{SUFFIX}"):
         known = _verdict_name(file)
-        if known is None:
+        if _OWN.fullmatch(file.name):
             goals.append(file)
-        else:
+        elif known is not None:
             goal = file.with_name(known["goal"] + SUFFIX)
-            verdicts[goal] = verdicts.get(goal, 0) + file.stat().st_size
+            with contextlib.suppress(FileNotFoundError):  # somebody is just moving it away
+                verdicts[goal] = verdicts.get(goal, 0) + file.stat().st_size
     for goal in goals:
-        status = goal.stat()
-        yield _Stored(goal, status.st_mtime, status.st_size + verdicts.get(goal, 0))
+        with contextlib.suppress(FileNotFoundError):
+            status = goal.stat()
+            yield _Stored(goal, status.st_mtime, status.st_size + verdicts.get(goal, 0))
 
 
 def _verdict_name(path: Path) -> re.Match[str] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -54,7 +55,7 @@ class Recorder:
 
         Args:
             log: Of the node.
-            now: Nanoseconds, for images without a stamp.
+            now: Nanoseconds, for images and verdicts without a stamp.
         """
         self._log = log
         self._now = now
@@ -150,6 +151,8 @@ class Recorder:
         except (ValueError, RunFailed) as error:
             self._failed(f"the verdict about goal {message.goal_id!r} is not recorded: {describe(error)}")
             return
+        if not verdict.stamp_ns:  # it would count less than any other, however late it came
+            verdict = replace(verdict, stamp_ns=self._now())
 
         def write(writer: RecordWriter) -> None:
             path = self._paths.get(verdict.goal_id)

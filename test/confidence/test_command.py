@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from fakes import ABSENT, FINISH, SEGMENT, FakePolicy, FakeSegmenter
+from fakes import ABSENT, AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, FakePolicy, FakeSegmenter
 
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
@@ -66,6 +66,24 @@ def test_answers_with_a_mask_and_a_trace_are_judged(tmp_path: Path) -> None:
     assert {(answer.policy, answer.segmenter) for answer in answers} == {("fake_policy", "fake_segmenter")}
     assert [answer.right for answer in answers[:4]] == [False, False, True, False]
     assert answers[2].evidence.score == pytest.approx(0.95)
+
+
+def test_of_an_ambiguous_answer_the_candidate_of_the_iou_is_learned(tmp_path: Path) -> None:
+    trace = trace_of(SEGMENT, SEGMENT_LEFT, AMBIGUOUS)
+    first, second = (trace.mask(mask_id) for mask_id in trace.candidate_ids)
+    assert first is not None
+    assert second is not None
+    surest = trace.candidate_ids[1]
+    turns = tuple(
+        replace(turn, score=0.95 if turn.mask_id == surest else 0.2, stability=1.0) if turn.mask is not None else turn
+        for turn in trace.turns
+    )
+    trace = replace(trace, turns=turns, confidences=(0.1, 0.9))
+    row = score(0, Truth("a", (48, 64), Outcome.AMBIGUOUS, (first, second)), answer_of(trace))
+    with Results(tmp_path, Run(dataset={}, system={})) as results:
+        results.add(Line(row, Measured(), None, (), msgspec.Raw(trace.to_json().encode())))
+    (answer,) = judged(tmp_path / FILE)
+    assert (answer.right, answer.evidence.score) == (True, pytest.approx(0.95))
 
 
 def test_the_command_writes_a_calibration_and_says_what_it_is_worth(

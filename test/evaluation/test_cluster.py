@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from evaluation_cases import fake_models, write_drawn, write_scenes
-from evaluation_workers import OpenDying, OpenFakes, cannot_load
+from evaluation_workers import OpenDying, OpenFakes, OpenKilling, cannot_load
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
@@ -101,6 +101,12 @@ def test_a_sample_that_no_worker_survives_has_failed(scenes: Path, tmp_path: Pat
     assert (lost.outcome, lost.error_code, lost.iou) == (Outcome.FAILED, "INTERNAL", 0)
     assert "died 3 times" in lost.error_msg
     assert answered.outcome is Outcome.FOUND
+
+
+def test_a_sample_that_no_worker_survives_takes_no_other_with_it(scenes: Path, tmp_path: Path) -> None:
+    found = evaluate(plan(scenes, 1, in_flight=3), tmp_path / "out", models=OpenKilling("the thing 7"))
+    assert len(found.rows) == 12
+    assert [row.id for row in found.rows if row.error_code] == ["s007"]
 
 
 def test_models_that_cannot_be_loaded_are_said_to_be(scenes: Path, tmp_path: Path) -> None:

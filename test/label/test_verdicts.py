@@ -79,6 +79,12 @@ def test_a_note_keeps_what_a_person_said_before() -> None:
         verdict_for(recorded(verdicts=(gripper,)), "note", "the left one")
 
 
+def test_of_verdicts_of_one_moment_the_last_one_counts() -> None:
+    first = Verdict("goal-1", "operator", accepted=False, mask=DRAWN)
+    last = Verdict("goal-1", "operator", accepted=False, mask=~DRAWN)
+    assert mask_at_hand(recorded(verdicts=(first, last))) is last.mask
+
+
 def test_notes_are_plain_text() -> None:
     assert tidy(" a\x00b\x1b[31m\u0085\tc\nd\ud800 ") == "ab[31m\tc\nd?"
     assert len(tidy("x" * MAX_NOTE)) == MAX_NOTE

@@ -250,6 +250,30 @@ def test_a_damaged_chunk_is_left_out_and_the_rest_is_read(tmp_path: Path) -> Non
     assert read(bag)[1] == []
 
 
+def test_a_damaged_chunk_after_a_clock_that_went_back_costs_nothing_else(tmp_path: Path) -> None:
+    """The index gives messages by time, the way past the damage as they stand: none is lost or comes twice."""
+    file = tmp_path / "chunks.mcap"
+    with file.open("wb") as out:
+        writer = Writer(out, chunk_size=400, compression=CompressionType.NONE)
+        writer.start("ros2")
+        schema = writer.register_schema(ros.STRING, "ros2msg", definition(ros.STRING).encode())
+        channel = writer.register_channel("/goal_text", "cdr", schema)
+        for time in (*range(100, 160, 10), *range(105, 205, 10)):
+            writer.add_message(channel, time, serialize(text(f"<{time}>" + "x" * 60)), time)
+        writer.finish()
+    data = file.read_bytes()
+    for damaged in (b"<100>", b"<125>", b"<135>", b"<150>", b"<165>", b"<195>"):
+        broken = bytearray(data)
+        broken[data.index(damaged) + 20] ^= 1
+        file.write_bytes(broken)
+        told: list[str] = []
+        whole = [raw.time for raw in whole_messages(file, told.append)]
+        found, lost, _ = read(file)
+        assert told
+        assert lost
+        assert sorted(time for _, time in found) == sorted(whole)
+
+
 def test_an_unclosed_file_beside_whole_ones(tmp_path: Path) -> None:
     folder = tmp_path / "bag"
     folder.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,15 @@ def test_records_that_do_not_repeat_are_told(tmp_path: Path, capsys: pytest.Capt
     assert "0 same, 1 different, 0 problems" in told
     next((tmp_path / "records").rglob("*.mcap")).write_bytes(b"")
     assert main(["replay", str(tmp_path / "records"), "--recorded"]) == 3
+
+
+def test_records_that_were_there_before_are_kept(tmp_path: Path, out: Path) -> None:
+    records = tmp_path / "records"
+    old = RecordWriter(records, Limits(free_megabytes=0)).write(recorded(goal_id="old"))
+    os.utime(old, (0, 0))
+    tape = camera_tape().put(0.15, "/agent/goal", goal(id="new"))
+    assert run(tape.write(tmp_path / "bag"), out, "--record", str(records)) == 0
+    assert {record.goal_id for record in read_records(records)} == {"old", "new"}
 
 
 def test_a_follow_up_answers_the_goal_before_it(tmp_path: Path, out: Path) -> None:

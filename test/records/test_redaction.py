@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from recorded import recorded
 
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.cli import main
 from rsagent_ros.evaluation.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.sample import Listed
@@ -87,6 +88,18 @@ def test_without_an_answer_nothing_is_left() -> None:
     assert len(np.unique(redacted.image.reshape(-1, 3), axis=0)) <= redaction.BLOCKS**2
 
 
+@pytest.mark.parametrize("outcome", [Outcome.NOT_IN_VIEW, Outcome.FAILED, Outcome.CANCELED, Outcome.GAVE_UP])
+def test_masks_that_were_only_tried_are_no_answer(outcome: Outcome) -> None:
+    record = recorded(image=np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    trace = replace(record.trace, outcome=outcome, instance_ids=(), confidences=())
+    assert any(turn.mask is not None for turn in trace.turns)
+    depth = np.ones(record.image.shape[:2], np.float32)
+    redacted = redactor("surroundings")(replace(record, trace=trace, depth=depth))
+    assert len(np.unique(redacted.image.reshape(-1, 3), axis=0)) <= redaction.BLOCKS**2
+    assert redacted.depth is not None
+    assert np.isnan(redacted.depth).all()
+
+
 @pytest.mark.parametrize("kind", ["faces", "surroundings"])
 def test_a_redacted_record_says_so_and_is_not_repeated(
     kind: Redaction, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -99,9 +112,25 @@ def test_a_redacted_record_says_so_and_is_not_repeated(
     assert f"not repeated, its image is redacted ({kind})" in capsys.readouterr().out
     listed = [one for one in list_samples(Dataset("records", str(tmp_path))) if isinstance(one, Listed)]
     assert len(listed) == (1 if kind == "faces" else 0)
+    as_a_bag = [one for one in list_samples(Dataset("bag", str(path))) if isinstance(one, Listed)]
+    assert len(as_a_bag) == (1 if kind == "faces" else 0)
     page = tmp_path / "page.html"
     assert main(["view", str(path), "--out", str(page)]) == 0
     assert f">{kind}<" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["faces", "surroundings"])
+def test_a_redacted_record_makes_no_records_that_say_they_are_whole(
+    kind: Redaction, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = RecordWriter(tmp_path / "redacted").write(redactor(kind)(recorded()))
+    arguments = ["replay", str(path), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--record", str(tmp_path / "again")])
+    assert ended.value.code == 2
+    assert f"its images are redacted ({kind})" in capsys.readouterr().err
+    assert not list(tmp_path.glob("again/*"))
+    assert main(arguments) == 0
 
 
 def test_a_record_that_is_not_redacted_is_as_ever(tmp_path: Path) -> None:
@@ -123,3 +152,5 @@ def test_a_redaction_of_a_later_release_is_refused(tmp_path: Path) -> None:
     path = RecordWriter(tmp_path).write(record)
     with pytest.raises(ValueError, match="the redaction 'hands'; this release knows none, faces, surroundings"):
         read_record(path)
+    with pytest.raises(ValueError, match="the redaction 'hands'; this release knows none, faces, surroundings"):
+        list(list_samples(Dataset("bag", str(path))))

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -154,6 +155,47 @@ def test_what_a_killed_process_left_is_removed_later(tmp_path: Path) -> None:
     RecordWriter(tmp_path, ROOMY)
     assert fresh.exists()  # another process may be writing it
     assert not old.exists()
+
+
+def test_what_others_keep_in_the_folder_stays_and_does_not_count(tmp_path: Path) -> None:
+    names = ("bag/bag_0.mcap", "2025-11-21/a walk.mcap", "download.part", ".cake.zip.77-1.part", "bag_1.mcap.1-2.part")
+    others = [tmp_path / name for name in names]
+    for other in others:
+        other.parent.mkdir(exist_ok=True)
+        other.write_bytes(bytes(1_000_000))
+        os.utime(other, (0, 0))
+    writer = RecordWriter(tmp_path, Limits(megabytes=0.5, days=1.0, free_megabytes=0))
+    assert (writer.count, writer.megabytes) == (0, 0)
+    paths = [writer.write(recorded(goal_id=name)) for name in ("a", "a")]
+    assert all(file.exists() for file in (*others, *paths))
+    assert RecordWriter(tmp_path, ROOMY).count == 2
+
+
+def test_a_day_that_somebody_moved_away_costs_no_goal(tmp_path: Path) -> None:
+    folder, day = tmp_path / "records", 86_400 * 10**9
+    writer = RecordWriter(folder, Limits(days=1.0, free_megabytes=0))
+    first = writer.write(recorded(goal_id="first"))
+    writer._stored[0] = replace(writer._stored[0], time=0.0)  # it has run for weeks
+    first.parent.rename(tmp_path / "moved")
+    writer.write(recorded(goal_id="second", stamp_ns=STAMP + day))
+    writer.write(recorded(goal_id="third", stamp_ns=STAMP + day))
+    assert goals(folder) == ["second", "third"]
+    assert goals(tmp_path / "moved") == ["first"]
+
+
+def test_what_somebody_moved_away_makes_room(tmp_path: Path) -> None:
+    one = RecordWriter(tmp_path / "one", ROOMY).write(recorded()).stat().st_size
+    folder = tmp_path / "records"
+    writer = RecordWriter(folder, Limits(megabytes=4.5 * one / 1e6, free_megabytes=0))
+    paths = [writer.write(recorded(goal_id=str(number))) for number in range(4)]
+    for path in paths[:2]:
+        path.rename(tmp_path / path.name)
+    for number in (4, 5):
+        writer.write(recorded(goal_id=str(number)))
+    assert goals(folder) == ["2", "3", "4", "5"]
+    assert writer.megabytes == pytest.approx(size(folder) / 1e6)
+    writer.write(recorded(goal_id="6"))
+    assert goals(folder) == ["3", "4", "5", "6"]
 
 
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def test_goals_and_verdicts_are_stored(tmp_path: Path, start: Callable[..., Agen
     (verdict,) = record.verdicts
     assert (verdict.source, verdict.accepted, verdict.note) == ("grasp", False, "missed")
     assert np.array_equal(verdict.mask, np.eye(48, 64) > 0)  # type: ignore[arg-type]
+    assert verdict.stamp_ns > record.stamp_ns  # it had none: it is of the moment it came
     assert nanoseconds(Header().stamp) == 0 < records["camera"].stamp_ns
 
 

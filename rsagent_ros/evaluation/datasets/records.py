@@ -19,6 +19,7 @@ from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.evaluation.datasets.files import depth_remarks
 from rsagent_ros.evaluation.sample import Listed, Sample, Skipped, Truth, as_id
+from rsagent_ros.records.record import newest
 
 if TYPE_CHECKING:
     from rsagent_ros.records.reader import Record
@@ -86,7 +87,9 @@ def _complaints(path: Path, told: list[str]) -> Iterator[Skipped]:
 
 def _judged(record: Record) -> tuple[Outcome, tuple[Mask, ...]] | None:
     """What the newest verdict makes of a record: the right outcome and its masks. None where it does not say."""
-    verdict = max(record.verdicts, key=lambda verdict: verdict.stamp_ns)
+    verdict = newest(record.verdicts)
+    if verdict is None:
+        return None
     if verdict.absent:
         return Outcome.NOT_IN_VIEW, ()
     if verdict.mask is not None:

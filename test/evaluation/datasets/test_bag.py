@@ -111,6 +111,15 @@ def test_a_verdict_that_can_not_be_is_told(tmp_path: Path) -> None:
     assert any("source is 99" in one.reason for one in left)
 
 
+def test_verdicts_without_a_stamp_are_of_the_time_they_came(tmp_path: Path) -> None:
+    tape = camera_tape()
+    answered(tape, "right", 1)
+    judged(tape, "right", accepted=True)
+    tape.put(1.5, VERDICT_TOPIC, verdict_entry(Verdict("right", "operator", accepted=False, absent=True)).message)
+    found, _ = samples(tape.write(tmp_path / "bag"))
+    assert found["right"].truth.expected is Outcome.NOT_IN_VIEW
+
+
 def test_several_cameras_are_named(tmp_path: Path) -> None:
     tape = camera_tape()
     tape.put(0.0, "/wrist/image", image(discs(), START))

@@ -49,6 +49,9 @@ def test_what_verdicts_make_true(tmp_path: Path) -> None:
     write(tmp_path, "absent", verdict("absent", absent=True))
     newest = verdict("changed", absent=True, stamp_ns=9), verdict("changed", accepted=True, stamp_ns=5)
     write(tmp_path, "changed", *newest)
+    for name, stamp_ns in (("at-once", 7), ("no-clock", 0)):  # the last of equals counts
+        said = verdict(name, accepted=True, stamp_ns=stamp_ns), verdict(name, absent=True, stamp_ns=stamp_ns)
+        write(tmp_path, name, *said)
     truths = {name: one.load().truth for name, one in listed(tmp_path).items() if isinstance(one, Listed)}
     assert {name: (str(one.expected), len(one.masks)) for name, one in truths.items()} == {
         "accepted": ("found", 1),
@@ -57,6 +60,8 @@ def test_what_verdicts_make_true(tmp_path: Path) -> None:
         "corrected": ("found", 1),
         "absent": ("not_in_view", 0),
         "changed": ("not_in_view", 0),
+        "at-once": ("not_in_view", 0),
+        "no-clock": ("not_in_view", 0),
     }
     answered = trace("accepted", SEGMENT, FINISH).mask(1)
     assert answered is not None

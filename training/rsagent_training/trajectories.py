@@ -10,6 +10,7 @@ A folder of trajectories holds `scenes/` (as `agent.scene` writes them; one scen
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -103,7 +104,8 @@ def write_trajectories(folder: Path, pairs: Iterable[tuple[Scene, Trajectory]]) 
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{ROWS}.partial"
     if partial.exists():  # it was broken off before, perhaps between the scenes and the trajectories
-        (folder / SCENES / "scenes.jsonl").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / SCENES / "scenes.jsonl").rename(folder / SCENES / "scenes.jsonl.partial")
     written: set[str] = set()
     with partial.open("wb") as out:
 

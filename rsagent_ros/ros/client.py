@@ -25,16 +25,13 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import rclpy
 from action_msgs.msg import GoalStatus
 from lifecycle_msgs.srv import GetState
 from numpy.typing import NDArray
 from rclpy.client import Client
 from rclpy.clock import Clock
-from rclpy.context import Context
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from std_msgs.msg import Header, String
@@ -49,6 +46,7 @@ from rsagent_ros.ros.action_client import RESEND_SECONDS, AgentUnavailable, Safe
 from rsagent_ros.ros.answer import Answer, answer_of
 from rsagent_ros.ros.conversions import OUTCOME_NUMBERS, stamp, turn_of
 from rsagent_ros.ros.images import mask_image, rgb_image
+from rsagent_ros.ros.own_node import own_node
 from rsagent_ros.ros.tracked import Tracked, TrackedMasks
 
 __all__ = ["Agent", "AgentUnavailable", "Answer"]
@@ -97,7 +95,7 @@ class Agent:
 
     def __enter__(self) -> Agent:
         with ExitStack() as stack:
-            node = self._own_node(stack) if self._given is None else self._given
+            node = own_node(stack) if self._given is None else self._given
             self._client = SafeActionClient(node, self._action)
             stack.callback(self._client.destroy)
             self._state = node.create_client(GetState, f"{self._name}/get_state")
@@ -380,34 +378,3 @@ class Agent:
         publisher.publish(message)
         if not publisher.wait_for_all_acked(Duration(seconds=max(0.0, until - time.monotonic()))):
             raise AgentUnavailable(f"nobody took the message on {self._name}/{topic} within {self._seconds:g} s")
-
-    @staticmethod
-    def _own_node(stack: ExitStack) -> Node:
-        """A node with a context and a thread of its own; nothing else in the process is touched."""
-        context = Context()
-        rclpy.init(context=context)
-        stack.callback(context.try_shutdown)
-        node = Node(f"agent_client_{time.time_ns() % 1_000_000_000}", context=context, enable_rosout=False)
-        stack.callback(node.destroy_node)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        over = threading.Event()
-
-        def spin() -> None:
-            try:
-                while not over.is_set():
-                    executor.spin_once()
-            except ExternalShutdownException:
-                return
-
-        thread = threading.Thread(target=spin, name="agent client", daemon=True)
-        thread.start()
-
-        def end() -> None:
-            over.set()
-            executor.create_task(over.is_set)  # something to do, so that the thread looks up
-            thread.join(timeout=2.0)
-            executor.shutdown()
-
-        stack.callback(end)
-        return node

@@ -128,7 +128,6 @@ class Execution:
                 failures.append(failure)
                 if footage is not None:
                     footage.leave()
-                    footage.take()
                 continue
             finally:
                 since = time.monotonic()
@@ -136,7 +135,6 @@ class Execution:
                 return looks[-1]
             if footage is not None and camera is not cameras[-1]:
                 footage.leave()
-                footage.take()  # images of another camera are of no use
         if not looks:
             raise failures[0]
         return min(looks, key=lambda look: _RANKS.index(look.result.outcome))

@@ -53,10 +53,11 @@ class Footage:
             self.on_news()
 
     def leave(self) -> None:
-        """Get no more images. Idempotent."""
+        """Get no more images, and forget those that are there. Idempotent."""
         camera, self.camera = self.camera, None
         if camera is not None:
             camera.unwatch(self)
+        self.take()
 
     def take(self) -> list[Shot]:
         """All that is there, in the order it came; then it is empty."""

@@ -213,7 +213,7 @@ def _mask(annotation: _Annotation, image: _Image) -> tuple[Mask, list[str]]:
 
 def _of_runs(annotation: _Annotation, height: int, width: int) -> Mask:
     """COCO's uncompressed run lengths, checked: pycocotools writes past its buffer when they exceed the size."""
-    size, counts = annotation.segmentation["size"], annotation.segmentation["counts"]  # type: ignore[call-overload]
+    size, counts = annotation.segmentation["size"], annotation.segmentation["counts"]  # type: ignore[call-overload]  # a mapping here
     if size != [height, width] or not 0 < height * width <= MAX_PIXELS:
         raise ValueError(f"annotation {annotation.id}: runs of size {size}, the image is {[height, width]}")
     if not (isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts)):

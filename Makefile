@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo demo-tiny demo-miniature miniature test lint bench soak clean
+.PHONY: help setup build demo demo-tiny demo-miniature miniature test lint defects coverage bench soak clean
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
@@ -45,6 +45,15 @@ lint: ## style, types, and which part may import which
 	.venv/bin/mypy
 	.venv/bin/mypy --strict --cache-dir .mypy_cache/strict rsagent_ros/agent
 	.venv/bin/lint-imports --no-logo
+
+defects: setup ## put each seeded defect into a copy of the sources; the tests that are named for it must fail
+	@environment/prepare models
+	@$(WITH_ROS) python test/seeded_defects/run.py
+
+coverage: setup ## every test again, with line and branch coverage of each package; figures in out/coverage.json
+	@environment/prepare models
+	$(WITH_ROS) code=0; pytest --cov --cov-report= $(TESTS) || code=$$?; \
+	    python .ci/coverage_by_package.py out/coverage.json; exit $$code
 
 bench: setup ## measure speed and memory; the table is in out/bench.json too
 	@environment/prepare models

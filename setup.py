@@ -104,6 +104,7 @@ setup(
             "openai>=3.52,<4",
             "psutil",
             "pytest",
+            "pytest-cov",
             "pytest-timeout",
             "ruff",
             "types-jsonschema",

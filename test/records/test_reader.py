@@ -82,6 +82,12 @@ def test_a_folder_is_read_in_the_order_of_time(writer: RecordWriter) -> None:
     assert [record.stamp_ns for record in read_records(writer.folder / "2025-11-21", fail)] == [STAMP, STAMP + 5]
 
 
+def test_all_verdicts_of_a_record_are_stored_with_it(writer: RecordWriter) -> None:
+    verdicts = tuple(Verdict("goal-1", source, accepted=False, stamp_ns=STAMP) for source in VERDICT_SOURCES)
+    back = read_record(writer.write(recorded(verdicts=verdicts)), fail)
+    assert [verdict.source for verdict in back.verdicts] == list(VERDICT_SOURCES)
+
+
 def test_verdicts_come_later_and_in_order(writer: RecordWriter) -> None:
     path, other = writer.write(recorded()), writer.write(recorded(goal_id="goal-10"))
     before = path.read_bytes()

@@ -262,6 +262,19 @@ def test_another_error_is_not_taken_for_a_full_memory(watched: Watched) -> None:
     assert len(faults) == 1, "it was tried once"
 
 
+def test_each_candidate_has_its_own_score(watched: Watched) -> None:
+    def mark(logits: torch.Tensor, scores: torch.Tensor) -> None:
+        """Give each candidate a score that its logits show."""
+        scores.copy_(torch.tensor([[0.2, 0.9, 0.5]]))
+        logits.copy_(scores[..., None, None].expand_as(logits))
+
+    segmenter = Sam2Segmenter(watched)
+    watched.after_decode = mark
+    candidates = segmenter.masks(segmenter.encode(picture()), MaskPrompt(positive=(POINT,)))
+    assert [candidate.score for candidate in candidates] == pytest.approx([0.2, 0.9, 0.5])
+    assert [candidate.logits.mean() for candidate in candidates] == pytest.approx([0.2, 0.9, 0.5])
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("which", [0, 1])
 def test_an_answer_that_is_no_number_is_a_failed_tool(watched: Watched, bad: float, which: int) -> None:

@@ -127,9 +127,12 @@ def test_a_server_that_never_answers_counts_as_lost_after_the_stall_timeout(sile
     assert caught.value.code is AWAY
 
 
-def test_a_server_that_falls_silent_within_a_reply_counts_as_lost(server: OpenAIServer) -> None:
-    server.script = [Say(after=3)]
+@pytest.mark.parametrize("after", [-1, 0, 3])
+def test_a_server_that_falls_silent_counts_as_lost_and_is_not_asked_twice(server: OpenAIServer, after: int) -> None:
+    """The request has reached the model: sent again, it would be computed twice."""
+    server.script = [Say(after=after)]
     assert "has sent nothing for 0.2 s" in failure(server, stall_timeout=0.2).message
+    assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -12,6 +12,7 @@ from rsagent_ros.agent.outcome import ErrorCode
 
 LOCK_NAME = "rsagent-models.lock.json"
 MAX_LOCK_BYTES = 10_000_000
+VERSION = 1
 
 
 class LockedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +36,11 @@ class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repo: str
     commit: str
     files: dict[str, LockedFile]
-    version: int = 1
+    version: int = VERSION
+
+
+class _Versioned(msgspec.Struct):
+    version: int = VERSION
 
 
 def write_lock(folder: Path, lock: Lock) -> None:
@@ -55,6 +60,9 @@ def verify(folder: Path) -> Lock:
     try:
         if path.stat().st_size > MAX_LOCK_BYTES:
             raise _failed(f"{path} is larger than {MAX_LOCK_BYTES // 1_000_000} MB, so it is no lock of ours")
+        version = msgspec.json.decode(path.read_bytes(), type=_Versioned).version
+        if version != VERSION:
+            raise _failed(f"{path} is of version {version}; this release reads version {VERSION}")
         lock = msgspec.json.decode(path.read_bytes(), type=Lock)
     except FileNotFoundError as error:
         raise _failed(f"{path} is missing, so there is nothing to check against") from error

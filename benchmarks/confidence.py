@@ -23,16 +23,16 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import bounding_box
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.baseline.policy import ReferencePolicy
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.confidence.calibrate import Judged, calibrate, vectors
 from rsagent_ros.confidence.calibration import raw_confidence
 from rsagent_ros.confidence.evidence import answer_ids, evidence_for
 from rsagent_ros.confidence.jitter import prompt_stability
 from rsagent_ros.confidence.measures import kept, worth
-from rsagent_ros.evaluation.answer import answer_of
-from rsagent_ros.evaluation.sample import Truth
-from rsagent_ros.evaluation.scores import MATCH_IOU, score
-from rsagent_ros.policies.reference import ReferencePolicy
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
+from rsagent_ros.data.sample import Truth
+from rsagent_ros.scoring.prediction import prediction_of
+from rsagent_ros.scoring.score import MATCH_IOU, score
 
 FITTED = ((5000, 130), (6000, 80))
 HELD_OUT = (0, 150)
@@ -60,7 +60,7 @@ def answers(seed: int, count: int) -> list[Judged]:
         )
         drive(episode, policy)
         truth = Truth(scene.id, scene.image.shape[:2], scene.expected, scene.masks)
-        row = score(index, truth, answer_of(episode.trace))
+        row = score(index, truth, prediction_of(episode.trace))
         if row.masked:
             found.append(judged(episode.trace, row.iou))
     return found

@@ -24,18 +24,18 @@ from rsagent_ros.agent.mask import Mask, decode_rle, encode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
-from rsagent_ros.agent.scene import Scene, save_scenes
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
 from rsagent_ros.backends import Choice, Models
-from rsagent_ros.evaluation.answer import Answer
+from rsagent_ros.data.sample import Sample, Truth
+from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.datasets import Dataset
 from rsagent_ros.evaluation.answering import Answering, Task
 from rsagent_ros.evaluation.cluster import Workers
-from rsagent_ros.evaluation.datasets import Dataset
 from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
 from rsagent_ros.evaluation.report.summary import summarise
 from rsagent_ros.evaluation.results import Measured, Run
-from rsagent_ros.evaluation.sample import Sample, Truth
-from rsagent_ros.evaluation.scores import score
+from rsagent_ros.scoring.prediction import Prediction
+from rsagent_ros.scoring.score import score
 
 HEIGHT, WIDTH = 480, 640
 SAMPLES = 10_000
@@ -75,7 +75,7 @@ def _metrics() -> Entry:
     for index in range(SAMPLES):
         right, said = pairs[index % kinds]
         truth = Truth("a", (HEIGHT, WIDTH), Outcome.FOUND, (decode_rle(right),))
-        score(index, truth, Answer(Outcome.FOUND, decode_rle(said), confidence=0.5))
+        score(index, truth, Prediction(Outcome.FOUND, decode_rle(said), confidence=0.5))
     return at_most(
         f"metrics of {SAMPLES} samples of {WIDTH}x{HEIGHT}",
         time.perf_counter() - before,
@@ -89,7 +89,7 @@ def _bootstrap() -> Entry:
     """The whole summary of as many rows."""
     mask = _blob(1)
     truth = Truth("a", (HEIGHT, WIDTH), Outcome.FOUND, (mask,))
-    row = score(0, truth, Answer(Outcome.FOUND, mask, confidence=0.5))
+    row = score(0, truth, Prediction(Outcome.FOUND, mask, confidence=0.5))
     found = Evaluated(Run({}, {}), [row] * SAMPLES, [Measured(1.0)] * SAMPLES, [], [])
     before = time.perf_counter()
     summarise(found)

@@ -28,13 +28,13 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel, Qwen2_5_V
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message, Picture, Text
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.models.tiny import tiny_config, tiny_tokenizer
 from rsagent_ros.policies.family import QWEN2_5_VL
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.pixels import Patches
 from rsagent_ros.policies.local.policy import LocalPolicy
 from rsagent_ros.policies.local.vocabulary import Vocabulary
+from rsagent_ros.weights.tiny import tiny_config, tiny_tokenizer
 
 TURNS = 4
 TOKENS = 100

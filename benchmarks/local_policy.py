@@ -37,7 +37,7 @@ def run() -> list[Entry]:
     try:
         import torch
 
-        from rsagent_ros.models.tiny import save_tiny
+        from rsagent_ros.weights.tiny import save_tiny
     except ImportError as error:
         return [not_here("local policy", f'{error}; pip install "rsagent[models]"')]
     torch.set_num_threads(1)

@@ -19,11 +19,11 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.images.pixels import compressed_to_rgb, raw_to_rgb
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag
 from rsagent_ros.records.interfaces import blank, serialize, typestore
 from rsagent_ros.records.limits import Limits
-from rsagent_ros.records.pixels import compressed_to_rgb, raw_to_rgb
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Record
 from rsagent_ros.records.salvage import whole_messages

@@ -19,7 +19,7 @@ from pathlib import Path
 from entry import Entry, not_here
 
 MODULES = (
-    "turn_overhead", "ros_latency", "cancel", "reference_scenes", "local_policy", "sam2_ratios", "records",
+    "turn_overhead", "ros_latency", "cancel", "baseline_scenes", "local_policy", "sam2_ratios", "records",
     "evaluation", "tracking", "place", "training", "training_data",
 )  # fmt: skip
 """What runs where none is named. `confidence`, `second_look`, `shadow` and `elsewhere` take long and run by name."""

@@ -33,9 +33,9 @@ def run() -> list[Entry]:
         return [not_here("sam2: prompts in the time of an encoding", "the extra [models] is not installed")]
     import torch
 
-    from rsagent_ros.models.tiny_sam2 import save_tiny_sam2
     from rsagent_ros.segmenters.sam2 import open_sam2
     from rsagent_ros.segmenters.sam2_config import Sam2Config
+    from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:

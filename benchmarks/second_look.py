@@ -14,7 +14,7 @@ What an answer would have been without second looks is the first answer of the s
 deterministic, and an episode is the same until then. The cost is all that comes after it: the second looks, and the
 turns of an answer that was sent back. Seconds are those of the processor, so that what else the machine does is not in
 them: everything here computes in one thread. Right is an answer that is expected and has an IoU of 0.5 or more with the
-truth; a wrong object is as in `reference_scenes`.
+truth; a wrong object is as in `baseline_scenes`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from baseline_scenes import WORKERS, score, span, wrong_object
 from entry import Entry, not_here, reported
-from reference_scenes import WORKERS, score, span, wrong_object
 
 from rsagent_ros.agent.actions import Action, Finish, ResetView, Segment, render
 from rsagent_ros.agent.budget import Budget, CancelToken
@@ -46,13 +46,13 @@ from rsagent_ros.agent.mask import bounding_box
 from rsagent_ros.agent.outcome import Instance, Outcome, Result
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Conversation, Policy, Reply, ReplyLimits
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.policies.reference import ReferencePolicy
-from rsagent_ros.policies.reference.perception import look
-from rsagent_ros.policies.reference.second_look import is_second_look
-from rsagent_ros.policies.reference.sight import Sight
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
+from rsagent_ros.baseline.policy import ReferencePolicy
+from rsagent_ros.baseline.policy.perception import look
+from rsagent_ros.baseline.policy.second_look import is_second_look
+from rsagent_ros.baseline.policy.sight import Sight
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
+from rsagent_ros.data.scene import Scene
 
 HELD_OUT = range(7000, 7300)
 SLIPS = 0.25

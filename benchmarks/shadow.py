@@ -12,8 +12,8 @@ import numpy as np
 from entry import Entry, at_most, reported
 from numpy.typing import NDArray
 
-from rsagent_ros.evaluation.bootstrap import LEVEL
-from rsagent_ros.shadow.standing import GOALS, SURE
+from rsagent_ros.scoring.bootstrap import LEVEL
+from rsagent_ros.shadow.paired_result import GOALS, SURE
 
 CONTESTS, RESAMPLES = 400, 1000
 DOUBLINGS = 5

@@ -23,8 +23,8 @@ from entry import Entry, at_most, not_here, reported
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask, area, iou
+from rsagent_ros.baseline.tracker import ClassicalTracker
 from rsagent_ros.trackers import TrackedMask, catch_up
-from rsagent_ros.trackers.classical import ClassicalTracker
 
 HELD_OUT = range(100, 106)
 CORES = 2

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from entry import Entry, at_most, missing, not_here, reported
 
 if TYPE_CHECKING:
-    from rsagent_ros.agent.scene import Scene
+    from rsagent_ros.data.scene import Scene
     from rsagent_ros.policies.local.checkpoint import Checkpoint
 
 EPISODES = 32
@@ -36,7 +36,7 @@ def run() -> list[Entry]:
     import psutil
     import torch
 
-    from rsagent_ros.agent.scene import save_scenes
+    from rsagent_ros.data.scene import save_scenes
     from rsagent_training.miniature.network import save_untrained
     from rsagent_training.miniature.world import scenes
 
@@ -78,9 +78,9 @@ def _batched(folder: Path, drawn: list[Scene]) -> Entry:
 def _episodes(checkpoint: Checkpoint, drawn: list[Scene]) -> tuple[Any, list[Any]]:
     from rsagent_ros.agent.budget import Budget
     from rsagent_ros.agent.episode import Episode
+    from rsagent_ros.baseline.segmenter import ClassicalSegmenter
     from rsagent_ros.policies.local.config import LocalConfig
     from rsagent_ros.policies.local.policy import LocalPolicy
-    from rsagent_ros.segmenters.classical import ClassicalSegmenter
     from rsagent_training.miniature.world import SIDE
 
     policy = LocalPolicy(checkpoint, LocalConfig("checkpoint", side=SIDE, temperature=1.0))
@@ -99,7 +99,7 @@ def _checkpoint(folder: Path) -> Checkpoint:
 
 
 def _sft(folder: Path, drawn: list[Scene]) -> list[Entry]:
-    from rsagent_ros.segmenters.classical import ClassicalSegmenter
+    from rsagent_ros.baseline.segmenter import ClassicalSegmenter
     from rsagent_training import sft
     from rsagent_training.miniature.network import PICTURES
     from rsagent_training.miniature.teacher import lesson
@@ -126,10 +126,10 @@ def _sft(folder: Path, drawn: list[Scene]) -> list[Entry]:
 def _grpo(folder: Path, memory: list[float], process: Any) -> list[Entry]:
     import numpy as np
 
-    from rsagent_ros.segmenters.classical import ClassicalSegmenter
+    from rsagent_ros.baseline.segmenter import ClassicalSegmenter
     from rsagent_training import grpo
-    from rsagent_training.learner import load_learner
     from rsagent_training.miniature.world import SIDE
+    from rsagent_training.policy_model import load_learner
     from rsagent_training.recipes import GrpoRecipe, Part
     from rsagent_training.rollouts import LocalRollouts
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from entry import Entry, not_here, reported
 
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
-from rsagent_ros.agent.scene import Scene, save_scenes
 from rsagent_ros.backends import Choice
+from rsagent_ros.data.scene import Scene, save_scenes
 from rsagent_training.rewards import episode_reward
 from rsagent_training.synthesis.attempt import Attempt, Task, Teaching, from_line
 from rsagent_training.synthesis.config import SynthesisConfig

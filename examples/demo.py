@@ -39,9 +39,9 @@ from demo_track import follow_one
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene, load_scenes
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.ros.client import Agent, Answer
+from rsagent_ros.data.scene import Scene, load_scenes
+from rsagent_ros.ros.client.agent import Agent, Answer
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import Shown, render
 from rsagent_training.simulate import DEMO_GOALS
@@ -137,9 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def tiny_models(folder: Path) -> list[str]:
     """Make the checkpoints; returns the node's arguments that choose them."""
-    from rsagent_ros.models.tiny import save_tiny
-    from rsagent_ros.models.tiny_sam2 import save_tiny_sam2
     from rsagent_ros.policies.family import QWEN2_5_VL
+    from rsagent_ros.weights.tiny import save_tiny
+    from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
 
     save_tiny(QWEN2_5_VL, folder / "qwen2_5_vl")
     save_tiny_sam2(folder / "sam2")

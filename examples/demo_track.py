@@ -20,8 +20,8 @@ from demo_process import ROOT, Process
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask, draw_overlay, iou
-from rsagent_ros.ros.client import Agent, Answer
-from rsagent_ros.ros.tracked import Tracked
+from rsagent_ros.ros.client.agent import Agent, Answer
+from rsagent_ros.ros.client.tracked import Tracked
 from rsagent_training.simulate import DEMO_GOALS, World, demo_world
 
 GOAL = DEMO_GOALS[1]

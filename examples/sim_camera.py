@@ -37,7 +37,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from rsagent_ros.agent.scene import save_scenes
+from rsagent_ros.data.scene import save_scenes
 from rsagent_training.simulate import DEMO_GOALS, Frame, World, as_scenes, demo_world, goals
 
 PARAMETERS = {

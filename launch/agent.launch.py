@@ -26,9 +26,9 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from rsagent_ros.model_server.program import READY
+from rsagent_ros.model_server.recipe import load
 from rsagent_ros.ros.parameters import PARAMETERS
-from rsagent_ros.serve.program import READY
-from rsagent_ros.serve.recipe import load
 
 CONFIG = PathJoinSubstitution([FindPackageShare("rsagent_ros"), "config"])
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -152,7 +152,7 @@ def server_first(context: LaunchContext) -> list[Action]:
     vllm = LaunchConfiguration("vllm").perform(context)
     server = ExecuteProcess(
         cmd=[
-            *(sys.executable, "-m", "rsagent_ros.serve", LaunchConfiguration("recipe")),
+            *(sys.executable, "-m", "rsagent_ros.model_server", LaunchConfiguration("recipe")),
             *(["--executable", vllm] if vllm else []),
         ],
         name="model_server",

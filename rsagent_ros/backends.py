@@ -180,14 +180,14 @@ def _in_process(name: str, choice: Choice, pictures: PictureFormat) -> Policy:
             return load_local_policy(choice.config(LocalConfig, "local", side=choice.view_side))
         case "miniature":
             return load_local_policy(MINIATURE)
-    from rsagent_ros.policies.reference import ReferencePolicy
+    from rsagent_ros.baseline.policy import ReferencePolicy
 
     return ReferencePolicy(pictures)
 
 
 def _segmenter(choice: Choice) -> Segmenter[Any]:
     if choice.segmenter == "classical":
-        from rsagent_ros.segmenters.classical import ClassicalSegmenter
+        from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 
         return ClassicalSegmenter()
     config = choice.config(Sam2Config, "sam2")

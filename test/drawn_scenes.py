@@ -5,7 +5,7 @@ from __future__ import annotations
 from drawings import scene as drawing
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
+from rsagent_ros.data.scene import Scene
 
 
 def found(seed: int, which: int = 0) -> Scene:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene, save_scenes
 from rsagent_ros.backends import Models
-from rsagent_ros.evaluation.answer import Answer
-from rsagent_ros.evaluation.sample import Truth
-from rsagent_ros.evaluation.scores import Row, score
+from rsagent_ros.data.sample import Truth
+from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.scoring.prediction import Prediction
+from rsagent_ros.scoring.score import Row, score
 
 SIZE = (60, 80)
 
@@ -36,8 +36,8 @@ def truth(*masks: Mask, expected: Outcome | None = None, **more: Any) -> Truth:
     return Truth(more.pop("id", "sample"), SIZE, right, masks, **more)
 
 
-def found(mask: Mask, **more: Any) -> Answer:
-    return Answer(Outcome.FOUND, mask, **more)
+def found(mask: Mask, **more: Any) -> Prediction:
+    return Prediction(Outcome.FOUND, mask, **more)
 
 
 def row(name: str = "a", index: int = 0, **more: Any) -> Row:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from rsagent_ros.policies.local.checkpoint import Checkpoint
-from rsagent_training.sequences import Sequence as Episode
+from rsagent_training.token_sequence import Sequence as Episode
 
 
 def chances(model: Any, checkpoint: Checkpoint, episode: Episode) -> torch.Tensor:

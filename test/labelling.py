@@ -25,7 +25,7 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.label.address import Address
 from rsagent_ros.label.drawing import Drawer
-from rsagent_ros.label.goals import Goals
+from rsagent_ros.label.judging import Goals
 from rsagent_ros.label.server import LabelServer
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter

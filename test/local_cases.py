@@ -17,11 +17,11 @@ from transformers import PreTrainedModel
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message, Picture, Role, Text
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.models.tiny import save_tiny
 from rsagent_ros.policies.family import Family
 from rsagent_ros.policies.local.checkpoint import Checkpoint, load_checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.policy import LocalConversation, LocalPolicy
+from rsagent_ros.weights.tiny import save_tiny
 
 SHAPES = ((4, 7), (6, 3), (5, 5))
 """Rows and columns of tokens of the pictures of three turns."""

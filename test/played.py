@@ -18,8 +18,8 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.data.scene import Scene
 
 SIDE = 100
 """Pixels a side of every scene here."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.scene import Camera
+from rsagent_ros.data.scene import Camera
 from rsagent_ros.records.record import Record
 
 STAMP = 1_763_735_712_123_456_789

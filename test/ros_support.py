@@ -36,7 +36,7 @@ from rsagent_ros.msg import Goal
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from rsagent_ros.ros.action_client import SafeActionClient, finished
+from rsagent_ros.ros.client.action_client import SafeActionClient, finished
 
 ROOT = Path(__file__).resolve().parents[1]
 FAKE_AGENT = ROOT / "test/ros/fake_agent.py"

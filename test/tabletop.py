@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.scene import Camera
+from rsagent_ros.data.scene import Camera
 
 CAMERA = Camera(160, 120, 150.0, 150.0, 79.5, 59.5)
 EYE, DOWN = 0.8, np.radians(50.0)

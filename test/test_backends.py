@@ -128,9 +128,9 @@ def look(models: Models) -> Episode:
 
 def test_tiny_models_on_disk_run_an_episode_to_a_clean_end(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the policy local and the segmenter sam2 need torch")
-    from rsagent_ros.models.tiny import save_tiny
-    from rsagent_ros.models.tiny_sam2 import save_tiny_sam2
     from rsagent_ros.policies.family import QWEN2_5_VL
+    from rsagent_ros.weights.tiny import save_tiny
+    from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
 
     save_tiny(QWEN2_5_VL, tmp_path / "qwen")
     save_tiny_sam2(tmp_path / "sam2")

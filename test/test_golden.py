@@ -16,9 +16,9 @@ import pytest
 from golden_copy import FUTURE, Golden, copy_golden
 
 import rsagent_ros
-from rsagent_ros.agent.scene import load_scenes
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.confidence import load
+from rsagent_ros.data.scene import load_scenes
 from rsagent_ros.records.reader import read_records
 from rsagent_ros.shadow.promotion import read_promotions
 

@@ -84,7 +84,7 @@ def test_goals_it_sends_have_the_fields_of_the_messages() -> None:
 def test_planner_example_is_what_the_client_offers() -> None:
     example = "\n".join(line[4:] for line in README.splitlines() if re.match(r"    ( *)(from|with|result) ", line))
     tree = ast.parse(example)
-    client = ast.parse((ROOT / "rsagent_ros" / "ros" / "client.py").read_text(encoding="utf-8"))
+    client = ast.parse((ROOT / "rsagent_ros" / "ros" / "client" / "agent.py").read_text(encoding="utf-8"))
     agent = next(node for node in client.body if isinstance(node, ast.ClassDef) and node.name == "Agent")
     methods = {node.name for node in agent.body if isinstance(node, ast.FunctionDef)}
     called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

@@ -30,12 +30,8 @@ def test_each_defect_can_be_applied_and_has_its_tests(defect: Defect) -> None:
         assert not name or name.partition("[")[0] in functions(ROOT / file), test
 
 
-def test_there_are_twenty_or_more_and_every_package_has_one() -> None:
+def test_there_are_twenty_or_more() -> None:
     assert len({defect.id for defect in DEFECTS}) == len(DEFECTS) >= 20
-    packages = {path.parent.relative_to(ROOT) for path in ROOT.glob("rsagent_ros/*/__init__.py")}
-    packages.add(Path("training/rsagent_training"))
-    hit = {parent for defect in DEFECTS for parent in Path(defect.file).parents}
-    assert packages - hit == set()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
-from rsagent_ros.agent.scene import Scene, save_scenes
+from rsagent_ros.data.scene import Scene, save_scenes
 from rsagent_ros.policies.family import QWEN2_5_VL, Family
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.yaml_file import from_plain

@@ -11,7 +11,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.confidence.calibrate import Judged
 from rsagent_ros.confidence.evidence import answer_ids, evidence_for
 from rsagent_ros.evaluation.results import read_results
-from rsagent_ros.evaluation.scores import MATCH_IOU
+from rsagent_ros.scoring.score import MATCH_IOU
 
 
 def judged(path: Path) -> Iterator[Judged]:

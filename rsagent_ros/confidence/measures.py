@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.confidence.calibrate import brier
-from rsagent_ros.evaluation.calibration import risk_by_coverage
+from rsagent_ros.scoring.reliability import risk_by_coverage
 
 Floats = NDArray[np.float64]
 

@@ -24,11 +24,11 @@ from rsagent_ros.agent.policy import Conversation, Policy
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
-from rsagent_ros.evaluation.answer import answer_of
+from rsagent_ros.data.sample import Sample
 from rsagent_ros.evaluation.recorded import RecordedPolicy
 from rsagent_ros.evaluation.results import Line, Measured
-from rsagent_ros.evaluation.sample import Sample
-from rsagent_ros.evaluation.scores import score
+from rsagent_ros.scoring.prediction import prediction_of
+from rsagent_ros.scoring.score import score
 
 GRACE = 30.0
 """Seconds past its deadline after which a reply or a tool counts as hung."""
@@ -168,7 +168,7 @@ class Answering:
 
 def scored(task: Task, trace: Trace) -> Line:
     """A finished episode held against the truth of its task."""
-    answer = answer_of(trace)
+    answer = prediction_of(trace)
     replies = [reply for turn in trace.turns for reply in turn.replies]
     truth = task.sample.truth
     return Line(

@@ -17,10 +17,10 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.backends import Models
-from rsagent_ros.evaluation.answer import Answer
 from rsagent_ros.evaluation.answering import Answering, Task
 from rsagent_ros.evaluation.results import NO_TRACE, Line, Measured
-from rsagent_ros.evaluation.scores import score
+from rsagent_ros.scoring.prediction import Prediction
+from rsagent_ros.scoring.score import score
 
 MAX_ATTEMPTS = 3
 READY_SECONDS = 1800.0
@@ -202,7 +202,7 @@ def _wait_until_ready(ray: Any, actors: list[Any]) -> None:
 
 def _lost(task: Task) -> Line:
     """The line of a sample that no worker survives."""
-    answer = Answer(
+    answer = Prediction(
         Outcome.FAILED,
         error_code=ErrorCode.INTERNAL.name,
         error_msg=f"its worker process died {MAX_ATTEMPTS} times, perhaps for want of memory",

@@ -15,12 +15,12 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.backends import Choice, Models, open_models
+from rsagent_ros.data.sample import Listed, Skipped
+from rsagent_ros.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.answering import Answering, Task
 from rsagent_ros.evaluation.cluster import Workers, answer_on_workers
-from rsagent_ros.evaluation.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.results import FILE, Line, Measured, RecordedTraces, Results, Run
-from rsagent_ros.evaluation.sample import Listed, Skipped
-from rsagent_ros.evaluation.scores import Row
+from rsagent_ros.scoring.score import Row
 
 
 @dataclass(frozen=True)

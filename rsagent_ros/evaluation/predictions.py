@@ -24,13 +24,13 @@ import msgspec
 from rsagent_ros import __version__
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.evaluation.answer import Answer
-from rsagent_ros.evaluation.datasets import Dataset, list_samples
-from rsagent_ros.evaluation.datasets.files import mask_of
+from rsagent_ros.data.files import mask_of
+from rsagent_ros.data.sample import Sample, Skipped, Truth, check_id
+from rsagent_ros.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.evaluator import Evaluated, Progress, evaluated
 from rsagent_ros.evaluation.results import NO_TRACE, Line, Measured, Results, Run
-from rsagent_ros.evaluation.sample import Sample, Skipped, Truth, check_id
-from rsagent_ros.evaluation.scores import score
+from rsagent_ros.scoring.prediction import Prediction
+from rsagent_ros.scoring.score import score
 
 FILE = "predictions.jsonl"
 MISSING, UNREADABLE = "MISSING", "UNREADABLE"
@@ -53,7 +53,7 @@ class Predictions:
         remarks: What could not be used, each with its place.
     """
 
-    load: dict[str, Callable[[], Answer]] = field(repr=False)
+    load: dict[str, Callable[[], Prediction]] = field(repr=False)
     remarks: list[str]
 
 
@@ -73,7 +73,7 @@ def read_predictions(folder: Path) -> Predictions:
 
 
 def _of_lines(rows: Path) -> Predictions:
-    load: dict[str, Callable[[], Answer]] = {}
+    load: dict[str, Callable[[], Prediction]] = {}
     remarks: list[str] = []
     with rows.open("rb") as lines:
         at = 0
@@ -95,13 +95,13 @@ def _of_lines(rows: Path) -> Predictions:
     return Predictions(load, remarks)
 
 
-def _read(rows: Path, start: int, size: int) -> Answer:
+def _read(rows: Path, start: int, size: int) -> Prediction:
     with rows.open("rb") as file:
         file.seek(start)
         return _answer(msgspec.json.decode(file.read(size), type=_Row), rows.parent)
 
 
-def _answer(row: _Row, folder: Path) -> Answer:
+def _answer(row: _Row, folder: Path) -> Prediction:
     if row.confidence is not None and not 0 <= row.confidence <= 1:
         raise ValueError(f"its confidence is {row.confidence:g}; it must be 0 to 1")
     mask = None if row.mask is None else mask_of(row.mask, folder)
@@ -110,7 +110,7 @@ def _answer(row: _Row, folder: Path) -> Answer:
     outcome = Outcome(row.outcome) if row.outcome else Outcome.NOT_IN_VIEW if mask is None else Outcome.FOUND
     if outcome is Outcome.NOT_IN_VIEW and mask is not None:
         raise ValueError("it has a mask, and says that nothing is in view")
-    return Answer(outcome, mask, confidence=None if mask is None else row.confidence)
+    return Prediction(outcome, mask, confidence=None if mask is None else row.confidence)
 
 
 def score_predictions(dataset: Dataset, predictions: Path, out: Path, progress: Progress | None = None) -> Evaluated:
@@ -158,16 +158,18 @@ def _line(index: int, place: str, sample: Sample, given: Predictions) -> Line:
     )
 
 
-def _checked(truth: Truth, given: Predictions) -> tuple[Answer, list[str]]:
+def _checked(truth: Truth, given: Predictions) -> tuple[Prediction, list[str]]:
     """The answer to one sample, and what is wrong with it."""
     load = given.load.get(truth.id)
     if load is None:
-        return Answer(Outcome.FAILED, error_code=MISSING, error_msg="there is no prediction for it"), []
+        return Prediction(Outcome.FAILED, error_code=MISSING, error_msg="there is no prediction for it"), []
     try:
         answer = load()
         if answer.mask is not None and answer.mask.shape != truth.shape:
             ours, theirs = truth.shape, answer.mask.shape
             raise ValueError(f"the mask is {theirs[1]} x {theirs[0]} pixels, the image {ours[1]} x {ours[0]}")
     except (ValueError, OSError) as error:
-        return Answer(Outcome.FAILED, error_code=UNREADABLE, error_msg=str(error)), [f"prediction {truth.id}: {error}"]
+        return Prediction(Outcome.FAILED, error_code=UNREADABLE, error_msg=str(error)), [
+            f"prediction {truth.id}: {error}"
+        ]
     return answer, []

@@ -18,7 +18,7 @@ import msgspec
 
 from rsagent_ros.agent.mask import Rle
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.evaluation.scores import Row
+from rsagent_ros.scoring.score import Row
 
 VERSION = 1
 FILE = "results.jsonl"

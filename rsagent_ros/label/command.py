@@ -39,7 +39,7 @@ def add_command(commands: Commands) -> None:
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from rsagent_ros.label.address import address_of, user_secret
     from rsagent_ros.label.drawing import Drawer
-    from rsagent_ros.label.goals import Goals
+    from rsagent_ros.label.judging import Goals
     from rsagent_ros.label.server import LabelServer
 
     if arguments.port is not None and not 0 <= arguments.port <= MAX_PORT:

@@ -23,7 +23,7 @@ from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe
 from rsagent_ros.agent.mask import MAX_RLE_BYTES, area, encode_rle
 from rsagent_ros.label.address import HOST, Address
 from rsagent_ros.label.drawing import Clicks, Drawer, outline
-from rsagent_ros.label.goals import Goals, UnknownGoalError
+from rsagent_ros.label.judging import Goals, UnknownGoalError
 from rsagent_ros.label.shown import frame_jpeg, goal_json, row_json, turn_jpeg
 from rsagent_ros.label.verdicts import Judgement, mask_at_hand
 from rsagent_ros.records.reader import RecordError

@@ -17,7 +17,7 @@ from rsagent_ros.agent.geometry import Box, Point, View
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.label.drawing import outline
-from rsagent_ros.label.goals import Opened
+from rsagent_ros.label.judging import Opened
 from rsagent_ros.label.rows import Row
 from rsagent_ros.label.verdicts import mask_at_hand, not_acceptable, state_of
 from rsagent_ros.records.contents import answer_masks

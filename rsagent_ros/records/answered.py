@@ -11,10 +11,10 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.records.bag import Bag
 from rsagent_ros.records.cameras import camera_topics
 from rsagent_ros.records.frames import Patience
-from rsagent_ros.records.goals import Asked
 from rsagent_ros.records.looks import Look, looks
 from rsagent_ros.records.messages import stamp_of
 from rsagent_ros.records.record import REDACTIONS, Record, Redaction
+from rsagent_ros.records.requests import Asked
 from rsagent_ros.records.survey import survey
 
 log = logging.getLogger(__name__)

@@ -27,13 +27,13 @@ from rsagent_ros.records.bag import Bag
 from rsagent_ros.records.cameras import camera_topics
 from rsagent_ros.records.contents import answer_mask
 from rsagent_ros.records.frames import Patience
-from rsagent_ros.records.goals import Asked
 from rsagent_ros.records.limits import KEEP_ALL
 from rsagent_ros.records.looks import Look, Skipped, looks
 from rsagent_ros.records.messages import stamp_of
 from rsagent_ros.records.reader import read_records
 from rsagent_ros.records.record import Record
 from rsagent_ros.records.replay import replay
+from rsagent_ros.records.requests import Asked
 from rsagent_ros.records.survey import Survey, survey
 from rsagent_ros.records.writer import RecordWriter
 from rsagent_ros.viewer.folder import summary, write_folder

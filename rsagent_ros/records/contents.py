@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask, area, bounding_box, decode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Camera
 from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.data.scene import Camera
+from rsagent_ros.images.pixels import compressed_to_rgb
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.interfaces import blank
 from rsagent_ros.records.messages import camera_of, stamp_of, verdict_of
-from rsagent_ros.records.pixels import compressed_to_rgb
 from rsagent_ros.records.record import REDACTIONS, VERDICT_SOURCES, Record, Verdict
 
 GOAL_TOPIC, TRACE_TOPIC, RESULT_TOPIC = "/agent/goal", "/agent/trace", "/agent/result"

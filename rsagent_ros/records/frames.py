@@ -12,7 +12,7 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rsagent_ros.records.goals import Asked
+from rsagent_ros.records.requests import Asked
 from rsagent_ros.records.survey import Seen
 
 

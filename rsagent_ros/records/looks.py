@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.errors import RunFailed
-from rsagent_ros.agent.scene import Camera
+from rsagent_ros.data.scene import Camera
+from rsagent_ros.images.pixels import compressed_to_rgb, raw_to_rgb, to_depth
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag, Logged
 from rsagent_ros.records.cameras import Topics
 from rsagent_ros.records.frames import NoImageError, Patience, companion_of, image_for
-from rsagent_ros.records.goals import Asked
 from rsagent_ros.records.messages import camera_of, stamp_of
-from rsagent_ros.records.pixels import compressed_to_rgb, raw_to_rgb, to_depth
+from rsagent_ros.records.requests import Asked
 from rsagent_ros.records.survey import Seen, Survey, header_stamp
 
 THE_CAMERA = ("", "*")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rsagent_ros.agent.scene import Camera
-from rsagent_ros.records.pixels import to_mask
+from rsagent_ros.data.scene import Camera
+from rsagent_ros.images.pixels import to_mask
 from rsagent_ros.records.record import VERDICT_SOURCES, Verdict
 
 

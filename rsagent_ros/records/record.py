@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.agent.scene import Camera
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.data.scene import Camera
 
 VerdictSource: TypeAlias = Literal["operator", "grasp", "planner"]
 VERDICT_SOURCES: tuple[VerdictSource, ...] = get_args(VerdictSource)

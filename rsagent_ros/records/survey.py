@@ -10,9 +10,9 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag, Logged
 from rsagent_ros.records.contents import REDACTION_TOPIC
-from rsagent_ros.records.goals import Asked, with_results
 from rsagent_ros.records.messages import verdict_of
 from rsagent_ros.records.record import Verdict
+from rsagent_ros.records.requests import Asked, with_results
 from rsagent_ros.records.storage import plain_data
 
 STAMPED = (ros.IMAGE, ros.COMPRESSED_IMAGE, ros.CAMERA_INFO)

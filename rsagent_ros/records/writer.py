@@ -25,7 +25,7 @@ from pathlib import Path
 
 from mcap.writer import CompressionType, Writer
 
-from rsagent_ros.durable import PART, write_durably
+from rsagent_ros.atomic_write import PART, atomic_write
 from rsagent_ros.records.contents import Entry, entries, verdict_entry
 from rsagent_ros.records.interfaces import definition, serialize
 from rsagent_ros.records.limits import Limits
@@ -38,7 +38,7 @@ _OWN = re.compile(r"\d{6}\.\d{9}_[A-Za-z0-9_-]+\.mcap")
 """What `write` calls its files. Only those count and are removed: a folder may hold bags of others, too."""
 
 _OWN_PART = re.compile(r"\..+\.mcap\.\d+(-\d+)?\.part")
-"""What `write_durably` calls them before."""
+"""What `atomic_write` calls them before."""
 
 CHUNK = 64 * 1024
 """Bytes of a chunk, uncompressed, at least. Small: of a file that is cut, all chunks before the cut can be read."""
@@ -220,7 +220,7 @@ def _store(path: Path, data: bytes) -> None:
         DiskFullError, OSError: It can't be written.
     """
     try:
-        write_durably(path, data, new=True)
+        atomic_write(path, data, new=True)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFullError(

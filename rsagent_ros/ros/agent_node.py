@@ -22,31 +22,31 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
+from rsagent_ros.baseline.tracker import ClassicalTracker
 from rsagent_ros.confidence import Calibration
 from rsagent_ros.msg import Goal as GoalMessage
 from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros import diagnostics
-from rsagent_ros.ros.action_goals import ActionGoals
-from rsagent_ros.ros.cameras import Cameras
-from rsagent_ros.ros.deciding import decided_by
-from rsagent_ros.ros.desk import Desk
-from rsagent_ros.ros.execution import Execution
-from rsagent_ros.ros.frame import Frame
-from rsagent_ros.ros.goal_log import GoalLog
-from rsagent_ros.ros.goals import Request, Run
-from rsagent_ros.ros.hints import Hints
+from rsagent_ros.ros.camera.cameras import Cameras
+from rsagent_ros.ros.camera.frame import Frame
+from rsagent_ros.ros.goals.action_server import SegmentServer
+from rsagent_ros.ros.goals.active_goal import ActiveGoal, GoalRequest
+from rsagent_ros.ros.goals.follow_ups import FollowUps
+from rsagent_ros.ros.goals.goal_log import GoalLog
+from rsagent_ros.ros.goals.goal_queue import GoalQueue
+from rsagent_ros.ros.goals.goal_runner import GoalRunner
+from rsagent_ros.ros.goals.hints import Hints
+from rsagent_ros.ros.goals.publishers import Publishers
+from rsagent_ros.ros.goals.recorder import Recorder
+from rsagent_ros.ros.goals.verdicts import Kept, Verdicts
+from rsagent_ros.ros.goals.worker import Worker
 from rsagent_ros.ros.lifecycle import SafeLifecycleNode
 from rsagent_ros.ros.models import Load, load_and_warm_up, load_calibration, load_models
-from rsagent_ros.ros.outputs import Outputs
 from rsagent_ros.ros.parameters import changed, declare
-from rsagent_ros.ros.questions import Questions
-from rsagent_ros.ros.recording import Recorder
-from rsagent_ros.ros.shadowing import Shadowing
-from rsagent_ros.ros.tracking import Tracking
-from rsagent_ros.ros.verdicts import Kept, Verdicts
-from rsagent_ros.ros.worker import Worker
+from rsagent_ros.ros.shadow.deciding import decided_by
+from rsagent_ros.ros.shadow.shadowing import Shadowing
+from rsagent_ros.ros.tracking.tracking import Tracking
 from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.trackers.classical import ClassicalTracker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -81,17 +81,17 @@ class AgentNode(SafeLifecycleNode):
         self._problem = ""
         self._cameras = Cameras(self, lambda: self.parameters)
         self._verdicts = Verdicts()
-        self._questions = Questions()
+        self._questions = FollowUps()
         self._hints = Hints()
         self._recorder = Recorder(self.get_logger(), lambda: self.get_clock().now().nanoseconds)
         self._goal_log = GoalLog(self.get_logger(), lambda: self.parameters.log_format == "json")
-        self._outputs = Outputs(self, self._ended, self._goal_log)
+        self._outputs = Publishers(self, self._ended, self._goal_log)
         self._worker = Worker()
         self._models: Models | None = None
         self._calibration: Calibration | None = None
-        self._execution: Execution | None = None
+        self._execution: GoalRunner | None = None
         self._tracking: Tracking | None = None
-        self._desk = Desk(self._work, self._outputs.end)
+        self._desk = GoalQueue(self._work, self._outputs.end)
         self._shadowing = Shadowing(self.get_logger(), lambda: self.parameters, self._is_busy, self._switch)
         self._switched: Sequence[Candidate] = ()
         topics = MutuallyExclusiveCallbackGroup()
@@ -99,7 +99,7 @@ class AgentNode(SafeLifecycleNode):
         self.create_subscription(String, "~/goal_text", self._goal_by_text, 100, callback_group=topics)
         self.create_subscription(VerdictMessage, "~/verdict", self._judge, 100, callback_group=topics)
         self.create_subscription(String, "~/stop_tracking", self._stop_tracking, 100, callback_group=topics)
-        self._actions = ActionGoals(
+        self._actions = SegmentServer(
             self, lambda: self.parameters, self._submit, lambda run: self._desk.stop(run, Outcome.CANCELED)
         )
         self._shadowing.serve(self)
@@ -158,7 +158,7 @@ class AgentNode(SafeLifecycleNode):
             return FAILURE
         tracker = self._models.tracker or ClassicalTracker()
         self._tracking = Tracking(tracker, self._outputs, self._look_again, self.get_logger())
-        self._execution = Execution(
+        self._execution = GoalRunner(
             self._models,
             self._cameras,
             self._outputs,
@@ -267,21 +267,21 @@ class AgentNode(SafeLifecycleNode):
     # Goals -----------------------------------------------------------------------------------------------------------
 
     def _goal_by_topic(self, goal: GoalMessage) -> None:
-        self._submit(Run(Request.of(goal, "topic"), self.parameters))
+        self._submit(ActiveGoal(GoalRequest.of(goal, "topic"), self.parameters))
 
     def _goal_by_text(self, words: String) -> None:
         self._goal_by_topic(GoalMessage(instruction=words.data))
 
-    def _submit(self, run: Run) -> None:
+    def _submit(self, run: ActiveGoal) -> None:
         self._goal_log.asked(run.request)
         self._shadowing.disturb()
         self._desk.submit(run)
 
-    def _look_again(self, request: Request) -> Run | None:
+    def _look_again(self, request: GoalRequest) -> ActiveGoal | None:
         """For tracks that are lost; None while others have goals."""
         if self._desk.running is not None or self._desk.waiting:
             return None
-        run = Run(request, self.parameters)
+        run = ActiveGoal(request, self.parameters)
         self._submit(run)
         return run
 
@@ -289,13 +289,13 @@ class AgentNode(SafeLifecycleNode):
         if self._tracking is not None:
             self._tracking.stop(goal_id.data)
 
-    def _work(self, run: Run) -> None:
+    def _work(self, run: ActiveGoal) -> None:
         if self._execution is None:
             raise RuntimeError("the desk is open while the node is not active")
         self._recorder.settle()
         self._execution(run)
 
-    def _ended(self, run: Run, result: Result, trace: Trace | None, frame: Frame | None) -> None:
+    def _ended(self, run: ActiveGoal, result: Result, trace: Trace | None, frame: Frame | None) -> None:
         if trace is not None:
             kept = Kept(run.request.instruction, result.outcome, (trace.width, trace.height))
             self._verdicts.keep(run.request.id, kept)

@@ -31,7 +31,7 @@ from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.msg import Timings
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.msg import Turn as TurnMessage
-from rsagent_ros.ros.images import jpeg, mask_image
+from rsagent_ros.ros.camera.images import jpeg, mask_image
 
 _Same = TypeVar("_Same", Segment.Result, ResultMessage, Segment.Goal, GoalMessage)
 

@@ -11,19 +11,19 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.backends import Models
 from rsagent_ros.policies.fallback import FallbackPolicy
-from rsagent_ros.ros.camera import Camera
-from rsagent_ros.ros.desk import Desk
-from rsagent_ros.ros.outputs import Outputs
-from rsagent_ros.ros.places import Places
-from rsagent_ros.ros.recording import Recorder
-from rsagent_ros.ros.shadowing import Shadowing
-from rsagent_ros.ros.tracking import Tracking
-from rsagent_ros.ros.verdicts import Verdicts
+from rsagent_ros.ros.camera.camera import Camera
+from rsagent_ros.ros.goals.goal_queue import GoalQueue
+from rsagent_ros.ros.goals.publishers import Publishers
+from rsagent_ros.ros.goals.recorder import Recorder
+from rsagent_ros.ros.goals.verdicts import Verdicts
+from rsagent_ros.ros.poses.poses import Poses
+from rsagent_ros.ros.shadow.shadowing import Shadowing
+from rsagent_ros.ros.tracking.tracking import Tracking
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-def goals_status(name: str, desk: Desk, outputs: Outputs, verdicts: Verdicts) -> DiagnosticStatus:
+def goals_status(name: str, desk: GoalQueue, outputs: Publishers, verdicts: Verdicts) -> DiagnosticStatus:
     """What it is doing, how goals ended since it started, and how long the last ones took."""
     running = desk.running
     message = "idle" if running is None else f"running goal {running.request.id!r}"
@@ -121,7 +121,7 @@ def records_status(name: str, recorder: Recorder) -> DiagnosticStatus:
     return _status(f"{name}: records", level, message, values)
 
 
-def tracking_status(name: str, tracking: Tracking | None, places: Places) -> DiagnosticStatus:
+def tracking_status(name: str, tracking: Tracking | None, places: Poses) -> DiagnosticStatus:
     """What is followed and how fast, and why things have no pose."""
     facts = {} if tracking is None else tracking.facts()
     level, message = OK, f"following {facts['followed']}" if facts.get("followed") else "following nothing"

@@ -15,11 +15,11 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.backends import Models, open_models
+from rsagent_ros.baseline.tracker import ClassicalTracker
 from rsagent_ros.confidence import Calibration, load
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.trackers import Tracker
-from rsagent_ros.trackers.classical import ClassicalTracker
 
 LOADING = "loading"
 """Name of the thread that loads."""

@@ -19,7 +19,7 @@ from rsagent_ros.backends import DEFAULTS, MAX_SIDE, MIN_SIDE, NO_FALLBACK, POLI
 from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.record import REDACTIONS
 from rsagent_ros.settings import Setting, check, setting
-from rsagent_ros.shadow.standing import GOALS
+from rsagent_ros.shadow.paired_result import GOALS
 
 Since = Literal["goal", "activation", "configuration", "start"]
 

@@ -19,9 +19,9 @@ from rclpy.signals import SignalHandlerOptions
 
 from rsagent_ros.agent.errors import describe
 from rsagent_ros.ros.agent_node import AgentNode
+from rsagent_ros.ros.goals.worker import WORKER
 from rsagent_ros.ros.models import LOADING, Load, load_models
-from rsagent_ros.ros.tracking import TRACKING
-from rsagent_ros.ros.worker import WORKER
+from rsagent_ros.ros.tracking.tracking import TRACKING
 
 THREADS = 7
 """Of the executor: at most one transition, one promotion and two goals (one ends as the next begins) block one each."""

@@ -11,13 +11,13 @@ from types import TracebackType
 import msgspec
 
 from rsagent_ros.agent.budget import Budget
+from rsagent_ros.datasets import Dataset
 from rsagent_ros.evaluation.answering import Task, scored
-from rsagent_ros.evaluation.datasets import Dataset
 from rsagent_ros.evaluation.evaluator import Plan
 from rsagent_ros.evaluation.results import FILE, Line, Results, find_lines
-from rsagent_ros.evaluation.scores import Row
+from rsagent_ros.scoring.score import Row
 from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.shadow.goals import JudgedGoal, source
+from rsagent_ros.shadow.judged_goals import JudgedGoal, source
 
 
 class Answers:

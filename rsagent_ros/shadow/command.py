@@ -11,9 +11,9 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.backends import add_arguments, chosen
 
 if TYPE_CHECKING:
-    from rsagent_ros.evaluation.scores import Row
+    from rsagent_ros.scoring.score import Row
     from rsagent_ros.shadow.candidate import Candidate
-    from rsagent_ros.shadow.standing import Standing
+    from rsagent_ros.shadow.paired_result import Standing
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -97,7 +97,7 @@ def _play(
     from rsagent_ros.agent.budget import CancelToken
     from rsagent_ros.agent.errors import RunFailed
     from rsagent_ros.agent.outcome import ErrorCode
-    from rsagent_ros.shadow.contest import Changed, Contest, Spoiled
+    from rsagent_ros.shadow.comparison import Changed, Contest, Spoiled
 
     failures = 0
     with tqdm(unit=" answers", disable=arguments.quiet, mininterval=0.5, dynamic_ncols=True) as bar:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from rsagent_ros.agent.errors import describe
-from rsagent_ros.shadow.standing import Standing
+from rsagent_ros.shadow.paired_result import Standing
 
 log = logging.getLogger(__name__)
 

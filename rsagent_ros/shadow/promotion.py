@@ -22,9 +22,9 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-from rsagent_ros.durable import write_durably
+from rsagent_ros.atomic_write import atomic_write
 from rsagent_ros.shadow.candidate import Candidate, of_data, to_data
-from rsagent_ros.shadow.standing import Standing
+from rsagent_ros.shadow.paired_result import Standing
 
 FILE = "promoted.yaml"
 MAX_BYTES = 1_000_000
@@ -178,7 +178,7 @@ def write_promotions(folder: Path, promotions: Promotions) -> None:
     text = "# Written by the node: who decides in place of its parameters. docs/shadow.md says more.\n"
     text += yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_durably(folder / FILE, text.encode())
+    atomic_write(folder / FILE, text.encode())
 
 
 class _Entry(msgspec.Struct):

@@ -31,10 +31,10 @@ from typing import TextIO
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.backends import Choice, Models, open_models
-from rsagent_ros.evaluation.scores import Row
+from rsagent_ros.scoring.score import Row
 from rsagent_ros.shadow.candidate import read_candidate
-from rsagent_ros.shadow.contest import Changed, Contest, Spoiled
-from rsagent_ros.shadow.standing import GOALS, Standing
+from rsagent_ros.shadow.comparison import Changed, Contest, Spoiled
+from rsagent_ros.shadow.paired_result import GOALS, Standing
 
 log = logging.getLogger(__name__)
 

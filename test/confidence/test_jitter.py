@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.errors import ToolFailed
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.confidence.jitter import TRIES, prompt_stability
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
 
 
 def test_a_thing_is_more_stable_than_a_patch_of_nothing() -> None:

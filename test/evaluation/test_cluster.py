@@ -17,8 +17,8 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.backends import Choice
+from rsagent_ros.datasets import Dataset
 from rsagent_ros.evaluation.cluster import MAX_ATTEMPTS, Workers
-from rsagent_ros.evaluation.datasets import Dataset
 from rsagent_ros.evaluation.evaluator import Plan, evaluate
 from rsagent_ros.evaluation.report.tables import scores_csv
 from rsagent_ros.evaluation.results import FILE, find_lines

@@ -24,13 +24,13 @@ from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, Models
+from rsagent_ros.data.sample import Listed
+from rsagent_ros.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.answering import MAX_HUNG, Answering, Task
-from rsagent_ros.evaluation.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
-from rsagent_ros.evaluation.metrics import values
 from rsagent_ros.evaluation.report.tables import scores_csv
 from rsagent_ros.evaluation.results import FILE, Line, find_lines
-from rsagent_ros.evaluation.sample import Listed
+from rsagent_ros.scoring.metrics import values
 
 BUDGET = Budget(seconds=60.0)
 
@@ -295,7 +295,7 @@ from evaluation_cases import fake_models
 from fakes import FakePolicy
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.backends import Choice
-from rsagent_ros.evaluation.datasets import Dataset
+from rsagent_ros.datasets import Dataset
 from rsagent_ros.evaluation.evaluator import Plan, evaluate
 
 class Slowly(FakePolicy):

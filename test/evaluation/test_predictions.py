@@ -12,10 +12,10 @@ from evaluation_cases import SIZE, box, write_mask
 
 from rsagent_ros.agent.mask import Mask, encode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.evaluation.datasets import Dataset
+from rsagent_ros.datasets import Dataset
 from rsagent_ros.evaluation.evaluator import Evaluated
-from rsagent_ros.evaluation.metrics import values
 from rsagent_ros.evaluation.predictions import score_predictions
+from rsagent_ros.scoring.metrics import values
 
 TRUE: dict[str, Mask] = {
     "a": box(0, 0, 20, 10),

@@ -30,17 +30,17 @@ sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "test")]
 
 from demo_process import Process  # noqa: E402
 from fake_hub import FakeHub  # noqa: E402
-
-from rsagent_ros.agent.budget import Budget, CancelToken  # noqa: E402
 from rsagent_ros.agent.scene import Scene, load_scenes  # noqa: E402
-from rsagent_ros.confidence import load as load_calibration  # noqa: E402
 from rsagent_ros.models.catalogue import Published  # noqa: E402
 from rsagent_ros.models.fetch import fetch  # noqa: E402
 from rsagent_ros.models.tiny import save_tiny  # noqa: E402
+from rsagent_ros.shadow.contest import Contest  # noqa: E402
+
+from rsagent_ros.agent.budget import Budget, CancelToken  # noqa: E402
+from rsagent_ros.confidence import load as load_calibration  # noqa: E402
 from rsagent_ros.policies.family import QWEN2_5_VL  # noqa: E402
 from rsagent_ros.ros.client import Agent, Answer  # noqa: E402
 from rsagent_ros.shadow.candidate import read_candidate  # noqa: E402
-from rsagent_ros.shadow.contest import Contest  # noqa: E402
 from rsagent_ros.shadow.promotion import read_promotions, write_promotions  # noqa: E402
 
 WORK = Path("/tmp/rsagent-golden")

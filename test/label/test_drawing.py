@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.actions import MAX_POINTS
 from rsagent_ros.agent.errors import ToolFailed
 from rsagent_ros.agent.mask import Mask, bounding_box, iou
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.label.drawing import KEPT, Clicks, Drawer, outline
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
 
 
 def centre(mask: Mask) -> tuple[float, float]:

@@ -13,10 +13,10 @@ from fakes import ABSENT, FINISH, SEGMENT
 from label_page import READY, click_on, drawn, goals, shows
 from labelling import LabelProcess, picture, serving, write_goal
 
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Verdict
 from rsagent_ros.records.writer import add_verdict
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
 
 HOSTILE = (
     "</p></script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -217,7 +217,7 @@ def test_a_verdict_that_can_not_be_stored_waits_and_is_tried_again(
         def full(*_: object) -> None:
             raise OSError(30, "Read-only file system")
 
-        monkeypatch.setattr("rsagent_ros.label.goals.add_verdict", full)
+        monkeypatch.setattr("rsagent_ros.label.judging.add_verdict", full)
         page.key("a")
         page.wait("document.querySelector('#notices .stuck')?.textContent.includes('Read-only file system')")
         assert page.text("#notices .stuck").startswith("1 verdict waits in this browser.")

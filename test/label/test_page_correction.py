@@ -13,8 +13,8 @@ from labelling import picture, serving, write_goal
 from rsagent_ros.agent.actions import Finish, Segment, render
 from rsagent_ros.agent.geometry import Box, View
 from rsagent_ros.agent.mask import bounding_box, iou
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.records.reader import read_record
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
 
 
 def test_a_correction_by_clicks_is_the_thing_that_was_meant(browser: Browser, records: Path) -> None:

@@ -12,7 +12,7 @@ from fakes import ABSENT
 from label_page import goals, shows
 from labelling import serving, write_goal
 
-from rsagent_ros.label.goals import Goals, Listed
+from rsagent_ros.label.judging import Goals, Listed
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Verdict
 from rsagent_ros.records.writer import record_files

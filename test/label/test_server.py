@@ -19,7 +19,7 @@ from labelling import TOKEN, ask, fetch, serving, write_goal
 from rsagent_ros.agent.mask import decode_rle
 from rsagent_ros.label.address import Address
 from rsagent_ros.label.drawing import Drawer
-from rsagent_ros.label.goals import Goals
+from rsagent_ros.label.judging import Goals
 from rsagent_ros.label.server import MAX_BODY, LabelServer
 from rsagent_ros.records.reader import read_record
 

@@ -13,7 +13,7 @@ from fakes import ABSENT, AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, ZOOM
 from recorded import noise, recorded
 
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.label.goals import Opened
+from rsagent_ros.label.judging import Opened
 from rsagent_ros.label.rows import Row
 from rsagent_ros.label.shown import TURN_SIDE, frame_jpeg, goal_json, row_json, turn_jpeg
 from rsagent_ros.records.record import Record, Verdict

@@ -28,10 +28,10 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.baseline.policy import ReferencePolicy
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.policies.fallback import FallbackPolicy
 from rsagent_ros.policies.family import QWEN2_5_VL, QWEN3_VL
-from rsagent_ros.policies.reference import ReferencePolicy
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
 
 FOREVER = 60.0
 LOST = RunFailed(ErrorCode.MODEL_UNAVAILABLE, "the server is away")

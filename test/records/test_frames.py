@@ -1,4 +1,4 @@
-"""Which image a goal looks at: the tables are worked by hand from the node's contract (rsagent_ros/ros/frames.py)."""
+"""The image that a goal looks at: tables worked by hand from the contract in `ros.camera.frame_selection`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from rsagent_ros.records.cameras import Topics, camera_topics
 from rsagent_ros.records.frames import NoImageError, Patience, companion_of, image_for
-from rsagent_ros.records.goals import Asked
+from rsagent_ros.records.requests import Asked
 from rsagent_ros.records.survey import Seen, Survey
 
 SECOND = 1_000_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from rsagent_ros.agent.scene import Camera
+from rsagent_ros.data.scene import Camera
 from rsagent_ros.records.messages import camera_of
 
 

@@ -13,8 +13,8 @@ from recorded import recorded
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.cli import main
-from rsagent_ros.evaluation.datasets import Dataset, list_samples
-from rsagent_ros.evaluation.sample import Listed
+from rsagent_ros.data.sample import Listed
+from rsagent_ros.datasets import Dataset, list_samples
 from rsagent_ros.records import redaction
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Record, Redaction, Verdict

@@ -32,13 +32,13 @@ from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.parsing import MAX_REPLY_CHARS
 from rsagent_ros.agent.policy import Reply
-from rsagent_ros.policies.reference import ReferencePolicy
+from rsagent_ros.baseline.policy import ReferencePolicy
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Record
 from rsagent_ros.records.replay import replay
 from rsagent_ros.records.writer import RecordWriter
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
 
 REPEATABLE = sorted(set(POLICY_SCRIPTS) - {"hang", "hang_at_once", "slow"})
 

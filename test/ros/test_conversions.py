@@ -19,8 +19,8 @@ from rsagent_ros.agent.outcome import Result as CoreResult
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.ros import conversions
+from rsagent_ros.ros.camera.images import to_mask
 from rsagent_ros.ros.conversions import OUTCOMES, mask_message, nanoseconds, result_message, same, stamp, turn_message
-from rsagent_ros.ros.images import to_mask
 
 HEADER = Header(stamp=Time(sec=3, nanosec=4), frame_id="camera")
 

@@ -11,7 +11,7 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
 from ros_support import PATIENCE, REAL_AGENT, ROOT, AgentProcess, Robot
 
-from rsagent_ros.ros.action_client import finished
+from rsagent_ros.ros.client.action_client import finished
 
 
 def test_every_parameter_of_then_is_taken(tmp_path: Path, domain: int, robot: Robot) -> None:

@@ -176,7 +176,9 @@ def test_launch_serves_a_model_first_and_then_starts_the_agent(domain: int, tmp_
     pytest.importorskip("openai", reason="the chat server's policy needs the package openai")
     (tmp_path / "mode").write_text("sick", encoding="utf-8")
     vllm = tmp_path / "vllm"
-    vllm.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "test/serve/fake_vllm.py"} "$@"\n', encoding="utf-8")
+    vllm.write_text(
+        f'#!/bin/sh\nexec {sys.executable} {ROOT / "test/model_server/fake_vllm.py"} "$@"\n', encoding="utf-8"
+    )
     vllm.chmod(0o755)
     recipe = tmp_path / "recipe.yaml"
     text = (ROOT / "config/serve/desktop_24gb.yaml").read_text(encoding="utf-8")

@@ -48,9 +48,9 @@ def test_a_robot_with_weights_answers_and_one_without_says_which_file_is_missing
     domain: int, tmp_path: Path, robot: Robot
 ) -> None:
     pytest.importorskip("torch", reason="the policy local and the segmenter sam2 need torch")
-    from rsagent_ros.models.tiny import save_tiny
-    from rsagent_ros.models.tiny_sam2 import save_tiny_sam2
     from rsagent_ros.policies.family import QWEN3_VL
+    from rsagent_ros.weights.tiny import save_tiny
+    from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
 
     save_tiny_sam2(tmp_path / "sam2")
     chosen = {

@@ -16,7 +16,7 @@ from ros_support import PATIENCE, AgentProcess, Robot, picture
 from rsagent_ros.msg import Result
 
 from rsagent_ros.agent.budget import Budget
-from rsagent_ros.ros.action_client import finished
+from rsagent_ros.ros.client.action_client import finished
 from rsagent_ros.ros.parameters import PARAMETERS, NodeParameters, changed, descriptor, table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -57,7 +57,7 @@ def processor(architecture: str) -> Answers:
     """transformers' own processor around the same checkpoint."""
     from transformers import AutoModelForMaskGeneration
 
-    from rsagent_ros.models import tiny_sam2
+    from rsagent_ros.weights import tiny_sam2
 
     answers: Answers = {}
     with tempfile.TemporaryDirectory() as name:

@@ -27,13 +27,13 @@ from rsagent_ros.agent.errors import RunFailed, ToolFailed
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
-from rsagent_ros.models.tiny_sam2 import save_tiny_sam2
 from rsagent_ros.segmenters.encodings import Features
 from rsagent_ros.segmenters.sam2 import PROMPTS_AT_ONCE, Sam2Segmenter, open_sam2
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_frame import LOGIT_LIMIT, Prompts
 from rsagent_ros.segmenters.sam2_network import Sam2Network
 from rsagent_ros.segmenters.transformers_sam2 import TransformersSam2
+from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
 
 
 def on_cpu(checkpoint: Path, **options: Any) -> Sam2Config:

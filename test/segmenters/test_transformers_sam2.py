@@ -24,9 +24,9 @@ from transformers import Sam2VideoConfig, Sam2VideoModel
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.segmenter import MaskPrompt
-from rsagent_ros.models.tiny_sam2 import WIDTH, save_tiny_sam2, save_tiny_sam3_tracker
 from rsagent_ros.segmenters.sam2 import Sam2Segmenter, open_sam2
 from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.weights.tiny_sam2 import WIDTH, save_tiny_sam2, save_tiny_sam3_tracker
 
 WEIGHTS = "model.safetensors"
 

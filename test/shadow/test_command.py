@@ -95,4 +95,4 @@ def test_the_help_is_quick_and_needs_nothing() -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "--candidate FILE" in done.stdout
-    assert "rsagent_ros.shadow.contest" not in done.stderr
+    assert "rsagent_ros.shadow.comparison" not in done.stderr

@@ -10,8 +10,8 @@ import yaml
 
 from rsagent_ros.backends import Choice
 from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.shadow.paired_result import Standing
 from rsagent_ros.shadow.promotion import FILE, Promotions, read_promotions, write_promotions
-from rsagent_ros.shadow.standing import Standing
 
 OWN, BETTER, BEST = (Candidate(Choice(view_side=side)) for side in (128, 256, 512))
 NONE = Promotions()

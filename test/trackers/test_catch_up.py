@@ -8,8 +8,8 @@ from moving_pictures import Film
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import iou
+from rsagent_ros.baseline.tracker import ClassicalTracker
 from rsagent_ros.trackers import TrackedMask, catch_up
-from rsagent_ros.trackers.classical import ClassicalTracker
 
 FRAMES = [(stamp, np.full((4, 4, 3), stamp, np.uint8)) for stamp in range(1, 61)]
 

@@ -17,12 +17,12 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 
 from rsagent_ros.agent.errors import RunFailed  # noqa: E402
 from rsagent_ros.agent.outcome import ErrorCode  # noqa: E402
-from rsagent_ros.models.tiny_sam2 import save_tiny_sam2, save_tiny_sam2_video  # noqa: E402
 from rsagent_ros.segmenters.sam2_config import Sam2Config  # noqa: E402
 from rsagent_ros.segmenters.sam2_frame import to_masks, to_pixels  # noqa: E402
 from rsagent_ros.trackers import Loss  # noqa: E402
 from rsagent_ros.trackers.loss import LossLimits  # noqa: E402
 from rsagent_ros.trackers.sam2_video import Sam2VideoTracker, open_sam2_tracker  # noqa: E402
+from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2, save_tiny_sam2_video  # noqa: E402
 
 FILM = Film(pan=(1.0, 0.5))
 LENIENT = LossLimits(min_score=0.0, max_area_ratio=1e9)

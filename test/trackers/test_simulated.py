@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("rsagent_training.simulate", reason="no MuJoCo or no OpenGL library here", exc_type=ImportError)
 
 from rsagent_ros.agent.mask import area, iou
-from rsagent_ros.place import Place, locate
-from rsagent_ros.trackers.classical import ClassicalTracker
+from rsagent_ros.baseline.tracker import ClassicalTracker
+from rsagent_ros.pose3d import Place, locate
 from rsagent_training.simulate import World
 
 FPS = 10

@@ -17,13 +17,13 @@ from played import box, play, scene_of, square
 from rsagent_ros.agent.actions import Action, Finish, ReportAbsent, Segment
 from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene, load_scenes, save_scenes
-from rsagent_ros.evaluation.sample import Listed, Sample, Skipped, Truth
+from rsagent_ros.data.sample import Listed, Sample, Skipped, Truth
+from rsagent_ros.data.scene import Scene, load_scenes, save_scenes
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter
 from rsagent_training.collect import _overruled, collect
 from rsagent_training.data_commands import add_collect
-from rsagent_training.funnel import NothingLeft
+from rsagent_training.filter_report import NothingLeft
 from rsagent_training.trajectories import read_trajectories
 
 ONE = scene_of(square(20, 20, 60, 60), name="one")

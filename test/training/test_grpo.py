@@ -33,18 +33,18 @@ from training_cases import (
 )
 
 from rsagent_ros.agent.drive import drive
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, Family
 from rsagent_training import grpo
 from rsagent_training.grpo import EpisodeTrainer
-from rsagent_training.learner import load_learner
 from rsagent_training.mix import Mix
+from rsagent_training.policy_model import load_learner
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rewards import episode_reward
 from rsagent_training.rollouts import LocalRollouts, seeds_of
 from rsagent_training.runs import TrainingStopped
-from rsagent_training.sequences import sequence_of
+from rsagent_training.token_sequence import sequence_of
 
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 PLAYS = ([WRONG, RIGHT, finish(2)], [RIGHT, finish(1)], [UNREADABLE, WRONG, finish(1)], [WRONG, WRONG])

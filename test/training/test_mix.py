@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from training_cases import scene
 
-from rsagent_ros.agent.scene import save_scenes
+from rsagent_ros.data.scene import save_scenes
 from rsagent_training.mix import Mix
 from rsagent_training.recipes import Part
 

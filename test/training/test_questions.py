@@ -18,8 +18,8 @@ from rsagent_ros.agent.actions import Finish, ReportAbsent, Segment, render
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import bounding_box
-from rsagent_ros.agent.scene import load_scenes, save_scenes
 from rsagent_ros.backends import Choice
+from rsagent_ros.data.scene import load_scenes, save_scenes
 from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import questions as module
@@ -27,7 +27,7 @@ from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.asking.solving import Solving
 from rsagent_training.asking.writing import Writing
 from rsagent_training.data_commands import add_questions
-from rsagent_training.funnel import NothingLeft
+from rsagent_training.filter_report import NothingLeft
 from rsagent_training.questions import ask
 
 FILE = Path(__file__).resolve().parents[2] / "config" / "training" / "questions.yaml"

@@ -23,8 +23,8 @@ from training_cases import RIGHT, WRONG, finish, grpo_recipe, write_scenes
 from rsagent_ros.policies.family import QWEN2_5_VL
 from rsagent_training import grpo
 from rsagent_training.grpo import EpisodeTrainer
-from rsagent_training.learner import load_learner
 from rsagent_training.mix import Mix
+from rsagent_training.policy_model import load_learner
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.runs import TrainingStopped
 from rsagent_training.server_rollouts import ServerRollouts

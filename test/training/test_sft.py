@@ -18,7 +18,7 @@ from rsagent_ros.policies.family import QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
 from rsagent_training import sft
 from rsagent_training.runs import TrainingStopped
-from rsagent_training.sequences import IGNORED
+from rsagent_training.token_sequence import IGNORED
 
 
 def losses(out: Path) -> list[float]:

@@ -24,7 +24,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from rsagent_ros.agent.scene import load_scenes
+from rsagent_ros.data.scene import load_scenes
 from rsagent_training.simulate import DEMO_GOALS, World, demo_world
 
 DOMAIN = next_domain()

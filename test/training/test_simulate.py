@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("mujoco", reason="the simulator is the extra [sim]")
 
-from rsagent_ros.agent.scene import load_scenes
+from rsagent_ros.data.scene import load_scenes
 from rsagent_training.simulate import main, scenes
 
 SMALL = (320, 240)

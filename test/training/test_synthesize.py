@@ -16,13 +16,13 @@ from rsagent_ros.agent.actions import Finish, render
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
-from rsagent_ros.agent.scene import save_scenes
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.backends import Choice
+from rsagent_ros.data.scene import save_scenes
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import synthesize as module
 from rsagent_training.data_commands import add_synthesize
-from rsagent_training.funnel import NothingLeft
+from rsagent_training.filter_report import NothingLeft
 from rsagent_training.synthesis.attempt import Teaching
 from rsagent_training.synthesis.config import SynthesisConfig
 from rsagent_training.synthesize import synthesize

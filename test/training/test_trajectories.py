@@ -13,7 +13,7 @@ import pytest
 from played import box, play, scene_of, square
 
 from rsagent_ros.agent.actions import Action, Finish, ReportAbsent, Segment
-from rsagent_ros.agent.scene import Scene, save_scenes
+from rsagent_ros.data.scene import Scene, save_scenes
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.trajectories import Trajectory, read_trajectories, write_trajectories
 

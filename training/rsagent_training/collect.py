@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.review import SENT_BACK
-from rsagent_ros.agent.scene import Scene, save_scenes
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.evaluation.datasets import REFS, Dataset
-from rsagent_ros.evaluation.sample import Listed, Sample, Skipped, as_id
-from rsagent_training.funnel import Funnel
+from rsagent_ros.data.sample import Listed, Sample, Skipped, as_id
+from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.datasets import REFS, Dataset
+from rsagent_training.filter_report import FilterReport
 from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex
@@ -49,11 +49,11 @@ def collect(
     more: Iterable[Scene] = (),
     most: int = 0,
     seed: int = 0,
-) -> Funnel:
+) -> FilterReport:
     """Write the scenes of listed samples to a folder; blocks until all are loaded.
 
     Args:
-        listings: As `rsagent_ros.evaluation.datasets.list_samples` gives them, of one or several datasets.
+        listings: As `rsagent_ros.datasets.list_samples` gives them, of one or several datasets.
         folder: Where the scenes go.
         more: Scenes that come after them, such as simulated ones; all are taken.
         most: Listed samples at most, drawn at random; 0 for all.
@@ -66,7 +66,7 @@ def collect(
         FileExistsError: The folder holds scenes already.
         NothingLeft: There is not one scene; the message says why.
     """
-    funnel = Funnel("scenes")
+    funnel = FilterReport("scenes")
     usable = _usable(listings, funnel)
     if most and len(usable) > most:
         drawn = set(np.random.default_rng(seed).permutation(len(usable))[:most].tolist())
@@ -98,7 +98,7 @@ def scene_of(sample: Sample) -> Scene:
     )  # fmt: skip
 
 
-def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: SynthesisConfig) -> Funnel:
+def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: SynthesisConfig) -> FilterReport:
     """The robot's own episodes on goals whose verdict made a scene, as far as they are worth learning.
 
     An answer that was accepted is its own truth; one that was corrected is measured against the correction.
@@ -149,7 +149,7 @@ def _pair(attempt: Attempt, scenes: SceneIndex) -> tuple[Scene, Trajectory]:
     return scenes[attempt.scene_id], trajectory
 
 
-def _usable(listings: Iterable[Listed | Skipped], funnel: Funnel) -> list[Listed]:
+def _usable(listings: Iterable[Listed | Skipped], funnel: FilterReport) -> list[Listed]:
     usable: dict[str, Listed] = {}
     for one in listings:
         funnel.entered += 1
@@ -162,7 +162,7 @@ def _usable(listings: Iterable[Listed | Skipped], funnel: Funnel) -> list[Listed
     return list(usable.values())
 
 
-def _all(listed: list[Listed], more: Iterable[Scene], funnel: Funnel) -> Iterator[Scene]:
+def _all(listed: list[Listed], more: Iterable[Scene], funnel: FilterReport) -> Iterator[Scene]:
     ids = set()
     for one in tqdm(listed, desc="samples", unit="", disable=None):
         try:
@@ -208,6 +208,6 @@ def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[Scene]:
     yield from tqdm(scenes(seed, count, vocabulary=vocabulary), total=count, desc="simulated", unit="", disable=None)
 
 
-def _report(folder: Path, title: str, funnel: Funnel) -> None:
+def _report(folder: Path, title: str, funnel: FilterReport) -> None:
     (folder / "report.json").write_text(json.dumps(funnel.to_json(), indent=2) + "\n", encoding="utf-8")
     (folder / "report.md").write_text(f"# {title}\n\n{funnel.to_markdown()}", encoding="utf-8")

@@ -93,7 +93,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def _collect(arguments: argparse.Namespace) -> str:
-    from rsagent_ros.evaluation.datasets import Dataset, list_samples
+    from rsagent_ros.datasets import Dataset, list_samples
     from rsagent_training import collect
     from rsagent_training.scene_index import SceneIndex
     from rsagent_training.synthesis.config import SynthesisConfig

@@ -30,19 +30,19 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import RepeatSampler
 
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
+from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_training import runs
-from rsagent_training.guard import Guard
-from rsagent_training.learner import adapter, arguments, load_learner, load_tokenizer, save_final
+from rsagent_training.finite_guard import Guard
 from rsagent_training.mix import Mix
+from rsagent_training.policy_model import adapter, arguments, load_learner, load_tokenizer, save_final
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rewards import Reward, credit, episode_reward, reward_functions
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.rollouts import LocalRollouts, Rollouts, seeds_of
-from rsagent_training.sequences import Sequence, padded, seen, sequence_of
+from rsagent_training.token_sequence import Sequence, padded, seen, sequence_of
 
 LEANS_ON = (
     "_compute_loss", "_generate_and_score_completions", "_get_per_token_logps_and_entropies", "_get_train_sampler",

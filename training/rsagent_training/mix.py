@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rsagent_ros.agent.scene import Scene
+from rsagent_ros.data.scene import Scene
 from rsagent_training.recipes import Part
 from rsagent_training.scene_index import SceneIndex
 

@@ -25,13 +25,13 @@ from tqdm import tqdm
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
-from rsagent_ros.agent.scene import Scene, save_scenes
+from rsagent_ros.data.scene import Scene, save_scenes
 from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.asking.solving import Question, Solving, Tried
 from rsagent_training.asking.wording import alike, names_outright, wording
 from rsagent_training.asking.writing import BadWriting, Writing, Written, questions_in
-from rsagent_training.funnel import Funnel
-from rsagent_training.journal import Journal
+from rsagent_training.filter_report import FilterReport
+from rsagent_training.resume_log import ResumeLog
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.attempt import Task
 from rsagent_training.synthesize import index_of
@@ -69,10 +69,10 @@ def ask(
         raise FileExistsError(f"{out / 'scenes.jsonl'} exists already, not overwriting; choose another folder")
     config = writing.config
     scenes = index_of(folders)
-    about = Funnel("scenes")
+    about = FilterReport("scenes")
     tasks = _tasks(scenes, about)
     where = {"scenes": [str(folder.resolve()) for folder in folders]}
-    journal = Journal(out / "work" / "written.jsonl", where | _writer_settings(writing))
+    journal = ResumeLog(out / "work" / "written.jsonl", where | _writer_settings(writing))
     written = {one.scene_id: one for one in _done(journal, Written)}
     todo = [task for task in tasks if task.scene_id not in written or written[task.scene_id].error]
     for line in _watched(work_on(todo, partial(Writing.open, writing), workers, ray), len(todo), "writing", _unwritten):
@@ -83,7 +83,7 @@ def ask(
 
     settings = where | {"policy": solving.choice.policy, "segmenter": solving.choice.segmenter, "tries": config.tries}
     settings |= {"settings": {name: value for name, value in solving.choice.settings.items() if "url" not in name}}
-    journal = Journal(out / "work" / "tried.jsonl", settings)
+    journal = ResumeLog(out / "work" / "tried.jsonl", settings)
     tried = {one.id: one for one in _done(journal, Tried)}
     left = [question for question in questions if question.id not in tried or tried[question.id].failed]
     for line in _watched(work_on(left, partial(Solving.open, solving), workers, ray), len(left), "solving", _untried):
@@ -112,8 +112,8 @@ def ask(
 
 
 def unseen(
-    tasks: list[Task], written: Mapping[str, Written], config: QuestionsConfig, about: Funnel
-) -> tuple[list[Question], Funnel]:
+    tasks: list[Task], written: Mapping[str, Written], config: QuestionsConfig, about: FilterReport
+) -> tuple[list[Question], FilterReport]:
     """Questions that nobody has to try to see whether they are any good, and what became of the others.
 
     Args:
@@ -140,7 +140,7 @@ def unseen(
             for number, text in enumerate(questions, 1)
         ]
     about.check()
-    funnel = Funnel("questions")
+    funnel = FilterReport("questions")
     funnel.entered = len(drafts)
     drafts = funnel.sieve(
         "does not name it", drafts, lambda one: "names it" if names_outright(one.question.text, one.names) else ""
@@ -170,7 +170,7 @@ class _Draft:
     names: tuple[str, ...]
 
 
-def _tasks(scenes: Mapping[str, SceneIndex], about: Funnel) -> list[Task]:
+def _tasks(scenes: Mapping[str, SceneIndex], about: FilterReport) -> list[Task]:
     tasks = []
     for name, index in scenes.items():
         about.entered += 1
@@ -183,7 +183,7 @@ def _tasks(scenes: Mapping[str, SceneIndex], about: Funnel) -> list[Task]:
     return tasks
 
 
-def _done(journal: Journal, kind: type[Job]) -> Iterator[Job]:
+def _done(journal: ResumeLog, kind: type[Job]) -> Iterator[Job]:
     for place, line in journal.lines():
         try:
             yield msgspec.json.decode(line, type=kind)

@@ -20,9 +20,9 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.policy import LocalConversation, LocalPolicy

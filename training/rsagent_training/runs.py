@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rsagent_ros.durable import write_durably
+from rsagent_ros.atomic_write import atomic_write
 from rsagent_ros.yaml_file import read_yaml, write_yaml
 from rsagent_training.recipes import GrpoRecipe, SftRecipe
 
@@ -74,4 +74,4 @@ def newest_whole(out: Path) -> Path | None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is whole or not there."""
-    write_durably(path, f"{json.dumps(content, indent=1)}\n".encode())
+    atomic_write(path, f"{json.dumps(content, indent=1)}\n".encode())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from rsagent_ros.agent.scene import Scene, read_scene
+from rsagent_ros.data.scene import Scene, read_scene
 
 
 class SceneIndex(Mapping[str, Scene]):

@@ -24,9 +24,9 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from rsagent_ros.agent.drive import drive
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.policy import ChatServerPolicy
 from rsagent_ros.policies.local.checkpoint import Checkpoint

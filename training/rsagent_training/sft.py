@@ -23,11 +23,11 @@ from trl import SFTConfig, SFTTrainer
 
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_training import runs
-from rsagent_training.guard import Guard
-from rsagent_training.learner import adapter, arguments, load_learner, load_tokenizer, save_final
+from rsagent_training.finite_guard import Guard
+from rsagent_training.policy_model import adapter, arguments, load_learner, load_tokenizer, save_final
 from rsagent_training.recipes import SftRecipe
 from rsagent_training.scene_index import SceneIndex
-from rsagent_training.sequences import Sequence, collate, sequence_of
+from rsagent_training.token_sequence import Sequence, collate, sequence_of
 from rsagent_training.trajectories import SCENES, Trajectory, read_trajectories
 
 

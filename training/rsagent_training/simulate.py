@@ -27,9 +27,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rsagent_ros.agent.scene import Scene, save_scenes
+from rsagent_ros.data.scene import Scene, save_scenes
 from rsagent_training.simulation.demo import DEMO_GOALS, demo_world
-from rsagent_training.simulation.goals import CATEGORIES, Goal, goals
+from rsagent_training.simulation.instructions import CATEGORIES, Goal, goals
 from rsagent_training.simulation.layout import Item, Vocabulary
 from rsagent_training.simulation.sheet import tile, write_sheet
 from rsagent_training.simulation.textures import Picture

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
-from rsagent_ros.agent.scene import Scene
-from rsagent_training.journal import Journal
+from rsagent_ros.data.scene import Scene
+from rsagent_training.resume_log import ResumeLog
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.attempt import Attempt, Task, Teaching, from_line
 from rsagent_training.synthesis.report import markdown, report
@@ -68,7 +68,7 @@ def synthesize(
         raise FileExistsError(f"{out / ROWS} exists already, not overwriting; choose another folder")
     scenes = index_of(folders)
     settings = _settings(teaching, folders)
-    journal = Journal((attempts or out / "attempts") / "attempts.jsonl", settings)
+    journal = ResumeLog((attempts or out / "attempts") / "attempts.jsonl", settings)
     _make_attempts(scenes, journal, teaching, workers, ray)
     places, found = _summaries(journal, scenes, teaching)
     kept, funnel = select(found, teaching.config)
@@ -103,7 +103,7 @@ def _tasks(scenes: Mapping[str, SceneIndex], teaching: Teaching) -> list[Task]:
 
 
 def _summaries(
-    journal: Journal, scenes: Mapping[str, SceneIndex], teaching: Teaching
+    journal: ResumeLog, scenes: Mapping[str, SceneIndex], teaching: Teaching
 ) -> tuple[dict[str, int], list[Summary]]:
     """Where the newest attempt of each task stands in the journal, and a summary of each in the order of the tasks."""
     places: dict[str, int] = {}
@@ -117,7 +117,7 @@ def _summaries(
 
 
 def _make_attempts(
-    scenes: Mapping[str, SceneIndex], journal: Journal, teaching: Teaching, workers: int, ray: str | None
+    scenes: Mapping[str, SceneIndex], journal: ResumeLog, teaching: Teaching, workers: int, ray: str | None
 ) -> None:
     made = (from_line(line) for _, line in journal.lines())
     # What failed, failed for a reason that may be gone by now, such as a server that was away.

@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 
 from rsagent_ros.agent.errors import plain
-from rsagent_ros.agent.scene import Scene, save_scenes
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.data.scene import Scene, save_scenes
 from rsagent_training.scene_index import SceneIndex
 
 VERSION = 1

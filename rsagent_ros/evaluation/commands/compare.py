@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rsagent_ros.evaluation.evaluator import Evaluated
-    from rsagent_ros.evaluation.scores import Row
+    from rsagent_ros.scoring.score import Row
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 

@@ -79,8 +79,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
+    from rsagent_ros.datasets import Dataset
     from rsagent_ros.evaluation.cluster import Workers
-    from rsagent_ros.evaluation.datasets import Dataset
     from rsagent_ros.evaluation.evaluator import Plan
 
     if (arguments.ray or arguments.gpus_per_worker) and not arguments.workers:
@@ -108,9 +108,9 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 def report(found: Evaluated, out: Path, show: int) -> int:
     """Write the report, print one line about it, and return the exit code."""
     from rsagent_ros.evaluation.evaluator import nothing_left
-    from rsagent_ros.evaluation.metrics import values
     from rsagent_ros.evaluation.report.files import write_report
     from rsagent_ros.evaluation.report.tables import figure
+    from rsagent_ros.scoring.metrics import values
 
     if not found.rows:
         raise nothing_left(found.skipped)

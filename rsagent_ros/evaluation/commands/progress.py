@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
-from rsagent_ros.evaluation.scores import Row
+from rsagent_ros.scoring.score import Row
 
 
 class ProgressBar:

@@ -31,8 +31,8 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from rsagent_ros.datasets import Dataset
     from rsagent_ros.evaluation.commands.progress import ProgressBar
-    from rsagent_ros.evaluation.datasets import Dataset
     from rsagent_ros.evaluation.predictions import score_predictions
 
     try:

@@ -13,17 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rsagent_ros.agent.mask import decode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.evaluation.bootstrap import paired
-from rsagent_ros.evaluation.datasets import Dataset, list_samples
+from rsagent_ros.data.sample import Listed, Sample
+from rsagent_ros.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.evaluator import Evaluated
-from rsagent_ros.evaluation.metrics import RATIOS, Ratio
 from rsagent_ros.evaluation.report.charts import Series, line_chart, scatter, success_points
 from rsagent_ros.evaluation.report.pictures import draw
 from rsagent_ros.evaluation.report.summary import MAIN
 from rsagent_ros.evaluation.report.tables import dataset_name, figure, system_name, title
 from rsagent_ros.evaluation.results import Line, Run
-from rsagent_ros.evaluation.sample import Listed, Sample
-from rsagent_ros.evaluation.scores import Row
+from rsagent_ros.scoring.bootstrap import paired
+from rsagent_ros.scoring.metrics import RATIOS, Ratio
+from rsagent_ros.scoring.score import Row
 from rsagent_ros.viewer.page import TITLES, Shown, render
 
 MOST_ROWS = 5_000

@@ -1,4 +1,4 @@
-"""Answer and truth on the frame, for a person: what was hit, what was missed, what was wrong."""
+"""Prediction and truth on the frame, for a person: what was hit, what was missed, what was wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask, fit
-from rsagent_ros.evaluation.sample import Sample
+from rsagent_ros.data.sample import Sample
 
 SIDE = 560
 """Longest side in pixels."""

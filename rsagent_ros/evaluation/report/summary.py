@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from rsagent_ros.evaluation.bootstrap import Interval, intervals
-from rsagent_ros.evaluation.calibration import calibration
 from rsagent_ros.evaluation.evaluator import Evaluated
-from rsagent_ros.evaluation.metrics import by_category, confusion, values
+from rsagent_ros.scoring.bootstrap import Interval, intervals
+from rsagent_ros.scoring.metrics import by_category, confusion, values
+from rsagent_ros.scoring.reliability import calibration
 
 MAIN = ("giou", "ciou", "p50", "boundary_f", "n_acc", "t_acc")
 """The ratios that tables by category show."""

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from rsagent_ros.evaluation.bootstrap import Interval
-from rsagent_ros.evaluation.metrics import RATIOS
 from rsagent_ros.evaluation.report.summary import MAIN, interval_of
 from rsagent_ros.evaluation.results import Measured
-from rsagent_ros.evaluation.scores import Row
+from rsagent_ros.scoring.bootstrap import Interval
+from rsagent_ros.scoring.metrics import RATIOS
+from rsagent_ros.scoring.score import Row
 
 LISTED = 50
 """Skipped samples, remarks and failures that the Markdown lists one by one; report.json has all."""

@@ -11,8 +11,8 @@ import pytest
 from evaluation_cases import write_drawn, write_image
 
 from rsagent_ros.cli import main
+from rsagent_ros.datasets import KINDS as DATASETS
 from rsagent_ros.evaluation.commands.evaluate import KINDS
-from rsagent_ros.evaluation.datasets import KINDS as DATASETS
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from fakes import AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, FakeConversation, Fa
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene, save_scenes
 from rsagent_ros.backends import Choice
 from rsagent_ros.cli import main
-from rsagent_ros.evaluation.datasets import Dataset
+from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.datasets import Dataset
 from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
 from rsagent_ros.evaluation.report.files import FILES, write_report
 

@@ -20,10 +20,10 @@ from tokenizers import Tokenizer
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
-from rsagent_ros.models.tiny import tiny_tokenizer
 from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
 from rsagent_ros.policies.local.checkpoint import load_checkpoint
+from rsagent_ros.weights.tiny import tiny_tokenizer
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from local_cases import tiny_folder
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from rsagent_ros.models.tiny import tiny_tokenizer
 from rsagent_ros.policies.family import QWEN2_5_VL
 from rsagent_ros.policies.local.vocabulary import FRAME, Vocabulary
+from rsagent_ros.weights.tiny import tiny_tokenizer
 
 SPECIAL = [*FRAME, "<|endoftext|>", "<|video_pad|>"]
 

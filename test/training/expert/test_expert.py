@@ -20,12 +20,12 @@ from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.mask import decode_rle, iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
+from rsagent_ros.baseline.segmenter.window import Encoded
+from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.family import QWEN2_5_VL, QWEN3_VL, Family
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
-from rsagent_ros.segmenters.classical.window import Encoded
 from rsagent_training.expert import Expert, ExpertConfig
 from rsagent_training.expert.config import Manner
 from rsagent_training.expert.phrases import PHRASES

@@ -8,7 +8,7 @@ import pytest
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_training.miniature.teacher import lesson
 from rsagent_training.miniature.world import Lesson, scenes, things_of
 

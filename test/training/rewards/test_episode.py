@@ -16,7 +16,7 @@ from strategies import actions, thousandths
 from rsagent_ros.agent.actions import Action, Combine, Finish, ReportAbsent, ReportAmbiguous, ResetView, Segment, Zoom
 from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
+from rsagent_ros.data.scene import Scene
 from rsagent_training.rewards import Reward, RewardConfig, episode_reward
 from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.process import costs, gains, novelties

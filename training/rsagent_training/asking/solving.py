@@ -10,8 +10,8 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.backends import Choice, open_models
+from rsagent_ros.data.scene import Scene
 from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex

@@ -17,7 +17,7 @@ from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.pictures import draw_picture
 from rsagent_ros.agent.policy import ReplyLimits
-from rsagent_ros.agent.scene import Scene
+from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.chat_server import ChatServerConfig, open_chat_server
 from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.scene_index import SceneIndex

@@ -10,8 +10,8 @@ from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Turn
+from rsagent_ros.data.scene import Scene
 from rsagent_training.expert.conduct import conduct
 from rsagent_training.expert.config import ExpertConfig
 from rsagent_training.expert.stage import Move, Stage

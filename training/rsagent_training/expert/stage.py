@@ -15,8 +15,8 @@ from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.geometry import Box, View
 from rsagent_ros.agent.mask import OVERLAY_SIDE, Mask, area, bounding_box, decode_rle
 from rsagent_ros.agent.pictures import PictureFormat
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Turn
+from rsagent_ros.data.scene import Scene
 from rsagent_training.expert.comparison import Comparison, compare
 from rsagent_training.expert.config import ExpertConfig
 from rsagent_training.expert.phrases import say

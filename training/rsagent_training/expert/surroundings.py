@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask, area, bounding_box, fit
-from rsagent_ros.policies.reference.colours import COLOURS
-from rsagent_ros.policies.reference.perception import look
+from rsagent_ros.baseline.policy.colours import COLOURS
+from rsagent_ros.baseline.policy.perception import look
 
 _SIDE = 640
 """Pixels of the longer side of the picture that is looked at; larger ones take much longer and show no more things."""

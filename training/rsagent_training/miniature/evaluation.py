@@ -12,8 +12,8 @@ from rsagent_ros.agent.drive import drive_batch
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
 from rsagent_training.miniature.world import SIDE
 from rsagent_training.rewards.episode import is_bad_reply

@@ -14,8 +14,8 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from rsagent_ros.agent.prompt import system
-from rsagent_ros.models.tiny import Size, save_processing, tiny_config, tiny_tokenizer
 from rsagent_ros.policies.family import QWEN3_VL
+from rsagent_ros.weights.tiny import Size, save_processing, tiny_config, tiny_tokenizer
 from rsagent_training.miniature.teacher import phrases
 from rsagent_training.miniature.world import SIDE
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rsagent_ros.agent.scene import Scene, load_scenes, save_scenes
-from rsagent_ros.segmenters.classical import ClassicalSegmenter
+from rsagent_ros.baseline.segmenter import ClassicalSegmenter
+from rsagent_ros.data.scene import Scene, load_scenes, save_scenes
 from rsagent_ros.yaml_file import read_yaml, write_yaml
 from rsagent_training import grpo, sft
 from rsagent_training.merge import merge

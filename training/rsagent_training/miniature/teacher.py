@@ -18,8 +18,8 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.data.scene import Scene
 from rsagent_training.miniature.world import COLOURS, GRID, SHAPES, Thing, things_of
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.trajectories import Trajectory

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
+from rsagent_ros.data.scene import Scene
 
 SIDE = 96
 COLOURS: dict[str, tuple[int, int, int]] = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.data.scene import Scene
 from rsagent_training.rewards import process, quality
 from rsagent_training.rewards.config import RewardConfig
 

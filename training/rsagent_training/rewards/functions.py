@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.data.scene import Scene
 from rsagent_training.rewards.config import RewardConfig
 from rsagent_training.rewards.episode import DEFAULTS, Reward, episode_reward
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from rsagent_ros.agent.mask import Mask, decode_rle, iou
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.data.scene import Scene
 
 
 def masks_by_id(trace: Trace) -> dict[int, Mask]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
-from rsagent_training.simulation.goals import Goal
+from rsagent_training.simulation.instructions import Goal
 from rsagent_training.simulation.layout import Item, make_item
 from rsagent_training.simulation.setting import FLOORS, TABLES, WALLS, Lamp, Setting
 from rsagent_training.simulation.view import Sway, View

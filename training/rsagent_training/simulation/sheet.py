@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
+from rsagent_ros.data.scene import Scene
 from rsagent_training.simulation.textures import Picture
 
 _WIDTH, _CAPTION, _COLUMNS = 480, 44, 4

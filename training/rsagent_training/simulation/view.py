@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsagent_ros.agent.scene import Camera
+from rsagent_ros.data.scene import Camera
 from rsagent_training.simulation.meshes import Array
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.scene import Camera
+from rsagent_ros.data.scene import Camera
 from rsagent_training.simulation import textures
 from rsagent_training.simulation.layout import Item, Vocabulary, arrange
 from rsagent_training.simulation.meshes import Array, Mesh, block

@@ -15,9 +15,9 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
+from rsagent_ros.data.scene import Scene
 from rsagent_training.expert import Expert
 from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.quality import trajectory_iou

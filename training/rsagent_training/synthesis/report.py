@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from rsagent_training.funnel import Funnel
+from rsagent_training.filter_report import FilterReport
 from rsagent_training.synthesis.selection import Summary
 
 
-def report(kept: Sequence[Summary], funnel: Funnel, settings: dict[str, Any]) -> dict[str, Any]:
+def report(kept: Sequence[Summary], funnel: FilterReport, settings: dict[str, Any]) -> dict[str, Any]:
     """As JSON values."""
     thoughts = [thought for one in kept for thought in one.thoughts]
     return {
@@ -31,7 +31,7 @@ def report(kept: Sequence[Summary], funnel: Funnel, settings: dict[str, Any]) ->
     }
 
 
-def markdown(data: dict[str, Any], funnel: Funnel) -> str:
+def markdown(data: dict[str, Any], funnel: FilterReport) -> str:
     """The same for people."""
     kept = data["kept"]
     lines = [f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in kept.items()]

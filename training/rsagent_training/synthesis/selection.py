@@ -7,9 +7,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.scene import Scene
 from rsagent_ros.agent.turn import Turn
-from rsagent_training.funnel import Funnel
+from rsagent_ros.data.scene import Scene
+from rsagent_training.filter_report import FilterReport
 from rsagent_training.rewards.quality import candidate_f1, masks_by_id
 from rsagent_training.synthesis.attempt import Attempt
 from rsagent_training.synthesis.config import SynthesisConfig
@@ -72,13 +72,13 @@ def summary(attempt: Attempt, scenes: Mapping[str, Scene], config: SynthesisConf
     )
 
 
-def select(found: Sequence[Summary], config: SynthesisConfig) -> tuple[list[Summary], Funnel]:
+def select(found: Sequence[Summary], config: SynthesisConfig) -> tuple[list[Summary], FilterReport]:
     """Those that are kept, in their order, and what became of the others.
 
     Raises:
         NothingLeft: None is; the message says which filter dropped the last.
     """
-    funnel = Funnel("trajectories")
+    funnel = FilterReport("trajectories")
     funnel.entered = len(found)
     kept = funnel.sieve("the right outcome", found, _wrong_outcome)
     kept = funnel.sieve(f"final IoU of at least {config.min_iou:g}", kept, lambda one: _poor(one, config))

@@ -1,0 +1,1 @@
+"""Examples: an instruction about an image, and what is true of it; their folder format."""

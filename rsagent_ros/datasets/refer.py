@@ -1,0 +1,224 @@
+"""RefCOCO, RefCOCO+, RefCOCOg and gRefCOCO: sentences about COCO's train2014 images.
+
+To get them: `refcoco.zip`, `refcoco+.zip` and `refcocog.zip` as https://github.com/lichengunc/refer describes, and
+`grefcoco` from https://github.com/henghuiding/gRefCOCO; the images are train2014.zip of https://cocodataset.org. In a
+folder of its own each has
+
+    refcoco/refs(unc).p  refcoco+/refs(unc).p  refcocog/refs(umd).p  grefcoco/grefs(unc).json  and  instances.json
+
+Splits: val, testA, testB of the UNC ones and gRefCOCO; val and test of RefCOCOg (UMD), which has no testA.
+
+The refs of RefCOCO/+/g are pickles, and unpickling runs programs: they are read by an unpickler that knows plain
+containers only. The same list as JSON beside it (`refs(unc).json`) is read instead where it is there.
+
+Every sentence is a sample. A gRefCOCO sentence may mean several annotations, or none (`ann_id` [-1]). Masks are drawn
+by pycocotools, as published. The category is COCO's, for gRefCOCO `no target`, `single target` or `several targets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from pycocotools import mask as coco
+
+from rsagent_ros.agent.mask import MAX_PIXELS, Mask
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.data.files import inside, read_image
+from rsagent_ros.data.sample import Listed, Sample, Skipped, Truth, as_id
+from rsagent_ros.datasets.plain_pickle import read_plain_pickle
+from rsagent_ros.datasets.polygons import crosses_itself, polygon
+
+REFS = {"refcoco": "refs(unc)", "refcoco+": "refs(unc)", "refcocog": "refs(umd)", "grefcoco": "grefs(unc)"}
+
+
+@dataclass(frozen=True)
+class _Image:
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    id: int
+    image_id: int
+    segmentation: list[list[float]] | dict[str, Any]
+    category_id: int = 0
+
+
+@dataclass(frozen=True)
+class _Category:
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class _Instances:
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    sent_id: int
+    sent: str
+
+
+@dataclass(frozen=True)
+class _Ref:
+    ref_id: int
+    image_id: int
+    split: str
+    sentences: list[_Sentence]
+    ann_id: int | list[int]
+    no_target: bool = False
+
+    @property
+    def ann_ids(self) -> list[int]:
+        """The annotations that are meant; none for what is not there."""
+        ids = self.ann_id if isinstance(self.ann_id, list) else [self.ann_id]
+        return [] if self.no_target or ids == [-1] else ids
+
+
+class _Index:
+    """instances.json by id."""
+
+    def __init__(self, path: Path, images: Path) -> None:
+        try:
+            instances = msgspec.json.decode(path.read_bytes(), type=_Instances)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        self.folder = images
+        self.images = {image.id: image for image in instances.images}
+        self.annotations = {annotation.id: annotation for annotation in instances.annotations}
+        self.categories = {category.id: category.name for category in instances.categories}
+
+
+def list_refer(kind: str, root: Path, split: str, images: Path) -> Iterator[Listed | Skipped]:
+    """The sentences of a split, in the order of the file.
+
+    Args:
+        kind: One of REFS.
+        root: Folder that holds the refs and instances.json of this one dataset.
+        split: Such as `testA`.
+        images: Folder that holds COCO_train2014_*.jpg.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file is not what it should be, or there is no such split.
+    """
+    place, rows = _read_refs(root / REFS[kind])
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images} is missing; name the folder of COCO's train2014 images with --images")
+    index = _Index(root / "instances.json", images)
+    splits = {str(row.get("split")) for row in rows if isinstance(row, dict)}
+    if split not in splits:
+        raise ValueError(f"{place} has no split {split!r}; it has {', '.join(sorted(splits))}")
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, dict) and row.get("split") != split:
+            continue
+        where = f"{place}, entry {number}"
+        try:
+            ref = msgspec.convert(row, type=_Ref)
+        except (msgspec.ValidationError, RecursionError) as error:
+            yield Skipped("", where, str(error))
+            continue
+        for sentence in ref.sentences:
+            name = as_id(f"{kind}-{ref.ref_id}-{sentence.sent_id}")
+            yield Listed(
+                name,
+                f"{where}, sentence {sentence.sent_id}",
+                partial(_load, kind, name, ref, sentence.sent, index),
+            )
+
+
+def _read_refs(stem: Path) -> tuple[Path, list[Any]]:
+    """The list of refs, from JSON where it is there, else from the pickle."""
+    as_json, as_pickle = stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".p")
+    if as_json.is_file():
+        path = as_json
+        try:
+            rows = msgspec.json.decode(path.read_bytes())
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise ValueError(f"{path}: {error}") from error
+    elif as_pickle.is_file():
+        path, rows = as_pickle, read_plain_pickle(as_pickle)
+    else:
+        raise FileNotFoundError(f"neither {as_pickle} nor {as_json.name} is there; name the dataset's own folder")
+    if not isinstance(rows, list):
+        raise ValueError(f"{path} holds {type(rows).__name__}, not a list of refs")
+    return path, rows
+
+
+def _load(kind: str, name: str, ref: _Ref, text: str, index: _Index) -> Sample:
+    known = index.images.get(ref.image_id)
+    if known is None:
+        raise ValueError(f"image {ref.image_id} is not in instances.json")
+    image = read_image(inside(index.folder, known.file_name))
+    if image.shape[:2] != (known.height, known.width):
+        raise ValueError(
+            f"the image {known.file_name} is {image.shape[1]} x {image.shape[0]} pixels, "
+            f"and {known.width} x {known.height} in instances.json"
+        )
+    masks: list[Mask] = []
+    remarks: list[str] = []
+    category = {0: "no target", 1: "single target"}.get(len(ref.ann_ids), "several targets")
+    for ann_id in ref.ann_ids:
+        annotation = index.annotations.get(ann_id)
+        if annotation is None:
+            raise ValueError(f"annotation {ann_id} is not in instances.json")
+        if annotation.image_id != ref.image_id:
+            raise ValueError(f"annotation {ann_id} is of image {annotation.image_id}, not of image {ref.image_id}")
+        if kind != "grefcoco":
+            category = index.categories.get(annotation.category_id, "")
+        mask, odd = _mask(annotation, known)
+        masks.append(mask)
+        remarks += odd
+    expected = Outcome.FOUND if masks else Outcome.NOT_IN_VIEW
+    shape = (known.height, known.width)
+    truth = Truth(name, shape, expected, tuple(masks), None, category, kind, tuple(remarks))
+    return Sample(truth, image, text)
+
+
+def _mask(annotation: _Annotation, image: _Image) -> tuple[Mask, list[str]]:
+    """Its mask, and what is odd about it."""
+    height, width = image.height, image.width
+    remarks: list[str] = []
+    if isinstance(annotation.segmentation, dict):
+        return _of_runs(annotation, height, width), remarks
+    parts = []
+    for number, flat in enumerate(annotation.segmentation, 1):
+        if len(flat) % 2:
+            raise ValueError(f"annotation {annotation.id}: polygon {number} has an odd number of coordinates")
+        if len(flat) < 6:  # COCO has a few
+            remarks.append(f"polygon {number} of annotation {annotation.id} has under three points, and is left out")
+            continue
+        points = polygon(np.asarray(flat, dtype=np.float64).reshape(-1, 2))
+        if crosses_itself(points):
+            remarks.append(f"polygon {number} of annotation {annotation.id} crosses itself")
+        parts.append(points.ravel().tolist())
+    if not parts:
+        raise ValueError(f"annotation {annotation.id} has no polygon of three points")
+    drawn = coco.decode(coco.merge(coco.frPyObjects(parts, height, width)))
+    return np.asarray(drawn, dtype=np.bool_), remarks
+
+
+def _of_runs(annotation: _Annotation, height: int, width: int) -> Mask:
+    """COCO's uncompressed run lengths, checked: pycocotools writes past its buffer when they exceed the size."""
+    size, counts = annotation.segmentation["size"], annotation.segmentation["counts"]  # type: ignore[call-overload]  # a mapping here
+    if size != [height, width] or not 0 < height * width <= MAX_PIXELS:
+        raise ValueError(f"annotation {annotation.id}: runs of size {size}, the image is {[height, width]}")
+    if not (isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts)):
+        raise ValueError(f"annotation {annotation.id}: runs that are not a list of counts")
+    if sum(counts) != height * width:
+        raise ValueError(f"annotation {annotation.id}: the runs do not add up to {width} x {height} pixels")
+    decoded = coco.decode(coco.frPyObjects({"size": size, "counts": counts}, height, width))
+    return np.asarray(decoded, dtype=np.bool_)

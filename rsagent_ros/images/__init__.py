@@ -1,0 +1,1 @@
+"""Pixels of image messages, live and in bags alike: encodings, compressed images, depth. Needs no ROS."""

@@ -1,0 +1,7 @@
+"""`python -m rsagent_ros.model_server RECIPE`."""
+
+import sys
+
+from rsagent_ros.model_server.program import main
+
+sys.exit(main())

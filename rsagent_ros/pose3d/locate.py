@@ -1,0 +1,173 @@
+"""`locate`: a mask and its aligned depth become a Place, or a NoPlace that says why not. A few milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.mask import Mask
+from rsagent_ros.data.scene import Camera
+from rsagent_ros.pose3d.box import fit_box, quaternion
+from rsagent_ros.pose3d.depth import Depth
+from rsagent_ros.pose3d.support import Vector, ring, support_plane
+from rsagent_ros.pose3d.surface import Points, own_pixels, to_points
+
+_AROUND = 30
+"""Pixels around the mask that are looked at for what the thing stands on."""
+
+_SYSTEMATIC = 0.002
+"""Part of the depth by which a good depth camera is wrong everywhere at once: no number of pixels averages it away."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceConfig:
+    """What it takes to say where something is.
+
+    Attributes:
+        min_pixels: Least pixels of the thing's own surface.
+        min_covered: Least share of the mask with known depth, 0..1.
+        max_points: Most points that come back and that the box is fitted to.
+
+    Raises:
+        ValueError: A value that can't be.
+    """
+
+    min_pixels: int = 25
+    min_covered: float = 0.1
+    max_points: int = 20_000
+
+    def __post_init__(self) -> None:
+        if self.min_pixels < 1 or self.max_points < self.min_pixels:
+            raise ValueError(
+                f"min_pixels is {self.min_pixels} and max_points {self.max_points}; 1 <= min_pixels <= max_points"
+            )
+        if not 0.0 <= self.min_covered <= 1.0:
+            raise ValueError(f"min_covered is {self.min_covered}; it must be between 0 and 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a thing is, in the camera's optical frame (x right, y down, z forward), metres.
+
+    Attributes:
+        position: (3,) centre of the oriented box.
+        orientation: (4,) quaternion x, y, z, w of the box; its z is up where the thing stands on something.
+        size: (3,) of the box along its axes.
+        surface: (3,) mean of the visible surface: on the thing, nearer than its centre.
+        std: One sigma of `surface`, in any direction.
+        covered: Share of the mask with known depth, 0..1.
+        on_support: Whether a plane was found that it stands on; without, the box is that of the visible surface.
+        points: (N, 3) float32, the visible surface; colours: (N, 3) uint8 RGB of these where an image was given.
+    """
+
+    position: Vector
+    orientation: Vector
+    size: Vector
+    surface: Vector
+    std: float
+    covered: float
+    on_support: bool
+    points: Points
+    colours: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class NoPlace:
+    """Too little is known to say where the thing is.
+
+    Attributes:
+        reason: One sentence.
+        covered: Share of the mask with known depth, 0..1.
+    """
+
+    reason: str
+    covered: float
+
+
+def locate(
+    mask: Mask,
+    depth: Depth,
+    camera: Camera,
+    image: NDArray[np.uint8] | None = None,
+    config: PlaceConfig | None = None,
+) -> Place | NoPlace:
+    """Say where the thing under a mask is.
+
+    Args:
+        mask: (H, W) bool.
+        depth: (H, W) float32 metres along the optical axis, aligned with the mask; NaN, 0 and infinity are unknown.
+        camera: Pinhole of both, without distortion.
+        image: (H, W, 3) uint8 RGB, for the colours of the points.
+        config: What it takes; the defaults if None.
+
+    Raises:
+        ValueError: Sizes or types do not fit together; not for what the camera could not see.
+    """
+    config = PlaceConfig() if config is None else config
+    _check(mask, depth, camera, image)
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    if width == 0:
+        return NoPlace("the mask is empty", 0.0)
+    left, top = max(0, x - _AROUND), max(0, y - _AROUND)
+    rows, columns = slice(top, y + height + _AROUND), slice(left, x + width + _AROUND)
+    part = mask[rows, columns]
+    metres = np.where(np.isfinite(depth[rows, columns]) & (depth[rows, columns] > 0), depth[rows, columns], np.nan)
+    metres = np.asarray(metres, dtype=np.float32)
+    covered = float(np.count_nonzero(part & np.isfinite(metres)) / np.count_nonzero(part))
+    if covered < config.min_covered:
+        return NoPlace(f"{covered:.0%} of the mask has depth; at least {config.min_covered:.0%} is needed", covered)
+    own = own_pixels(part, metres)
+    if np.count_nonzero(own) < config.min_pixels:
+        count = np.count_nonzero(own)
+        return NoPlace(f"{count} pixels show its surface; at least {config.min_pixels} are needed", covered)
+    points, taken = to_points(own, metres, camera, (left, top), config.max_points)
+    around, _ = to_points(ring(part) & np.isfinite(metres), metres, camera, (left, top), 3000)
+    support = support_plane(around, points)
+    if support is not None:
+        # What the mask took along of the table is no part of the thing, unless the thing is as flat as that.
+        above = support.height(points) > 3 * support.noise
+        if np.count_nonzero(above) >= max(config.min_pixels, len(points) // 2):
+            points = points[above]
+            taken[taken] = above
+    box = fit_box(points, support)
+    colours = None if image is None else image[rows, columns][taken]
+    return Place(
+        box.centre,
+        quaternion(box.axes),
+        box.size,
+        points.astype(np.float64).mean(axis=0),
+        _std(points, covered),
+        covered,
+        support is not None,
+        points,
+        colours,
+    )
+
+
+def _std(points: Points, covered: float) -> float:
+    """One sigma of the mean of a surface's points, metres: of the camera, of the sample, and of what is missing."""
+    spread = float(np.linalg.norm(points.std(axis=0)))
+    # Neighbouring pixels err together: about one in twenty-five is independent.
+    sample = spread / np.sqrt(max(1.0, len(points) / 25))
+    # Were the missing part all at one end of the thing, the mean would move by about this much.
+    missing = (1 - covered) * spread
+    systematic = _SYSTEMATIC * float(points[:, 2].mean())
+    return float(np.sqrt(sample**2 + missing**2 + systematic**2))
+
+
+def _check(mask: Mask, depth: Depth, camera: Camera, image: NDArray[np.uint8] | None) -> None:
+    size = camera.height, camera.width
+    shapes = {"mask": mask.shape, "depth": depth.shape} | ({} if image is None else {"image": image.shape[:2]})
+    for name, shape in shapes.items():
+        if shape != size:
+            raise ValueError(
+                f"the {name} is {shape}, the camera {size} (height, width); "
+                "use depth that is aligned with the colour image, and the camera_info of both"
+            )
+    if mask.dtype != np.bool_ or depth.dtype != np.float32:
+        raise ValueError(f"the mask is {mask.dtype}, the depth {depth.dtype}; bool and float32 metres are needed")
+    if not (camera.fx > 0 and camera.fy > 0):
+        raise ValueError(f"the camera's focal lengths are {camera.fx} and {camera.fy} pixels; it is not calibrated")

@@ -1,0 +1,1 @@
+"""Camera input: subscriptions, buffers, and the frame that a goal gets."""

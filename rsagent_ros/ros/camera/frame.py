@@ -1,0 +1,85 @@
+"""`Frame`: an image with what belongs to it, as far as that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.ros.camera.images import to_depth, to_rgb
+from rsagent_ros.ros.conversions import nanoseconds
+from rsagent_ros.ros.goals.active_goal import GoalRequest
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What an episode looks at.
+
+    Attributes:
+        rgb: (H, W, 3) uint8 RGB, read-only.
+        header: Of the image.
+        camera_info: Of the image; None where unknown.
+        depth: (H, W) float32 metres, NaN where unknown; None where there is no depth image.
+        stamp_ns: Of the header; where that is 0, when it came.
+        camera: Name of the camera; empty for one without a name, or none.
+    """
+
+    rgb: NDArray[np.uint8]
+    header: Header
+    camera_info: CameraInfo | None = None
+    depth: NDArray[np.float32] | None = None
+    stamp_ns: int = 0
+    camera: str = ""
+
+
+def given_frame(request: GoalRequest) -> Frame:
+    """The frame of a goal that brings its own image.
+
+    Raises:
+        RunFailed: BAD_IMAGE, also when its camera_info or depth is of another size.
+    """
+    if request.image is None:
+        raise RunFailed(ErrorCode.INVALID_GOAL, "the goal has no image")
+
+    def refuse(why: str) -> None:
+        raise RunFailed(ErrorCode.BAD_IMAGE, why)
+
+    return fitted(to_rgb(request.image), request.image.header, request.camera_info, request.depth, refuse)
+
+
+def fitted(
+    rgb: NDArray[np.uint8],
+    header: Header,
+    info: CameraInfo | None,
+    depth: Image | None,
+    complain: Callable[[str], object],
+) -> Frame:
+    """A frame with those companions that fit it; for the others, `complain` is called with a sentence."""
+    return Frame(
+        rgb, header, *companions((rgb.shape[0], rgb.shape[1]), info, depth, complain), nanoseconds(header.stamp)
+    )
+
+
+def companions(
+    size: tuple[int, int], info: CameraInfo | None, depth: Image | None, complain: Callable[[str], object]
+) -> tuple[CameraInfo | None, NDArray[np.float32] | None]:
+    """Those that fit an image of this (height, width), depth as (H, W) float32 metres; `complain` about the others."""
+    height, width = size
+    if info is not None and (info.width, info.height) != (width, height):
+        complain(f"camera_info is of {info.width} x {info.height} pixels, the image of {width} x {height}")
+        info = None
+    metres: NDArray[np.float32] | None = None
+    if depth is not None and (depth.width, depth.height) != (width, height):
+        complain(f"depth is of {depth.width} x {depth.height} pixels, the image of {width} x {height}")
+    elif depth is not None:
+        try:
+            metres = to_depth(depth)
+        except RunFailed as failure:
+            complain(f"depth: {failure.message}")
+    return info, metres

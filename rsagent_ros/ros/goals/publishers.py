@@ -1,0 +1,167 @@
+"""What the node publishes about its goals: turns, masks, results. Every message carries the goal's id."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from rsagent_ros.agent.outcome import Outcome, Result
+from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.msg import Mask as MaskMessage
+from rsagent_ros.msg import Result as ResultMessage
+from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
+from rsagent_ros.msg import Turn as TurnMessage
+from rsagent_ros.pose3d.next_view import Hint
+from rsagent_ros.ros.camera.frame import Frame
+from rsagent_ros.ros.camera.images import rgb_image
+from rsagent_ros.ros.conversions import mask_message, result_message, turn_message
+from rsagent_ros.ros.goals.active_goal import ActiveGoal
+from rsagent_ros.ros.goals.goal_log import GoalLog
+from rsagent_ros.ros.goals.hints import fill
+from rsagent_ros.ros.poses.poses import Poses, View
+
+STRIP = 20
+"""Pixels of one line of the caption under `~/overlay`."""
+
+TRACKS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
+"""Of `~/tracked_mask`: that a track has stopped must arrive, and what is older than a second or so need not."""
+
+
+def latched(depth: int) -> QoSProfile:
+    """Reliable, and who subscribes late still gets the last `depth` messages."""
+    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Publishers:
+    """The publishers of the node, how goals ended, and how long the last ones with an image took. Thread-safe."""
+
+    def __init__(
+        self, node: Node, ended: Callable[[ActiveGoal, Result, Trace | None, Frame | None], None], goal_log: GoalLog
+    ) -> None:
+        """Create the publishers.
+
+        Args:
+            node: Whose private topics they are.
+            ended: Told of every goal that has ended.
+            goal_log: Where that is logged.
+        """
+        self._goal_log = goal_log
+        self._ended = ended
+        self._result = node.create_publisher(ResultMessage, "~/result", latched(10))
+        self._mask = node.create_publisher(MaskMessage, "~/mask", latched(1))
+        self._trace = node.create_publisher(TurnMessage, "~/trace", latched(100))
+        # Pictures for people to look at: drawn and sent only while somebody does.
+        self._mask_image = node.create_publisher(Image, "~/mask_image", 1)
+        self._overlay = node.create_publisher(Image, "~/overlay", 1)
+        self._tracked = node.create_publisher(TrackedMaskMessage, "~/tracked_mask", TRACKS)
+        self.places = Poses(node)
+        self._lock = threading.Lock()
+        self.outcomes: Counter[Outcome] = Counter()
+        self.seconds: deque[float] = deque(maxlen=100)
+
+    def turn(self, run: ActiveGoal, turn: Turn, frame: Frame, pictures: PictureFormat) -> None:
+        """Send a turn as feedback and trace, and its picture to whoever watches."""
+        picture = turn.shown(frame.rgb, pictures)
+        request = run.request
+        pixels = None if picture is None else picture.pixels
+        quality = run.parameters.jpeg_quality
+        message = turn_message(turn, request.id, request.instruction, frame.header, pixels, quality)
+        self._trace.publish(message)
+        if run.feedback is not None:
+            run.feedback(message)
+        if pixels is not None and self._overlay.get_subscription_count():
+            lines = (f"{request.id}: {request.instruction}", f"{turn.index}. {turn.tool} {turn.arguments or ''}")
+            self._overlay.publish(rgb_image(captioned(pixels, lines), frame.header))
+
+    def end(
+        self,
+        run: ActiveGoal,
+        result: Result,
+        *,
+        frame: Frame | None = None,
+        waited: float = 0.0,
+        trace: Trace | None = None,
+        track_ids: Sequence[int] = (),
+        hint: Hint | None = None,
+    ) -> None:
+        """Close a goal and tell everybody how it ended.
+
+        Args:
+            run: The goal.
+            result: Its ending.
+            frame: What it looked at; None where there was nothing.
+            waited: Seconds until the image was there.
+            trace: Of its episode; None where none began.
+            track_ids: Of the first instances of the result.
+            hint: Where to look next.
+        """
+        request = run.request
+        head = Header() if frame is None else frame.header
+        message = result_message(
+            result,
+            goal_id=request.id,
+            instruction=request.instruction,
+            camera=frame.camera if frame is not None else request.camera,
+            header=head,
+            seconds=(waited, time.monotonic() - run.started),
+            trace=trace,
+        )
+        for instance, track_id in zip(message.instances, track_ids, strict=False):
+            instance.track_id = track_id
+        if frame is not None:
+            self._place(message, result, frame)
+        if hint is not None:
+            fill(message, hint)
+        run.close(message)
+        mask = mask_message(result, request.id, head)
+        if mask is not None:
+            self._mask.publish(mask)
+            if self._mask_image.get_subscription_count():
+                self._mask_image.publish(mask.image)
+        self._result.publish(message)
+        with self._lock:
+            self.outcomes[result.outcome] += 1
+            if trace is not None:
+                self.seconds.append(message.timings.total)
+        self._ended(run, result, trace, frame)
+        self._goal_log.ended(request.id, result, message.timings.total)
+
+    def track(self, message: TrackedMaskMessage) -> None:
+        """Send where a thing is in the newest image, if somebody listens."""
+        if self._tracked.get_subscription_count():
+            self._tracked.publish(message)
+
+    @property
+    def tracks_wanted(self) -> bool:
+        """Whether somebody listens to where things are."""
+        return bool(self._tracked.get_subscription_count()) or self.places.wanted
+
+    def _place(self, message: ResultMessage, result: Result, frame: Frame) -> None:
+        """Say where instances and candidates are."""
+        view = View(frame.header, frame.rgb, frame.camera_info, frame.depth)
+        things = zip([*message.instances, *message.candidates], [*result.instances, *result.candidates], strict=True)
+        places = [self.places.fill(filled, thing.mask, view) for filled, thing in things]
+        self.places.publish([place for place in places if place is not None], frame.header)
+
+
+def captioned(picture: NDArray[np.uint8], lines: tuple[str, ...]) -> NDArray[np.uint8]:
+    """The (h, w, 3) RGB picture with a black strip of text below. OpenCV draws ASCII only; the rest becomes '?'."""
+    height, width = picture.shape[:2]
+    canvas = np.zeros((height + STRIP * len(lines), width, 3), dtype=np.uint8)
+    canvas[:height] = picture
+    for number, line in enumerate(lines, 1):
+        words = line[:200].encode("ascii", "replace").decode()
+        origin = (4, height + STRIP * number - 6)
+        cv2.putText(canvas, words, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+    return canvas

@@ -1,0 +1,1 @@
+"""Poses and surface points of found objects, from depth, in the frame that was asked for."""

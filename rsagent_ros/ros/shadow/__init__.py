@@ -1,0 +1,1 @@
+"""Shadow mode in the node: a candidate plays judged goals while the node is idle, and may be promoted."""

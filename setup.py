@@ -50,6 +50,9 @@ MODELS = [
     *("hydra-core", "iopath", "omegaconf"),  # what sam2 imports
 ]
 
+# Fitting a calibration and drawing curves. What was fitted is applied, and figures are computed, without them.
+EVALUATION = ["matplotlib", "scikit-learn"]
+
 setup(
     name="rsagent",
     version="0.1.0",
@@ -84,6 +87,7 @@ setup(
         "pyyaml",
         "rosbags",
         "rosbags-image",
+        "scipy",  # the assignment of masks to instances
         "tqdm",
         "zstandard",
     ],
@@ -93,9 +97,11 @@ setup(
         "chat": ["openai>=3.52,<4"],  # the client of a model server; no torch
         "scale": ["ray>=2.50,<3"],  # evaluate and synthesize on many workers
         "serve": ["vllm"],  # for an environment of its own: it pins another torch and another transformers
-        "training": [*MODELS, "trl>=1.16,<1.17", "accelerate", "datasets"],
+        "evaluation": EVALUATION,
+        "training": [*MODELS, *EVALUATION, "trl>=1.16,<1.17", "accelerate", "datasets"],
         "sim": ["mujoco==3.3.7"],
         "dev": [
+            *EVALUATION,
             "fastapi",  # with uvicorn and openai: for `transformers serve`, a server that the tests did not write
             "hypothesis",
             "import-linter",
@@ -106,6 +112,7 @@ setup(
             "pytest",
             "pytest-cov",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff",
             "types-jsonschema",
             "types-psutil",

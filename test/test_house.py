@@ -103,7 +103,7 @@ def test_pip_installs_the_command_and_the_extras() -> None:
     installed = distribution("rsagent")
     extras = installed.metadata.get_all("Provides-Extra")
     assert extras is not None
-    assert set(extras) == {"chat", "dev", "models", "ros-wheels", "scale", "serve", "sim", "training"}
+    assert set(extras) == {"chat", "dev", "evaluation", "models", "ros-wheels", "scale", "serve", "sim", "training"}
     commands = {entry.name: entry.value for entry in installed.entry_points if entry.group == "console_scripts"}
     assert commands == {"rsagent": "rsagent_ros.cli:main"}
 

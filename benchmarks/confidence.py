@@ -10,8 +10,6 @@ there.
 
 from __future__ import annotations
 
-import statistics
-import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -20,15 +18,12 @@ from entry import Entry, not_here, reported
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.geometry import Box
-from rsagent_ros.agent.mask import bounding_box
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.baseline.policy import ReferencePolicy
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
-from rsagent_ros.confidence.calibrate import Judged, calibrate, vectors
+from rsagent_ros.confidence.calibrate import JudgedAnswer, calibrate, vectors
 from rsagent_ros.confidence.calibration import raw_confidence
 from rsagent_ros.confidence.evidence import answer_ids, evidence_for
-from rsagent_ros.confidence.jitter import prompt_stability
 from rsagent_ros.confidence.measures import kept, worth
 from rsagent_ros.data.sample import Truth
 from rsagent_ros.scoring.prediction import prediction_of
@@ -47,7 +42,7 @@ def run() -> list[Entry]:
     return measured(fitted, answers(*HELD_OUT))
 
 
-def answers(seed: int, count: int) -> list[Judged]:
+def answers(seed: int, count: int) -> list[JudgedAnswer]:
     """What the reference policy answers to so many scenes, and whether it is right."""
     from rsagent_training.simulate import scenes
 
@@ -66,15 +61,15 @@ def answers(seed: int, count: int) -> list[Judged]:
     return found
 
 
-def judged(trace: Trace, overlap: float) -> Judged:
+def judged(trace: Trace, overlap: float) -> JudgedAnswer:
     """The least sure mask of an answer speaks for it."""
     evidence = min(
         (evidence_for(trace, mask_id) for mask_id in answer_ids(trace)), key=lambda one: one.score * one.stability
     )
-    return Judged(evidence, overlap >= MATCH_IOU, overlap, trace.policy, trace.segmenter)
+    return JudgedAnswer(evidence, overlap >= MATCH_IOU, trace.policy, trace.segmenter)
 
 
-def measured(fitted: list[Judged], unseen: list[Judged]) -> list[Entry]:
+def measured(fitted: list[JudgedAnswer], unseen: list[JudgedAnswer]) -> list[Entry]:
     """The entries: three measures before and after, and what thresholds keep."""
     calibration = calibrate(fitted)
     evidence = vectors(unseen)
@@ -89,25 +84,7 @@ def measured(fitted: list[Judged], unseen: list[Judged]) -> list[Entry]:
         share, good = kept(after, right, threshold)
         told = "none kept" if good is None else f"{good:.0%} of them right"
         entries.append(reported(f"answers kept by a threshold of {threshold:g}", 100 * share, "%", told))
-    return [*entries, _jitter_cost()]
-
-
-def _jitter_cost() -> Entry:
-    """What asking for stability under moved prompts costs."""
-    frame = np.full((480, 640, 3), 150, np.uint8)
-    frame[200:300, 250:400] = (200, 40, 40)
-    segmenter = ClassicalSegmenter()
-    encoding = segmenter.encode(frame)
-    mask = frame[..., 0] > 180
-    box = bounding_box(mask)
-    if box != Box(250, 200, 400, 300):
-        raise RuntimeError(f"the benchmark's own mask is wrong: {box}")
-    spent = []
-    for _ in range(5):
-        before = time.perf_counter()
-        prompt_stability(segmenter, encoding, mask)
-        spent.append((time.perf_counter() - before) * 1000)
-    return reported("stability under moved prompts, classical segmenter", statistics.median(spent), "ms", "4 prompts")
+    return entries
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How sure an answer is: evidence that is at hand, a calibration that turns it into a probability, and a threshold.
+"""Calibrated confidences: evidence at hand, a calibration that turns it into a probability, and a threshold.
 
     calibration = load("calibration.json")                          # made by `rsagent calibrate`
     result, trace = decide(result, trace, calibration, threshold=0.6)
 
-Reading order: `evidence` (what a trace says for a mask), `calibrate` (fitting), `calibration` (the model and its file),
-`decide` (the threshold), `jitter` (evidence that costs segmenter calls), `judged` (what was right, from evaluations).
+Reading order: `evidence` (numbers about a mask, from its trace), `calibration` (the fitted model and its file),
+`decide` (the threshold), `judged` (answers whose truth is known, from evaluations), `calibrate` (fitting), `measures`.
 """
 
 from rsagent_ros.confidence.calibration import Calibration, load, save

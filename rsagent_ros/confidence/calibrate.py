@@ -1,14 +1,13 @@
-"""Fitting a calibration to answers whose truth is known, and measuring what it is worth on answers it has not seen.
+"""Fitting a calibration to answers whose truth is known, and predicting answers that it was not fitted to.
 
-Two kinds, both with few parameters, for a few hundred answers are many:
+Two kinds, both with few parameters, for a few hundred answers are many; scikit-learn fits them:
 
 - `platt`: logistic regression over the evidence (Platt 1999, with his softened targets, here of several numbers), with
-  a ridge, by Newton's method.
-- `isotonic`: the best rising steps of the raw confidence (Zadrozny and Elkan, KDD 2002), by pooling adjacent violators
-  (Ayer et al. 1955; Barlow et al., Statistical Inference under Order Restrictions, 1972).
+  a ridge.
+- `isotonic`: the best rising steps of the raw confidence (Zadrozny and Elkan, KDD 2002).
 
-`auto` takes the kind with the lower Brier score on answers that it was not fitted to; below 500 answers always `platt`,
-for steps follow the noise of small sets (Niculescu-Mizil and Caruana, ICML 2005).
+`auto` takes the kind with the lower Brier score out of fold; below 500 answers always `platt`, for steps follow the
+noise of small sets (Niculescu-Mizil and Caruana, ICML 2005). Applying a calibration needs no scikit-learn.
 """
 
 from __future__ import annotations
@@ -38,32 +37,29 @@ FOLDS = 5
 _RIDGE = 10.0
 """As if ten answers had said that no evidence tells anything: with a hundred answers weights stay small."""
 
-_ROUNDS = 50
-
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedAnswer:
     """One answer whose truth is known.
 
     Attributes:
         evidence: Of its mask.
-        right: Whether the mask was right.
-        overlap: Its IoU with the truth, 0..1.
+        right: Whether its mask was, see `judged`.
         policy, segmenter: Whose answer it was.
     """
 
     evidence: Evidence
     right: bool
-    overlap: float = 0.0
     policy: str = ""
     segmenter: str = ""
 
 
-def calibrate(answers: Sequence[Judged], method: Method = "auto") -> Calibration:
+def calibrate(answers: Sequence[JudgedAnswer], method: Method = "auto") -> Calibration:
     """Fit a calibration; the same answers give the same one.
 
     Raises:
-        ValueError: Too few answers, or too few of them right or wrong; answers of more than one policy or segmenter.
+        ValueError: Too few answers, or too few of them right or wrong; answers of more than one policy or segmenter;
+            scikit-learn is not installed.
     """
     whose = {(answer.policy, answer.segmenter) for answer in answers}
     if len(whose) > 1:
@@ -74,6 +70,12 @@ def calibrate(answers: Sequence[Judged], method: Method = "auto") -> Calibration
             f"{len(right)} answers with a mask, {right.sum()} of them right: a calibration needs {LEAST}, "
             f"with {LEAST_EACH} right and {LEAST_EACH} wrong; evaluate on more or harder samples"
         )
+    try:
+        import sklearn  # noqa: F401  # all that follows needs it
+    except ImportError as error:
+        raise ValueError(
+            f"fitting a calibration needs scikit-learn ({error}); pip install 'rsagent[evaluation]'"
+        ) from error
     evidence = vectors(answers)
     kind = best_kind(evidence, right) if method == "auto" else method
     policy, segmenter = next(iter(whose))
@@ -89,18 +91,15 @@ def best_kind(evidence: Floats, right: NDArray[np.bool_]) -> Kind:
 
 def out_of_fold(evidence: Floats, right: NDArray[np.bool_], kind: Kind) -> Floats:
     """(n,) confidences, each from a calibration that was fitted to the other folds."""
+    from sklearn.model_selection import StratifiedKFold
+
     confidences = np.empty(len(right))
-    # Right and wrong answers are dealt in turn, so that each fold has its share of both.
-    order = np.concatenate([np.flatnonzero(right), np.flatnonzero(~right)])
-    fold = np.empty(len(right), dtype=np.int64)
-    fold[order] = np.arange(len(right)) % FOLDS
-    for number in range(FOLDS):
-        here = fold == number
-        confidences[here] = _fit(kind, evidence[~here], right[~here]).confidences(evidence[here])
+    for rest, fold in StratifiedKFold(FOLDS).split(evidence, right):
+        confidences[fold] = _fit(kind, evidence[rest], right[rest]).confidences(evidence[fold])
     return confidences
 
 
-def vectors(answers: Sequence[Judged]) -> Floats:
+def vectors(answers: Sequence[JudgedAnswer]) -> Floats:
     """(n, len(NAMES)) evidence; NaN for what is not known."""
     return np.stack([answer.evidence.vector() for answer in answers])
 
@@ -108,18 +107,6 @@ def vectors(answers: Sequence[Judged]) -> Floats:
 def brier(confidence: Floats, right: NDArray[np.bool_]) -> float:
     """Mean squared distance of confidence and truth: calibration and sharpness in one. Less is better."""
     return float(np.mean((confidence - right) ** 2))
-
-
-def pool_adjacent_violators(values: Floats, weights: Floats) -> Floats:
-    """(n,) the rising sequence nearest to (n,) values in weighted squares: neighbours that fall are averaged."""
-    blocks: list[tuple[float, float, int]] = []
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        mean, total, count = value, weight, 1
-        while blocks and blocks[-1][0] >= mean:
-            other, more, others = blocks.pop()
-            mean, total, count = (mean * total + other * more) / (total + more), total + more, count + others
-        blocks.append((mean, total, count))
-    return np.repeat([mean for mean, _, _ in blocks], [count for _, _, count in blocks])
 
 
 def _fit(kind: Kind, evidence: Floats, right: NDArray[np.bool_], policy: str = "", segmenter: str = "") -> Calibration:
@@ -152,32 +139,25 @@ def _fit(kind: Kind, evidence: Floats, right: NDArray[np.bool_], policy: str = "
 
 
 def _logistic(columns: Floats, right: NDArray[np.bool_]) -> tuple[Floats, float]:
-    """Weights and bias by Newton's method; the ridge is on the weights alone."""
+    """Weights and bias; the ridge is on the weights alone."""
+    from sklearn.linear_model import LogisticRegression
+
     positive, negative = int(right.sum()), int((~right).sum())
-    # Platt's targets: as if one more of each had been seen, so that no confidence becomes 0 or 1.
+    # Platt's targets: as if one more of each had been seen, so that no confidence becomes 0 or 1. scikit-learn takes
+    # no targets between 0 and 1, but each answer twice: as right and as wrong, weighed by its target.
     target = np.where(right, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    design = np.column_stack([columns, np.ones(len(columns))])
-    penalty = np.diag([*[_RIDGE] * columns.shape[1], 1e-9])
-    solution = np.zeros(design.shape[1])
-    for _ in range(_ROUNDS):
-        predicted = 1 / (1 + np.exp(-np.clip(design @ solution, -30, 30)))
-        slope = design.T @ (predicted - target) + penalty @ solution
-        bend = design.T @ (design * (predicted * (1 - predicted))[:, None]) + penalty
-        step = np.linalg.solve(bend, slope)
-        # A Newton step from far away can overshoot; one of bounded length still gets there.
-        step *= min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
-        solution -= step
-        if np.abs(step).max() < 1e-9:
-            break
-    return solution[:-1], float(solution[-1])
+    model = LogisticRegression(C=1 / _RIDGE, solver="newton-cholesky", tol=1e-9)
+    model.fit(
+        np.concatenate([columns, columns]),
+        np.repeat([1, 0], len(columns)),
+        sample_weight=np.concatenate([target, 1 - target]),
+    )
+    return np.asarray(model.coef_[0]), float(model.intercept_[0])
 
 
 def _steps(confidence: Floats, right: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Knots and levels of the rising steps; equal confidences are one knot."""
-    knots, group = np.unique(confidence, return_inverse=True)
-    count = np.bincount(group).astype(np.float64)
-    levels = pool_adjacent_violators(np.bincount(group, weights=right) / count, count)
-    # Of each step only its ends: linear between them is the same function, in a tenth of the numbers.
-    ends = np.ones(len(knots), dtype=np.bool_)
-    ends[1:-1] = (levels[1:-1] != levels[:-2]) | (levels[1:-1] != levels[2:])
-    return knots[ends], levels[ends]
+    """Knots and levels of the rising steps, linear between; equal confidences are one knot."""
+    from sklearn.isotonic import IsotonicRegression
+
+    steps = IsotonicRegression().fit(confidence, right)
+    return steps.X_thresholds_, steps.y_thresholds_

@@ -1,10 +1,10 @@
-"""The fitted model: evidence in, a probability of being right out. Some numbers in a JSON file."""
+"""The fitted model, some numbers in a JSON file: evidence in, the probability that an answer is right out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -14,6 +14,8 @@ from rsagent_ros.confidence.evidence import NAMES, Evidence
 
 VERSION = 1
 MAX_BYTES = 1_000_000
+
+_GONE = "jitter"
 
 Kind = Literal["platt", "isotonic"]
 
@@ -108,9 +110,23 @@ def load(path: Path) -> Calibration:
         version = msgspec.json.decode(path.read_bytes(), type=_Versioned).version
         if version != VERSION:
             raise ValueError(f"it is of version {version}; this release reads version {VERSION}")
-        return msgspec.json.decode(path.read_bytes(), type=Calibration)
+        return msgspec.convert(_without_jitter(msgspec.json.decode(path.read_bytes())), Calibration)
     except (msgspec.DecodeError, UnicodeError, ValueError) as error:
         raise ValueError(f"{path} is no calibration: {error}") from error
+
+
+def _without_jitter(data: dict[str, Any]) -> dict[str, Any]:
+    """The same calibration without evidence that release 0.1.0 had room for and never gathered: nothing changes."""
+    names = data.get("names")
+    if not isinstance(names, list) or _GONE not in names:
+        return data
+    at = names.index(_GONE)
+    kept = dict(data)
+    for field in ("names", "usual", "centre", "scale", "weights"):
+        column = data.get(field)
+        if isinstance(column, list):
+            kept[field] = column[:at] + column[at + 1 :]
+    return kept
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from rsagent_ros.agent.mask import bounding_box, iou
 from rsagent_ros.agent.outcome import Instance, Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.confidence.calibration import Calibration
-from rsagent_ros.confidence.evidence import SAME_THING, evidence_for
+from rsagent_ros.confidence.evidence import SAME_OBJECT, evidence_for
 
 MOST_CANDIDATES = 4
 QUESTION = "I am not sure which one is meant; which of these is it?"
@@ -76,7 +76,7 @@ def _others(result: Result, trace: Trace, calibration: Calibration | None) -> li
     found: list[Instance] = []
     for instance in sorted(drawn, key=lambda one: (-one.confidence, one.mask_id)):
         known = (*result.instances, *found)
-        if all(iou(instance.mask, other.mask) < SAME_THING for other in known):
+        if all(iou(instance.mask, other.mask) < SAME_OBJECT for other in known):
             found.append(instance)
     return found
 

@@ -1,4 +1,4 @@
-"""What speaks for a mask of an episode: a handful of numbers, from the Trace alone."""
+"""Evidence for a mask of an episode: a handful of numbers, from the Trace alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.mask import Mask, decode_rle, iou
 from rsagent_ros.agent.turn import Trace, Turn
 
-SAME_THING = 0.3
-"""IoU from which on two masks of an episode are tries at the same thing."""
+SAME_OBJECT = 0.3
+"""IoU from which on two masks of an episode are tries at the same object."""
 
 UNKNOWN = math.nan
 
@@ -24,13 +24,12 @@ class Evidence:
     Attributes:
         score: The segmenter's estimate of its IoU, 0..1.
         stability: How little the mask changes with the level of its logits, 0..1.
-        agreement: Mean IoU with the episode's other masks of the same thing, 0..1; NaN for the only one.
+        agreement: Mean IoU with the episode's other masks of the same object, 0..1; NaN for the only one.
         tries: Logarithm of 1 plus the number of these others.
-        rival: Best score times stability of a mask of another thing, 0..1; 0 where none was drawn.
+        rival: Best score times stability of a mask of another object, 0..1; 0 where none was drawn.
         turns: Share of the allowed turns that were used, 0..1.
         mistakes: Logarithm of 1 plus the number of replies and tool calls that failed.
         logprob: Mean log-probability of a token of the last reply, nats; NaN where the backend does not say.
-        jitter: Mean IoU of the masks that slightly moved prompts give; NaN where it was not asked for (see `jitter`).
     """
 
     score: float
@@ -41,7 +40,6 @@ class Evidence:
     turns: float
     mistakes: float
     logprob: float = UNKNOWN
-    jitter: float = UNKNOWN
 
     def vector(self) -> NDArray[np.float64]:
         """(len(NAMES),) in the order of NAMES."""
@@ -51,13 +49,12 @@ class Evidence:
 NAMES = tuple(field.name for field in fields(Evidence))
 
 
-def evidence_for(trace: Trace, mask_id: int, jitter: float = UNKNOWN) -> Evidence:
+def evidence_for(trace: Trace, mask_id: int) -> Evidence:
     """The evidence for one mask of an episode, finished or not. The same trace gives the same numbers.
 
     Args:
         trace: Of the episode.
         mask_id: Of a mask that one of its turns made.
-        jitter: From `prompt_stability`, where that was asked for.
 
     Raises:
         ValueError: No turn made that mask.
@@ -68,9 +65,9 @@ def evidence_for(trace: Trace, mask_id: int, jitter: float = UNKNOWN) -> Evidenc
     own = drawn[mask_id]
     mask = _mask(own)
     overlaps = {other: iou(mask, _mask(turn)) for other, turn in drawn.items() if other != mask_id}
-    same = [overlap for overlap in overlaps.values() if overlap >= SAME_THING]
+    same = [overlap for overlap in overlaps.values() if overlap >= SAME_OBJECT]
     rivals = [
-        drawn[other].score * drawn[other].stability for other, overlap in overlaps.items() if overlap < SAME_THING
+        drawn[other].score * drawn[other].stability for other, overlap in overlaps.items() if overlap < SAME_OBJECT
     ]
     failed = sum(bool(turn.error_code) for turn in trace.turns)
     logprobs = trace.turns[-1].logprobs
@@ -83,7 +80,6 @@ def evidence_for(trace: Trace, mask_id: int, jitter: float = UNKNOWN) -> Evidenc
         turns=_unit(len(trace.turns) / max(1, trace.max_turns)),
         mistakes=math.log1p(failed),
         logprob=float(np.mean(logprobs)) if logprobs else UNKNOWN,
-        jitter=jitter,
     )
 
 

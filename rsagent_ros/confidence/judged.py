@@ -1,4 +1,4 @@
-"""From a results.jsonl of the evaluator to answers whose truth is known: the one place that knows that file."""
+"""Answers whose truth is known, from a results.jsonl of the evaluator."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.confidence.calibrate import Judged
+from rsagent_ros.confidence.calibrate import JudgedAnswer
 from rsagent_ros.confidence.evidence import answer_ids, evidence_for
 from rsagent_ros.evaluation.results import read_results
 from rsagent_ros.scoring.score import MATCH_IOU
 
 
-def judged(path: Path) -> Iterator[Judged]:
+def judged(path: Path) -> Iterator[JudgedAnswer]:
     """The answers of an evaluation that have a mask and a trace, one by one. Others say nothing about confidence.
 
     Of an answer with several masks the one with the least evidence counts, as in a Result; of an ambiguous one the
@@ -35,4 +35,4 @@ def judged(path: Path) -> Iterator[Judged]:
                 (evidence_for(trace, mask_id) for mask_id in answer_ids(trace)),
                 key=lambda one: one.score * one.stability,
             )
-        yield Judged(evidence, line.row.iou >= MATCH_IOU, line.row.iou, trace.policy, trace.segmenter)
+        yield JudgedAnswer(evidence, line.row.iou >= MATCH_IOU, trace.policy, trace.segmenter)

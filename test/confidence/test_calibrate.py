@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rsagent_ros.confidence.calibrate import (
     KINDS,
-    Judged,
+    JudgedAnswer,
     best_kind,
     brier,
     calibrate,
     out_of_fold,
-    pool_adjacent_violators,
     vectors,
 )
 from rsagent_ros.confidence.calibration import Kind, raw_confidence
@@ -23,7 +22,7 @@ from rsagent_ros.confidence.evidence import Evidence
 from rsagent_ros.confidence.measures import ece, kept, worth
 
 
-def drawn(count: int, seed: int = 0) -> list[Judged]:
+def drawn(count: int, seed: int = 0) -> list[JudgedAnswer]:
     """Answers that claim 0.85 to 1 and are right far less often: the more rivals and mistakes, the less."""
     rng = np.random.default_rng(seed)
     answers = []
@@ -33,11 +32,11 @@ def drawn(count: int, seed: int = 0) -> list[Judged]:
         agreement = float("nan") if rng.uniform() < 0.5 else rng.uniform(0.5, 1.0)
         evidence = Evidence(score, 1.0, agreement, 0.0, rival, rng.uniform(), mistakes)
         right = bool(rng.uniform() < chance)
-        answers.append(Judged(evidence, right, float(right), "policy", "segmenter"))
+        answers.append(JudgedAnswer(evidence, right, "policy", "segmenter"))
     return answers
 
 
-def truth(answers: list[Judged]) -> NDArray[np.bool_]:
+def truth(answers: list[JudgedAnswer]) -> NDArray[np.bool_]:
     return np.array([answer.right for answer in answers])
 
 
@@ -96,33 +95,43 @@ def test_a_threshold_keeps_fewer_and_better_answers() -> None:
         ([], "0 answers"),
     ],
 )
-def test_too_little_to_calibrate_with(answers: list[Judged], told: str) -> None:
+def test_too_little_to_calibrate_with(answers: list[JudgedAnswer], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         calibrate(answers)
 
 
 def test_answers_of_two_policies_are_not_mixed() -> None:
-    mixed = [*drawn(50), Judged(drawn(1)[0].evidence, True, 1.0, "another", "segmenter")]
+    mixed = [*drawn(50), JudgedAnswer(drawn(1)[0].evidence, True, "another", "segmenter")]
     with pytest.raises(ValueError, match="calibrate each by itself"):
         calibrate(mixed)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 10)), min_size=1, max_size=40))
-def test_pooling_gives_the_nearest_rising_sequence(pairs: list[tuple[float, float]]) -> None:
-    values, weights = (np.array(column) for column in zip(*pairs, strict=True))
-    fitted = pool_adjacent_violators(values, weights)
-    assert (np.diff(fitted) >= -1e-12).all()
-    assert np.sum(fitted * weights) == pytest.approx(np.sum(values * weights))
-    distance = np.sum(weights * (fitted - values) ** 2)
-    rng = np.random.default_rng(0)
-    for _ in range(20):  # no other rising sequence is nearer
-        other = np.sort(fitted + rng.normal(0, 0.05, len(fitted)))
-        assert np.sum(weights * (other - values) ** 2) >= distance - 1e-9
+def test_isotonic_steps_by_hand() -> None:
+    scores = [0.1] * 10 + [0.4] * 5 + [0.6] * 5 + [0.9] * 10
+    rights = [False] * 10 + [True] * 3 + [False] * 2 + [True] * 2 + [False] * 3 + [True] * 10
+    answers = [
+        JudgedAnswer(Evidence(score, 1.0, 1.0, 0.0, 0.0, 0.5, 0.0), right)
+        for score, right in zip(scores, rights, strict=True)
+    ]
+    calibration = calibrate(answers, "isotonic")
+    # 0.6 of those at 0.4 and 0.4 of those at 0.6 are right: a step may not fall, so both get 0.5.
+    assert calibration.knots == pytest.approx((0.1, 0.4, 0.6, 0.9))
+    assert calibration.levels == pytest.approx((0.0, 0.5, 0.5, 1.0))
 
 
-def test_pooling_by_hand() -> None:
-    fitted = pool_adjacent_violators(np.array([1.0, 0.0, 2.0, 1.0, 3.0]), np.ones(5))
-    np.testing.assert_allclose(fitted, [0.5, 0.5, 1.5, 1.5, 3.0])
+def test_platt_by_hand() -> None:
+    """The mean of Platt's targets, (25 + 1) / (25 + 2) and 1 / (15 + 2), where the evidence tells nothing."""
+    answers = [JudgedAnswer(Evidence(0.5, 1.0, 0.5, 0.0, 0.0, 0.5, 0.0), number < 25) for number in range(40)]
+    calibration = calibrate(answers, "platt")
+    share = (25 * 26 / 27 + 15 * 1 / 17) / 40
+    assert calibration.weights == pytest.approx((0.0,) * len(calibration.weights))
+    assert calibration.confidence(answers[0].evidence) == pytest.approx(share)
+
+
+def test_without_scikit_learn_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ValueError, match=r"pip install 'rsagent\[evaluation\]'"):
+        calibrate(drawn(200))
 
 
 def test_calibration_error_by_hand() -> None:

@@ -35,9 +35,7 @@ def test_a_mask_alone() -> None:
     assert (found.tries, found.rival, found.mistakes) == (0.0, 0.0, 0.0)
     assert found.turns == pytest.approx(2 / 8)
     assert math.isnan(found.logprob)
-    assert math.isnan(found.jitter)
     assert found.vector().shape == (len(NAMES),)
-    assert evidence_for(played(SEGMENT, FINISH), 1, jitter=0.7).jitter == 0.7
 
 
 def test_tries_at_the_same_thing_agree_and_another_thing_is_a_rival() -> None:

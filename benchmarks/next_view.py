@@ -21,7 +21,7 @@ import numpy as np
 from entry import Entry, not_here, reported
 from numpy.typing import NDArray
 
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.pose3d.next_view import STEP, Hint, Turn, elsewhere
 
 HELD_OUT = range(140, 180)
@@ -53,7 +53,7 @@ class Head:
         self.direction = towards / np.linalg.norm(towards)
 
 
-Follow = Callable[[NDArray[np.float32], Camera, Hint | None], Hint | None]
+Follow = Callable[[NDArray[np.float32], PinholeCamera, Hint | None], Hint | None]
 
 
 def run() -> list[Entry]:
@@ -143,7 +143,7 @@ def _look(world: Any, head: Head) -> Any:
 
 
 def _at_random(rng: np.random.Generator) -> Follow:
-    def follow(depth: NDArray[np.float32], camera: Camera, after: Hint | None) -> Hint:
+    def follow(depth: NDArray[np.float32], camera: PinholeCamera, after: Hint | None) -> Hint:
         half = np.arctan(camera.width / 2 / camera.fx), np.arctan(camera.height / 2 / camera.fy)
         across, up = ((-1, 0), (1, 0), (0, -1), (0, 1))[rng.integers(4)]
         yaw, pitch = 2 * STEP * half[0] * across, 2 * STEP * half[1] * up

@@ -24,7 +24,7 @@ from entry import Entry, at_most, not_here, reported
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import area
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.pose3d import NoPlace, Place, depth_in_metres, locate
 
 HELD_OUT = range(120, 136)
@@ -169,7 +169,7 @@ def seen_by(sensor: Sensor, depth: NDArray[np.float32], rng: np.random.Generator
     return depth_in_metres(np.clip(millimetres, 0, 65535).astype(np.uint16), "16UC1")
 
 
-def _surface(mask: NDArray[np.bool_], depth: NDArray[np.float32], camera: Camera) -> NDArray[np.float64]:
+def _surface(mask: NDArray[np.bool_], depth: NDArray[np.float32], camera: PinholeCamera) -> NDArray[np.float64]:
     """Mean of the true visible surface."""
     rows, columns = np.nonzero(mask)
     z = depth[rows, columns].astype(np.float64)

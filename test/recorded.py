@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.records.record import Record
 
 STAMP = 1_763_735_712_123_456_789
 """2025-11-21 14:35:12.123456789 UTC."""
 
-CAMERA = Camera(64, 48, 60.0, 61.0, 31.5, 23.5)
+CAMERA = PinholeCamera(64, 48, 60.0, 61.0, 31.5, 23.5)
 
 
 def noise(width: int = 64, height: int = 48, seed: int = 0) -> NDArray[np.uint8]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 
-CAMERA = Camera(160, 120, 150.0, 150.0, 79.5, 59.5)
+CAMERA = PinholeCamera(160, 120, 150.0, 150.0, 79.5, 59.5)
 EYE, DOWN = 0.8, np.radians(50.0)
 """Metres above the table, and how far down the camera looks."""
 

@@ -1,4 +1,4 @@
-"""Pictures and masks from files that somebody else made: limits first, and errors that name the file."""
+"""Images, masks and depth from files that somebody else made: limits first, and errors that name the file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def mask_of(value: object, folder: Path) -> Mask:
+def load_mask(value: object, folder: Path) -> Mask:
     """A mask as our formats name it: COCO run lengths (compressed), or the name of a PNG relative to the folder.
 
     Raises:
@@ -63,8 +63,21 @@ def mask_of(value: object, folder: Path) -> Mask:
     return read_mask(inside(folder, value)) if isinstance(value, str) else decode_rle(value)
 
 
+def read_depth(path: Path) -> NDArray[np.float32]:
+    """A depth file, a PNG of 16 bits that holds millimetres, as (H, W) float32 metres; NaN where it holds 0.
+
+    Raises:
+        ValueError: As `read_image`, or it is another kind of image.
+    """
+    millimetres = _decode(path, cv2.IMREAD_UNCHANGED)
+    if millimetres.dtype != np.uint16 or millimetres.ndim != 2:
+        kind = f"{millimetres.dtype} with {1 if millimetres.ndim == 2 else millimetres.shape[2]} channels"
+        raise ValueError(f"the depth image {path.name} is {kind}; depth is uint16 millimetres in one channel")
+    return np.where(millimetres > 0, millimetres / np.float32(1000), np.float32(np.nan)).astype(np.float32)
+
+
 def depth_remarks(depth: NDArray[np.floating] | None) -> tuple[str, ...]:
-    """What to remark about a (H, W) depth image in metres: unknown pixels are normal, nothing but them is not."""
+    """Remarks about a (H, W) depth image in metres: unknown pixels are normal, nothing but them is not."""
     if depth is None or (np.isfinite(depth) & (depth > 0)).any():
         return ()
     return ("its depth image holds nothing but NaN, infinity or 0: no position in space can be had",)

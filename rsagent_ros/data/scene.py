@@ -16,22 +16,11 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.mask import MAX_PIXELS, Mask, Rle, decode_rle, encode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
+from rsagent_ros.data.camera import PinholeCamera
 
 VERSION = 1
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EXPECTED = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS)
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera without distortion, in pixels; optical frame (x right, y down, z forward)."""
-
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +52,7 @@ class Scene:
     source: str
     category: str
     depth: NDArray[np.float32] | None = None
-    camera: Camera | None = None
+    camera: PinholeCamera | None = None
     previous: tuple[Exchange, ...] = ()
 
     def __post_init__(self) -> None:
@@ -108,7 +97,7 @@ class _Row:
     source: str = ""
     category: str = ""
     depth: str | None = None
-    camera: Camera | None = None
+    camera: PinholeCamera | None = None
     previous: tuple[Exchange, ...] = ()
 
 

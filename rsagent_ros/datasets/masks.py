@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import MAX_PIXELS
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.files import depth_remarks, inside, mask_of, read_image, read_mask
+from rsagent_ros.data.files import depth_remarks, inside, load_mask, read_image, read_mask
 from rsagent_ros.data.sample import Listed, Sample, Skipped, Truth, check_id
 
 FILE = "truth.jsonl"
@@ -93,8 +93,8 @@ def _listed(rows: Path, asked: bool) -> Iterator[Listed | Skipped]:
 def _load(row: _Row, folder: Path, asked: bool) -> Sample:
     if asked and (row.image is None or not row.instruction.strip()):
         raise ValueError('"image" and "instruction" are needed to run the agent')
-    masks = tuple(mask_of(mask, folder) for mask in row.masks)
-    ignore = None if row.ignore is None else mask_of(row.ignore, folder)
+    masks = tuple(load_mask(mask, folder) for mask in row.masks)
+    ignore = None if row.ignore is None else load_mask(row.ignore, folder)
     image = None
     known = row.size or next(((mask.shape[0], mask.shape[1]) for mask in (*masks, ignore) if mask is not None), None)
     if row.image is not None and (asked or known is None):

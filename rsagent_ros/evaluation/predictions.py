@@ -24,7 +24,7 @@ import msgspec
 from rsagent_ros import __version__
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.files import mask_of
+from rsagent_ros.data.files import load_mask
 from rsagent_ros.data.sample import Sample, Skipped, Truth, check_id
 from rsagent_ros.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.evaluator import Evaluated, Progress, evaluated
@@ -104,7 +104,7 @@ def _read(rows: Path, start: int, size: int) -> Prediction:
 def _answer(row: _Row, folder: Path) -> Prediction:
     if row.confidence is not None and not 0 <= row.confidence <= 1:
         raise ValueError(f"its confidence is {row.confidence:g}; it must be 0 to 1")
-    mask = None if row.mask is None else mask_of(row.mask, folder)
+    mask = None if row.mask is None else load_mask(row.mask, folder)
     if mask is not None and not mask.any():
         mask = None
     outcome = Outcome(row.outcome) if row.outcome else Outcome.NOT_IN_VIEW if mask is None else Outcome.FOUND

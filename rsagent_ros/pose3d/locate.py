@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.pose3d.box import fit_box, quaternion
 from rsagent_ros.pose3d.depth import Depth
 from rsagent_ros.pose3d.support import Vector, ring, support_plane
@@ -90,7 +90,7 @@ class NoPlace:
 def locate(
     mask: Mask,
     depth: Depth,
-    camera: Camera,
+    camera: PinholeCamera,
     image: NDArray[np.uint8] | None = None,
     config: PlaceConfig | None = None,
 ) -> Place | NoPlace:
@@ -158,7 +158,7 @@ def _std(points: Points, covered: float) -> float:
     return float(np.sqrt(sample**2 + missing**2 + systematic**2))
 
 
-def _check(mask: Mask, depth: Depth, camera: Camera, image: NDArray[np.uint8] | None) -> None:
+def _check(mask: Mask, depth: Depth, camera: PinholeCamera, image: NDArray[np.uint8] | None) -> None:
     size = camera.height, camera.width
     shapes = {"mask": mask.shape, "depth": depth.shape} | ({} if image is None else {"image": image.shape[:2]})
     for name, shape in shapes.items():

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.pose3d.depth import Depth
 from rsagent_ros.pose3d.support import Plane, Vector, largest_plane
 
@@ -79,7 +79,7 @@ class Hint:
     height: float
 
 
-def elsewhere(depth: Depth, camera: Camera, after: Hint | None = None) -> Hint | None:
+def elsewhere(depth: Depth, camera: PinholeCamera, after: Hint | None = None) -> Hint | None:
     """Say where to look next.
 
     Args:
@@ -142,7 +142,7 @@ class _Sight:
     points: NDArray[np.float64]
     known: Mask
     plane: Plane
-    camera: Camera
+    camera: PinholeCamera
 
     @property
     def heights(self) -> NDArray[np.float64]:
@@ -224,7 +224,7 @@ def _turned(turn: Turn, by: Turn) -> Turn:
     return replace(turn, yaw=turn.yaw - by.yaw, pitch=turn.pitch - by.pitch)
 
 
-def _rays(camera: Camera, size: tuple[int, int]) -> NDArray[np.float64]:
+def _rays(camera: PinholeCamera, size: tuple[int, int]) -> NDArray[np.float64]:
     """(h, w, 3) rays with z = 1 through the middles of the pixels of a smaller picture."""
     width, height = size
     x = ((np.arange(width) + 0.5) * camera.width / width - 0.5 - camera.cx) / camera.fx

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.pose3d.depth import Depth
 
 Points = NDArray[np.float32]
@@ -51,7 +51,9 @@ def own_pixels(mask: Mask, depth: Depth) -> Mask:
     return own & _main_layer(depth, own)
 
 
-def to_points(own: Mask, depth: Depth, camera: Camera, corner: tuple[int, int], most: int) -> tuple[Points, Mask]:
+def to_points(
+    own: Mask, depth: Depth, camera: PinholeCamera, corner: tuple[int, int], most: int
+) -> tuple[Points, Mask]:
     """The pixels of a window as (N, 3) float32 points in the optical frame, metres, and which pixels they are.
 
     Args:

@@ -17,7 +17,7 @@ from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask, area, bounding_box, decode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.images.pixels import compressed_to_rgb
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.interfaces import blank
@@ -227,7 +227,7 @@ def _instance(mask: Mask, confidence: float, header: Any) -> Any:
     )
 
 
-def _camera_info(camera: Camera, header: Any) -> Any:
+def _camera_info(camera: PinholeCamera, header: Any) -> Any:
     k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
     return blank(
         ros.CAMERA_INFO,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.errors import RunFailed
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.images.pixels import compressed_to_rgb, raw_to_rgb, to_depth
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag, Logged
@@ -42,7 +42,7 @@ class Look:
     stamp_ns: int
     frame_id: str
     depth: NDArray[np.float32] | None = None
-    camera_info: Camera | None = None
+    camera_info: PinholeCamera | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.images.pixels import to_mask
 from rsagent_ros.records.record import VERDICT_SOURCES, Verdict
 
@@ -34,7 +34,7 @@ def stamp_of(time: Any) -> int:
     return int(time.sec) * 1_000_000_000 + int(time.nanosec)
 
 
-def camera_of(info: Any) -> Camera | None:
+def camera_of(info: Any) -> PinholeCamera | None:
     """A sensor_msgs/CameraInfo as a pinhole camera; None where it is not calibrated.
 
     Where the lens distorts, it is that of the rectified image: `p`, where that is filled in, is its matrix, and `k`
@@ -45,4 +45,4 @@ def camera_of(info: Any) -> Camera | None:
     rectified = any(info.d) and info.p[0] > 0 and info.p[5] > 0
     numbers = (*info.p[:3], *info.p[4:7]) if rectified else info.k[:6]
     fx, _, cx, _, fy, cy = (float(number) for number in numbers)
-    return Camera(int(info.width), int(info.height), fx, fy, cx, cy)
+    return PinholeCamera(int(info.width), int(info.height), fx, fy, cx, cy)

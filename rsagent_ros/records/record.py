@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 
 VerdictSource: TypeAlias = Literal["operator", "grasp", "planner"]
 VERDICT_SOURCES: tuple[VerdictSource, ...] = get_args(VerdictSource)
@@ -77,7 +77,7 @@ class Record:
     image: NDArray[np.uint8]
     trace: Trace
     depth: NDArray[np.float32] | None = None
-    camera_info: Camera | None = None
+    camera_info: PinholeCamera | None = None
     verdicts: tuple[Verdict, ...] = ()
     frame_id: str = ""
     redaction: Redaction = "none"

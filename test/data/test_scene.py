@@ -18,7 +18,8 @@ import pytest
 from rsagent_ros.agent.mask import MAX_PIXELS, encode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
-from rsagent_ros.data.scene import Camera, Scene, load_scenes, save_scenes
+from rsagent_ros.data.camera import PinholeCamera
+from rsagent_ros.data.scene import Scene, load_scenes, save_scenes
 
 
 def scene(number: int = 0, masks: int = 1, *, depth: bool = False) -> Scene:
@@ -32,7 +33,7 @@ def scene(number: int = 0, masks: int = 1, *, depth: bool = False) -> Scene:
         "made up",
         "attribute",
         dice.uniform(0.1, 5, (24, 32)).astype(np.float32) if depth else None,
-        Camera(32, 24, 30.0, 30.0, 16.0, 12.0) if depth else None,
+        PinholeCamera(32, 24, 30.0, 30.0, 16.0, 12.0) if depth else None,
         (Exchange("die Tasse", "welche?"),) if depth else (),
     )
 

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.pose3d import NoPlace, Place, PlaceConfig, locate
 from rsagent_ros.pose3d.depth import Depth
 
-CAMERA = Camera(320, 240, 300.0, 300.0, 159.5, 119.5)
+CAMERA = PinholeCamera(320, 240, 300.0, 300.0, 159.5, 119.5)
 SIZE = np.array([0.16, 0.10, 0.06])
 TILT = np.radians(50.0)
 """The camera looks down at the table by this much."""
@@ -183,7 +183,7 @@ def test_at_the_border_of_the_picture() -> None:
     mask, depth, _, _ = table_and_box()
     columns = np.flatnonzero(mask.any(axis=0))
     middle = int(columns.mean())
-    shifted = Camera(320 - middle, 240, CAMERA.fx, CAMERA.fy, CAMERA.cx - middle, CAMERA.cy)
+    shifted = PinholeCamera(320 - middle, 240, CAMERA.fx, CAMERA.fy, CAMERA.cx - middle, CAMERA.cy)
     place = locate(mask[:, middle:], depth[:, middle:], shifted)
     assert isinstance(place, Place)
     whole = surface_of(np.where(np.arange(320) >= middle, mask, False), depth)
@@ -199,7 +199,7 @@ def test_what_does_not_fit_together_is_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match="bool and float32 metres"):
         locate(mask, depth.astype(np.float64), CAMERA)
     with pytest.raises(ValueError, match="not calibrated"):
-        locate(mask, depth, Camera(320, 240, 0.0, 0.0, 0.0, 0.0))
+        locate(mask, depth, PinholeCamera(320, 240, 0.0, 0.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="min_pixels is 0"):
         PlaceConfig(min_pixels=0)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_training.simulation.meshes import Array
 
 
@@ -63,20 +63,20 @@ class View:
         pose[:3, 3] = np.asarray(self.target) + (self.distance + self.approach.at(t)) * outward
         return pose
 
-    def camera(self, width: int, height: int) -> Camera:
+    def camera(self, width: int, height: int) -> PinholeCamera:
         """Intrinsics for a picture of this size, with pixel centres at whole numbers as in ROS and OpenCV."""
         focal = height / 2.0 / float(np.tan(np.radians(self.field_of_view) / 2.0))
-        return Camera(width, height, focal, focal, (width - 1) / 2.0, (height - 1) / 2.0)
+        return PinholeCamera(width, height, focal, focal, (width - 1) / 2.0, (height - 1) / 2.0)
 
 
-def projected(points: Array, camera: Camera, pose: Array) -> Array:
+def projected(points: Array, camera: PinholeCamera, pose: Array) -> Array:
     """Pixels (N, 2) as (x, y) of world points (N, 3) that lie in front of the camera."""
     local = (points - pose[:3, 3]) @ pose[:3, :3]
     focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
     return np.asarray(local[:, :2] / local[:, 2:] * focal + centre)
 
 
-def on_table(pixel: tuple[float, float], camera: Camera, pose: Array) -> Array | None:
+def on_table(pixel: tuple[float, float], camera: PinholeCamera, pose: Array) -> Array | None:
     """The point (x, y) of the table top's plane that a pixel shows; None when its ray does not meet the plane."""
     ray = pose[:3, :3] @ [(pixel[0] - camera.cx) / camera.fx, (pixel[1] - camera.cy) / camera.fy, 1.0]
     if ray[2] >= -1e-6:

@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.data.scene import Camera
+from rsagent_ros.data.camera import PinholeCamera
 from rsagent_training.simulation import textures
 from rsagent_training.simulation.layout import Item, Vocabulary, arrange
 from rsagent_training.simulation.meshes import Array, Mesh, block
@@ -62,7 +62,7 @@ class Frame:
     depth: NDArray[np.float32]
     masks: dict[str, NDArray[np.bool_]]
     whole: dict[str, int]
-    camera: Camera
+    camera: PinholeCamera
     pose: Array
     t: float
 

@@ -1,0 +1,191 @@
+"""A folder of examples on disk: `scenes.jsonl`, one JSON object a line, beside `images/` and `depth/`.
+
+The simulator, `rsagent collect` and `rsagent questions` write it; so may any program, with these keys:
+
+    version      2; 1 is read as well: it knew no ignore, split, tags, remarks and self_judged
+    id           unique; letters, digits, '.', '_' and '-'
+    image        file name, relative to the folder
+    instruction  what to look for
+    expected     "found", "not_in_view" or "ambiguous"; null where nobody has said
+    masks        list of COCO run lengths {"size": [h, w], "counts": "text"}
+    ignore       the same, of the pixels that do not count; or left out
+    depth        file name of a PNG of 16 bits, in millimetres, 0 for unknown; or left out
+    camera       {"width", "height", "fx", "fy", "cx", "cy"} in pixels; or left out
+    previous     list of {"instruction", "question"}, oldest first; or left out
+    category     the first tag, and tags, the others; source, split, remarks, self_judged; each may be left out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rsagent_ros.agent.mask import Rle, decode_rle, encode_rle
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.prompt import Exchange
+from rsagent_ros.data.camera import PinholeCamera
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.files import depth_remarks, inside, read_depth, read_image
+
+FILE = "scenes.jsonl"
+VERSION = 2
+READABLE = (1, VERSION)
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    version: int
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    version: int
+    id: str
+    image: str
+    instruction: str
+    expected: Outcome | None
+    masks: list[Rle]
+    ignore: Rle | None = None
+    depth: str | None = None
+    camera: PinholeCamera | None = None
+    previous: tuple[Exchange, ...] = ()
+    source: str = ""
+    split: str = ""
+    category: str = ""
+    tags: list[str] = []
+    remarks: list[str] = []
+    self_judged: bool = False
+
+
+def save_examples(examples: Iterable[Example], folder: Path) -> int:
+    """Write examples as they come. Returns how many were written.
+
+    Depth is stored as whole millimetres, 0 for unknown. A run that was broken off leaves no scenes.jsonl behind; it
+    can be started again in the same folder.
+
+    Raises:
+        FileExistsError: The folder holds examples already, or two have one id; nothing is overwritten.
+    """
+    rows = folder / FILE
+    if rows.exists():
+        raise FileExistsError(f"{rows} exists already, not overwriting; choose another folder")
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    partial = rows.with_name(f"{FILE}.partial")  # what a kill leaves must not pass for all of it
+    again = partial.exists()
+    known: set[str] = set()
+    with partial.open("wb") as out:
+        for example in examples:
+            if example.id in known:
+                raise FileExistsError(f"two examples have the id {example.id}")
+            known.add(example.id)
+            out.write(msgspec.json.encode(_saved(example, folder, again)) + b"\n")
+    partial.replace(rows)
+    return len(known)
+
+
+def load_examples(folder: Path) -> Iterator[Example]:
+    """Read examples in the order they were written, one image in memory at a time.
+
+    Raises:
+        FileNotFoundError: No scenes.jsonl in the folder.
+        ValueError: A line that is wrong, with its number and what is wrong with it.
+    """
+    rows = examples_file(folder)
+    with rows.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                example = read_example(line, folder)
+            except (ValueError, OSError) as error:
+                raise ValueError(f"{rows}, line {number}: {error}") from error
+            yield example
+
+
+def examples_file(folder: Path) -> Path:
+    """The scenes.jsonl of a folder.
+
+    Raises:
+        FileNotFoundError: It is not there.
+    """
+    rows = folder / FILE
+    if not rows.is_file():
+        raise FileNotFoundError(f"{rows} is missing; a folder of scenes holds {FILE}, images/ and depth/")
+    return rows
+
+
+def read_example(line: bytes, folder: Path) -> Example:
+    """The example of one line of a folder's scenes.jsonl.
+
+    Raises:
+        ValueError: The line, or a file that it names, is wrong.
+        OSError: A file can't be read.
+    """
+    try:
+        version = msgspec.json.decode(line, type=_Versioned).version
+        if version not in READABLE:
+            raise ValueError(f"the scene is of version {version}; this release reads the versions 1 and {VERSION}")
+        row = msgspec.json.decode(line, type=_Line)
+        image = read_image(inside(folder, row.image))
+        depth = None if row.depth is None else read_depth(inside(folder, row.depth))
+    # RuntimeError is what paths raise for a loop of links, and JSON for a deep nest.
+    except (msgspec.DecodeError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
+    return Example(
+        row.id,
+        image,
+        row.instruction,
+        row.expected,
+        tuple(decode_rle(rle) for rle in row.masks),
+        previous=row.previous,
+        ignore=None if row.ignore is None else decode_rle(row.ignore),
+        depth=depth,
+        camera=row.camera,
+        source=row.source,
+        split=row.split,
+        tags=tuple(filter(None, (row.category, *row.tags))),
+        remarks=tuple(dict.fromkeys((*row.remarks, *depth_remarks(depth)))),
+        self_judged=row.self_judged,
+    )
+
+
+def _saved(example: Example, folder: Path, again: bool) -> _Line:
+    """Store the example's pictures; returns its line."""
+    image = f"images/{example.id}.png"
+    _write_png(folder / image, np.ascontiguousarray(example.image[:, :, ::-1]), again)
+    depth = None
+    if example.depth is not None:
+        depth = f"depth/{example.id}.png"
+        (folder / "depth").mkdir(exist_ok=True)
+        millimetres = np.nan_to_num(example.depth * 1000.0, nan=0.0, posinf=0.0, neginf=0.0)
+        _write_png(folder / depth, np.clip(np.rint(millimetres), 0, 65535).astype(np.uint16), again)
+    return _Line(
+        version=VERSION,
+        id=example.id,
+        image=image,
+        instruction=example.instruction,
+        expected=example.expected,
+        masks=[encode_rle(mask) for mask in example.masks],
+        ignore=None if example.ignore is None else encode_rle(example.ignore),
+        depth=depth,
+        camera=example.camera,
+        previous=example.previous,
+        source=example.source,
+        split=example.split,
+        category=example.category,
+        tags=list(example.tags[1:]),
+        remarks=list(example.remarks),
+        self_judged=example.self_judged,
+    )
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], again: bool) -> None:
+    """Store it; what is there is replaced only where a run that was broken off is done `again`."""
+    done, data = cv2.imencode(".png", pixels)
+    if not done:
+        raise ValueError(f"{path}: an array of {pixels.shape} {pixels.dtype} can't be stored as PNG")
+    with path.open("wb" if again else "xb") as out:
+        out.write(data.tobytes())

@@ -8,6 +8,9 @@ SHELL := /bin/bash
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
 
+PARALLEL := --numprocesses auto --dist worksteal
+CORE_TESTS := test/agent test/baseline test/data test/policies test/scoring test/segmenters
+
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand --tabs=14
 
@@ -35,8 +38,8 @@ miniature: ## train a tiny policy from nothing through all stages, on one core; 
 
 test: setup lint ## all checks: lint, the core on NumPy 1.26, then every test
 	@environment/prepare numpy1
-	env -u PYTHONPATH .venv-numpy1/bin/pytest test/agent test/policies test/segmenters
-	$(WITH_ROS) pytest
+	env -u PYTHONPATH .venv-numpy1/bin/pytest $(PARALLEL) $(CORE_TESTS)
+	$(WITH_ROS) pytest $(PARALLEL) --durations=20 $(TESTS)
 
 lint: ## style, types, and which part may import which
 	@environment/prepare python models
@@ -52,7 +55,7 @@ defects: setup ## put each seeded defect into a copy of the sources; the tests t
 
 coverage: setup ## every test again, with line and branch coverage of each package; figures in out/coverage.json
 	@environment/prepare models
-	$(WITH_ROS) code=0; pytest --cov --cov-report= $(TESTS) || code=$$?; \
+	$(WITH_ROS) code=0; pytest $(PARALLEL) --cov --cov-report= $(TESTS) || code=$$?; \
 	    python .ci/coverage_by_package.py out/coverage.json; exit $$code
 
 bench: setup ## measure speed and memory; the table is in out/bench.json too

@@ -1,4 +1,4 @@
-"""ROS domains for tests: runs of the tests at the same time on one machine, in other checkouts too, do not meet."""
+"""ROS domains for tests: processes that test at the same time on one machine, in other checkouts too, do not meet."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-FIRST, LAST, BLOCK = 1, 100, 20
+FIRST, LAST, BLOCK = 1, 100, 10
 """Above 101 a domain's ports can be those of outgoing connections; `make demo` has 101."""
 
 
 def _claim() -> Iterator[int]:
-    """The domains of a block that no other process holds, round and round; held until the process ends."""
+    """Domains of a block that no other process holds, round and round; held until the process ends."""
     for start in range(FIRST, LAST + 1, BLOCK):
         lock = (Path(tempfile.gettempdir()) / f"rsagent-domains-{start}.lock").open("w")
         try:
@@ -34,7 +34,7 @@ def next_domain() -> int:
     """A domain that was not used lately.
 
     Raises:
-        RuntimeError: Five other runs hold all domains.
+        RuntimeError: Ten other processes hold all domains.
     """
     global _domains
     if _domains is None:

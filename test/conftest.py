@@ -1,0 +1,20 @@
+"""Set-up of all tests: what lets several processes run them side by side (`pytest -n 2`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Libraries read it when they are imported. With a thread for each core in each worker they would wait for another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape what UTF-8 cannot hold in captured output, such as half of a surrogate pair: a worker could not send it."""
+    report = yield
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
+    return report

@@ -63,11 +63,11 @@ def imports(*folders: Path) -> Iterator[tuple[Path, str]]:
 
 
 def test_one_version_everywhere(package: Package) -> None:
-    newest_change = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    newest_release = re.search(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     installed = re.search(r'version="(.+)"', (ROOT / "setup.py").read_text())
-    assert newest_change is not None
+    assert newest_release is not None
     assert installed is not None
-    assert {package.version, newest_change[1], installed[1]} == {rsagent_ros.__version__}
+    assert {package.version, newest_release[1], installed[1]} == {rsagent_ros.__version__}
 
 
 def test_manifest_is_valid_and_its_license_is_there(package: Package) -> None:
@@ -117,7 +117,7 @@ def test_every_ros_wheel_is_pinned() -> None:
 @pytest.mark.parametrize(
     ("package_folder", "extras"),
     [
-        ("rsagent_ros", (BASE, "chat", "models", "scale")),
+        ("rsagent_ros", (BASE, "chat", "evaluation", "models", "scale")),
         ("training/rsagent_training", (BASE, "scale", "sim", "training")),
     ],
 )

@@ -1,17 +1,45 @@
-"""Curves as inline SVG. Every axis runs from 0 to 1, because all that is drawn here is a share, a risk or an IoU."""
+"""Curves as inline SVG, drawn by matplotlib in the colours of the page, so that they follow its dark mode.
+
+Every axis runs from 0 to 1, because all that is drawn here is a share, a risk or an IoU. No text from outside gets
+into a picture: names stand in the legend, which is HTML.
+"""
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-SIDE = 260
-"""Length of an axis in the SVG's own units; the page scales it."""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_LEFT, _TOP, _RIGHT, _BOTTOM = 42, 10, 12, 40
-_MOST_POINTS = 240
+INCHES = (3.3, 3.1)
+"""Width and height; the page scales the picture."""
+
+# matplotlib takes no variables of CSS for colours: these stand for them until the picture is text.
+_COLOURS = {"a": "#010203", "b": "#010204", "ink": "#010205", "soft": "#010206", "line": "#010207"}
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text, in the reader's own fonts
+    "svg.hashsalt": "rsagent",  # the same picture is the same text in every run
+    "font.sans-serif": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.edgecolor": _COLOURS["line"],
+    "axes.labelcolor": _COLOURS["ink"],
+    "xtick.color": _COLOURS["soft"],
+    "ytick.color": _COLOURS["soft"],
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "grid.color": _COLOURS["line"],
+    "grid.linewidth": 0.7,
+}
+
+_GROUPS = r"figure|axes|patch|matplotlib\.axis|[xy]tick|line2d|text|PathCollection"
+"""What matplotlib numbers in each picture; nothing refers to these ids."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +49,7 @@ class Series:
     Attributes:
         name: For the legend.
         points: x and y, 0..1; in the order they are joined.
-        style: `a` or `b`: the class that colours it.
+        style: `a` or `b`: the colour of the page that it has.
         dots: Mark each point, by the size of its disc (0..1), one for each; empty for a plain line.
     """
 
@@ -31,33 +59,68 @@ class Series:
     dots: Sequence[float] = ()
 
 
+@dataclass(frozen=True)
+class Dot:
+    """One dot of a scatter plot.
+
+    Attributes:
+        x, y: 0..1.
+        link: Where it leads when it is clicked, such as `#row-3`.
+    """
+
+    x: float
+    y: float
+    link: str
+
+
 def line_chart(series: Sequence[Series], x_label: str, y_label: str, *, diagonal: bool = False) -> Markup:
-    """Lines over the unit square; `diagonal` draws where x equals y."""
-    body = [_axes(x_label, y_label)]
-    if diagonal:
-        body.append(_line([(0.0, 0.0), (1.0, 1.0)], "diagonal"))
-    for one in series:
-        body.append(_line(_thinned(one.points), f"curve {one.style}"))
-        for (x, y), size in zip(one.points, one.dots, strict=False):
-            body.append(
-                Markup('<circle class="dot {}" cx="{}" cy="{}" r="{}"/>').format(
-                    one.style, _x(x), _y(y), _n(3 + 7 * size)
-                )
-            )
-    return _figure(body, f"{y_label} over {x_label}", [(one.name, one.style) for one in series if one.name])
+    """Draw lines over the unit square.
+
+    Args:
+        series: The lines.
+        x_label, y_label: Of the axes; no text from outside.
+        diagonal: Draw where x equals y, too.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _unit_square(x_label, y_label)
+        if diagonal:
+            _draw_diagonal(axes)
+        for one in series:
+            if one.points:
+                x, y = zip(*one.points, strict=True)
+                axes.plot(x, y, color=_COLOURS[one.style], linewidth=1.9, clip_on=False)
+            if one.points and one.dots:
+                sizes = [(4 + 9 * size) ** 2 for size in one.dots]
+                axes.scatter(x, y, s=sizes, color=_COLOURS[one.style], alpha=0.75, linewidths=0, clip_on=False)
+        picture = _svg(figure, f"{y_label} over {x_label}")
+    keys = Markup("").join(
+        Markup('<span class="key {}">{}</span>').format(one.style, one.name) for one in series if one.name
+    )
+    return picture + (Markup('<p class="legend">{}</p>').format(keys) if keys else "")
 
 
-def scatter(points: Sequence[tuple[float, float, str]], x_label: str, y_label: str) -> Markup:
-    """Dots over the unit square, each with a title that shows when it is pointed at, and the diagonal."""
-    body = [_axes(x_label, y_label), _line([(0.0, 0.0), (1.0, 1.0)], "diagonal")]
-    for x, y, title in points:
-        style = "b" if y > x else "a"
-        body.append(
-            Markup('<circle class="dot {}" cx="{}" cy="{}" r="3"><title>{}</title></circle>').format(
-                style, _x(x), _y(y), title
-            )
-        )
-    return _figure(body, f"{y_label} over {x_label}", [])
+def scatter(dots: Sequence[Dot], x_label: str, y_label: str) -> Markup:
+    """Draw dots over the unit square, and the diagonal; those above it are of style `b`.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _unit_square(x_label, y_label)
+        _draw_diagonal(axes)
+        if dots:
+            colours = [_COLOURS["b" if dot.y > dot.x else "a"] for dot in dots]
+            x, y = [dot.x for dot in dots], [dot.y for dot in dots]
+            drawn = axes.scatter(x, y, s=18, c=colours, alpha=0.75, linewidths=0, clip_on=False)
+            drawn.set_urls([dot.link for dot in dots])
+        return _svg(figure, f"{y_label} over {x_label}")
 
 
 def success_points(overlaps: Sequence[float], steps: int = 100) -> list[tuple[float, float]]:
@@ -68,68 +131,31 @@ def success_points(overlaps: Sequence[float], steps: int = 100) -> list[tuple[fl
     return [(at, sum(value >= at for value in overlaps) / len(overlaps)) for at in thresholds]
 
 
-def _figure(body: Sequence[Markup], description: str, legend: Sequence[tuple[str, str]]) -> Markup:
-    names = Markup("").join(Markup('<span class="key {}">{}</span>').format(style, name) for name, style in legend)
-    width, height = _LEFT + SIDE + _RIGHT, _TOP + SIDE + _BOTTOM
-    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>{}').format(
-        width,
-        height,
-        description,
-        Markup("").join(body),
-        Markup('<p class="legend">{}</p>').format(names) if names else "",
-    )
+def _unit_square(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(INCHES, layout="constrained")
+    axes = figure.add_subplot(xlim=(0, 1), ylim=(0, 1), xlabel=x_label, ylabel=y_label)
+    axes.set_axisbelow(True)
+    axes.grid(True)
+    return figure, axes
 
 
-def _axes(x_label: str, y_label: str) -> Markup:
-    parts = []
-    for step in range(6):
-        at = step / 5
-        parts.append(
-            Markup('<path class="grid" d="M{0} {1}H{2}M{3} {4}V{5}"/>').format(
-                _x(0), _y(at), _x(1), _x(at), _y(0), _y(1)
-            )
-        )
-        parts.append(
-            Markup('<text x="{}" y="{}" text-anchor="middle">{:.1f}</text>').format(_x(at), _n(_TOP + SIDE + 15), at)
-        )
-        parts.append(
-            Markup('<text x="{}" y="{}" text-anchor="end">{:.1f}</text>').format(
-                _n(_LEFT - 6), _n(_TOP + SIDE * (1 - at) + 3.5), at
-            )
-        )
-    middle = _LEFT + SIDE / 2, _TOP + SIDE / 2
-    parts.append(
-        Markup('<text class="label" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            _n(middle[0]), _n(_TOP + SIDE + 33), escape(x_label)
-        )
-    )
-    parts.append(
-        Markup('<text class="label" transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text>').format(
-            _n(middle[1]), escape(y_label)
-        )
-    )
-    return Markup("").join(parts)
+def _draw_diagonal(axes: Axes) -> None:
+    axes.plot([0, 1], [0, 1], color=_COLOURS["soft"], linewidth=0.8, linestyle="--")
 
 
-def _line(points: Sequence[tuple[float, float]], style: str) -> Markup:
-    if len(points) < 2:
-        return Markup("")
-    return Markup('<polyline class="{}" points="{}"/>').format(style, " ".join(f"{_x(x)},{_y(y)}" for x, y in points))
-
-
-def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Few enough points for a page; the first and the last stay."""
-    step = max(1, -(-len(points) // _MOST_POINTS))
-    return [*points[:-1:step], *points[-1:]]
-
-
-def _x(value: float) -> str:
-    return _n(_LEFT + SIDE * min(1.0, max(0.0, value)))
-
-
-def _y(value: float) -> str:
-    return _n(_TOP + SIDE * (1 - min(1.0, max(0.0, value))))
-
-
-def _n(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+def _svg(figure: Figure, description: str) -> Markup:
+    """The picture as an element of the page."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    for name, colour in _COLOURS.items():
+        text = text.replace(colour, f"var(--{name})")
+    # Its style sheet would be one of the whole page, its ids those of the other pictures, its size not the page's.
+    text = re.sub(r"<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(rf' id="(?:{_GROUPS})_\d+"', "", text)
+    begin = Markup('<svg class="chart" role="img" aria-label="{}"').format(description)
+    head, rest = text.split(">", 1)
+    return begin + Markup(re.sub(r'<svg| (?:width|height|version)="[^"]*"', "", head) + ">" + rest)

@@ -7,6 +7,7 @@ their whole traces, each as the viewer's own page in a frame.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,7 +17,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.sample import Listed, Sample
 from rsagent_ros.datasets import Dataset, list_samples
 from rsagent_ros.evaluation.evaluator import Evaluated
-from rsagent_ros.evaluation.report.charts import Series, line_chart, scatter, success_points
+from rsagent_ros.evaluation.report.charts import Dot, Series, line_chart, scatter, success_points
 from rsagent_ros.evaluation.report.pictures import draw
 from rsagent_ros.evaluation.report.summary import MAIN
 from rsagent_ros.evaluation.report.tables import dataset_name, figure, system_name, title
@@ -75,7 +76,7 @@ def render_report(
         cards=[_card(name, summary) for name in CARDS if summary["metrics"][name]["value"] is not None],
         ratios=[_ratio(name, ratio, summary) for name, ratio in RATIOS.items()],
         main=[(name, RATIOS[name].title) for name in MAIN],
-        charts=_charts([("", "a", found.rows, summary["calibration"])]),
+        charts=_curves([("", "a", found.rows, summary["calibration"])]) if find_spec("matplotlib") else [],
         rows=[_row(row) for row in worst(found.rows, MOST_ROWS)],
         shown=[_shown(line, samples.get(name)) for name, line in lines.items()],
         outcomes=_outcomes(found.rows),
@@ -105,7 +106,6 @@ def render_comparison(
         differences: Of `difference`.
     """
     a, b = rows
-    points = [(x.iou, y.iou, x.id) for x, y in zip(a, b, strict=True)]
     changed = sorted(zip(a, b, strict=True), key=lambda pair: (pair[1].iou - pair[0].iou, pair[0].index))
     return _template("compare.html").render(
         title=f"{names[0]} and {names[1]}",
@@ -115,13 +115,7 @@ def render_comparison(
         count=len(a),
         only=only,
         ratios=[_difference(name, ratio, summaries, differences[name]) for name, ratio in RATIOS.items()],
-        charts=_charts(
-            [
-                (name, style, part, summary["calibration"])
-                for name, style, part, summary in zip(names, "ab", rows, summaries, strict=True)
-            ]
-        ),
-        scatter=scatter(points[:: max(1, -(-len(points) // MOST_DOTS))], f"IoU of {names[0]}", f"IoU of {names[1]}"),
+        charts=_comparing_charts(names, rows, summaries) if find_spec("matplotlib") else [],
         rows=[
             {**_row(y), "before": figure(x.iou), "outcome_before": str(x.outcome), "change": y.iou - x.iou}
             for x, y in (
@@ -205,7 +199,28 @@ def _verdict(ratio: Ratio, change: float | None) -> str:
     return "better" if change * ratio.better > 0 else "worse"
 
 
-def _charts(runs: Sequence[tuple[str, str, Sequence[Row], dict[str, Any]]]) -> list[dict[str, Any]]:
+def _comparing_charts(
+    names: tuple[str, str],
+    rows: tuple[Sequence[Row], Sequence[Row]],
+    summaries: tuple[dict[str, Any], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """The curves of both runs, and IoU against IoU."""
+    runs = [
+        (name, style, part, summary["calibration"])
+        for name, style, part, summary in zip(names, "ab", rows, summaries, strict=True)
+    ]
+    dots = [Dot(a.iou, b.iou, f"#row-{b.index}") for a, b in zip(*rows, strict=True)]
+    return [
+        *_curves(runs),
+        {
+            "title": "Sample by sample",
+            "note": f"Above the diagonal {names[1]} is better; a dot leads to its sample.",
+            "svg": scatter(dots[:: max(1, -(-len(dots) // MOST_DOTS))], "IoU of the first", "IoU of the second"),
+        },
+    ]
+
+
+def _curves(runs: Sequence[tuple[str, str, Sequence[Row], dict[str, Any]]]) -> list[dict[str, Any]]:
     """The curves, one line for each run."""
     success, reliable, risky = [], [], []
     for name, style, rows, sure in runs:
@@ -241,6 +256,7 @@ def _charts(runs: Sequence[tuple[str, str, Sequence[Row], dict[str, Any]]]) -> l
 
 def _row(row: Row) -> dict[str, Any]:
     return {
+        "index": row.index,
         "id": row.id,
         "instruction": row.instruction,
         "category": row.category,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -129,6 +130,18 @@ def test_browser_draws_pictures_and_curves(folder: Path, tmp_path: Path, name: s
     blue, green, red = (pixels[:, :, channel].astype(int) for channel in range(3))
     assert np.count_nonzero((red > 150) & (green < 80) & (blue > 100)) > 300, "no curve or outline is to be seen"
     assert np.count_nonzero((green > 100) & (green > red + 30) & (green > blue + 15)) > 1000, "no hit is to be seen"
+
+
+def test_without_matplotlib_the_page_says_what_to_install(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in FILES[:4]:
+        (folder / "good" / name).unlink()
+    page = write_report(folder / "good", run(folder, "good", FakePolicy(SCRIPTS["good"])), show=1)
+    text = page.read_text(encoding="utf-8")
+    assert "pip install 'rsagent[evaluation]'" in text
+    assert "<svg" not in text
 
 
 def test_samples_that_are_gone_leave_a_page_without_pictures(folder: Path, tmp_path: Path) -> None:

@@ -78,7 +78,8 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str, *, diagonal
 
     Args:
         series: The lines.
-        x_label, y_label: Of the axes; no text from outside.
+        x_label: Of the axis; no text from outside.
+        y_label: The same.
         diagonal: Draw where x equals y, too.
 
     Raises:

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -23,7 +23,7 @@ INCHES = (3.3, 3.1)
 
 # matplotlib takes no variables of CSS for colours: these stand for them until the picture is text.
 _COLOURS = {"a": "#010203", "b": "#010204", "ink": "#010205", "soft": "#010206", "line": "#010207"}
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text, in the reader's own fonts
     "svg.hashsalt": "rsagent",  # the same picture is the same text in every run
     "font.sans-serif": "DejaVu Sans",

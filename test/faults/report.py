@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
+from textwrap import fill
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -24,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/reliability.md"
 TEMPLATE = Path(__file__).with_name("page.md")
 SOAK = ROOT / "out/soak.json"
+WIDTH = 120
+"""Characters of a line of Markdown that is not of a table."""
+
 HEAD = ("fault", "goals have to end as", "seen", "latest end", "next goal", "records")
 
 
@@ -41,12 +45,12 @@ def page(lines: dict[str, Line], soak: dict[str, Any]) -> str:
     return template.substitute(
         aim=f"{AIM:g}",
         bound=f"{BOUND:g}",
-        summary=_summary([lines[row.fault] for row in ROWS]),
+        summary=fill(_summary([lines[row.fault] for row in ROWS]), WIDTH),
         tables="\n\n".join(_table(kind, rows, lines) for kind, rows in KINDS.items()),
         seed=soak["seed"],
         soak=_soak(soak),
         course=", ".join(f"{megabytes:g}" for megabytes in soak["course_mb"]),
-        endings=", ".join(f"{count} {ending}" for ending, count in soak["endings"].items()),
+        endings=fill(", ".join(f"{count} {ending}" for ending, count in soak["endings"].items()), WIDTH),
     )
 
 

@@ -32,7 +32,7 @@ from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.segmenter import MaskPrompt
 from rsagent_ros.segmenters.sam2 import Sam2Segmenter
 from rsagent_ros.segmenters.sam2_config import Sam2Config
-from rsagent_ros.segmenters.sam2_frame import Frame, to_pixels, to_tensors
+from rsagent_ros.segmenters.sam2_tensors import InputFormat, to_pixels, to_tensors
 from rsagent_ros.segmenters.transformers_sam2 import TransformersSam2
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -46,7 +46,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Image encoders of SAM 2.1: hiera-tiny and hiera-large."""
 
-FRAME = Frame(1024, 256, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+FORMAT = InputFormat(1024, 256, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 WIDTH, HEIGHT = 1920, 1080
 PROMPTS = 10
 LIMIT_PROMPTS = 10
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args(argv)
     config = Sam2Config("random", device=arguments.device, compile=arguments.compile, encodings_megabytes=2_000.0)
-    network = TransformersSam2(random_model(arguments.size), FRAME, config, f"sam2:hiera-{arguments.size}, random")
+    network = TransformersSam2(random_model(arguments.size), FORMAT, config, f"sam2:hiera-{arguments.size}, random")
     entries = measure(network, arguments.rounds)
     machine = torch.cuda.get_device_name() if network.device.type == "cuda" else "CPU"
     facts = {"machine": machine, "torch": torch.__version__, "transformers": transformers.__version__}
@@ -97,9 +97,9 @@ def measure(network: TransformersSam2, rounds: int) -> list[Entry]:
     warm_up = time.perf_counter() - started
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(rounds + 3)]
-    box = MaskPrompt(box=Box(500.0, 300.0, 1400.0, 900.0))
-    boxes = [MaskPrompt(box=Box(100.0 * number, 300.0, 100.0 * number + 800.0, 900.0)) for number in range(PROMPTS)]
-    point = MaskPrompt(positive=(Point(960.0, 540.0),))
+    box = MaskPrompt.of(box=Box(500.0, 300.0, 1400.0, 900.0))
+    boxes = [MaskPrompt.of(box=Box(100.0 * number, 300.0, 100.0 * number + 800.0, 900.0)) for number in range(PROMPTS)]
+    point = MaskPrompt.of(positive=(Point(960.0, 540.0),))
 
     def whole(image: NDArray[np.uint8]) -> None:
         segmenter.encode(image)
@@ -146,7 +146,7 @@ def at_least(name: str, value: float, unit: str, limit: float) -> Entry:
 
 def work(network: TransformersSam2, image: NDArray[np.uint8], prompt: MaskPrompt) -> tuple[int, int, int]:
     """Floating-point operations of an encoding and of a prompt, and bytes of an encoding."""
-    pixels = to_pixels(image, FRAME, network.device)
+    pixels = to_pixels(image, FORMAT, network.device)
     half = network.dtype is not torch.float32
     with torch.inference_mode(), torch.compiler.set_stance("force_eager"):  # compiled code can't be counted
         with (
@@ -154,7 +154,7 @@ def work(network: TransformersSam2, image: NDArray[np.uint8], prompt: MaskPrompt
             torch.autocast(network.device.type, network.dtype, enabled=half),
         ):
             features = network.embed(pixels)
-        given = to_tensors([prompt], (HEIGHT, WIDTH), FRAME, network.device)
+        given = to_tensors([prompt], (HEIGHT, WIDTH), FORMAT, network.device)
         with FlopCounterMode(display=False) as decoder:
             network.decode(tuple(level.float() for level in features), given)
     return encoder.get_total_flops(), decoder.get_total_flops(), sum(level.nbytes for level in features)

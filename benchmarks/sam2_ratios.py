@@ -43,7 +43,7 @@ def run() -> list[Entry]:
         segmenter = open_sam2(Sam2Config(str(Path(name) / "tiny"), device="cpu"))
     segmenter.warm_up()
     frames = [frame(number) for number in range(ROUNDS)]
-    boxes = [MaskPrompt(box=Box(40 * number, 50, 40 * number + 200, 400)) for number in range(PROMPTS)]
+    boxes = [MaskPrompt.of(box=Box(40 * number, 50, 40 * number + 200, 400)) for number in range(PROMPTS)]
     encode = middle([partial(segmenter.encode, image) for image in frames])
     again = middle([partial(segmenter.encode, image) for image in frames])
     encoding = segmenter.encode(frames[0])

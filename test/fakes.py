@@ -29,7 +29,7 @@ from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
+from rsagent_ros.agent.segmenter import FOREGROUND, Candidate, MaskPrompt
 
 MIDDLE = Box(250, 250, 750, 750)
 SEGMENT = "<think>The middle.</think>" + render(Segment(box=MIDDLE))
@@ -255,13 +255,13 @@ class FakeSegmenter:
 
 def _drawn(shape: tuple[int, int], prompt: MaskPrompt) -> NDArray[np.bool_]:
     height, width = shape
-    mask = np.zeros(shape, dtype=np.bool_) if prompt.prior is None else _resized(prompt.prior > 0, shape)
+    mask = np.zeros(shape, dtype=np.bool_) if prompt.mask_input is None else _resized(prompt.mask_input > 0, shape)
     if prompt.box is not None:
-        mask[_rows(prompt.box, height), _columns(prompt.box, width)] = True
-    for point in prompt.positive:
-        mask[_rows(_around(point, shape), height), _columns(_around(point, shape), width)] = True
-    for point in prompt.negative:
-        mask[_rows(_around(point, shape), height), _columns(_around(point, shape), width)] = False
+        box = Box(*prompt.box.tolist())
+        mask[_rows(box, height), _columns(box, width)] = True
+    for (x, y), label in zip(prompt.point_coords.tolist(), prompt.point_labels, strict=True):
+        around = _around(Point(x, y), shape)
+        mask[_rows(around, height), _columns(around, width)] = label == FOREGROUND
     return mask
 
 

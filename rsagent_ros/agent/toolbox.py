@@ -25,9 +25,9 @@ from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.prompt import looked_at
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 
-PRIOR_SIDE = 256
-PRIOR_LOGIT = 6.0
-"""A combined mask has no logits; as a prior it is given as +-6, which SAM reads as almost sure."""
+MASK_INPUT_SIDE = 256
+MASK_INPUT_LOGIT = 6.0
+"""A combined mask has no logits; as `mask_input` it is +-6, which SAM reads as almost sure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +102,11 @@ class Toolbox:
 
     def _segment(self, action: Segment, view: View, masks: list[MaskEntry]) -> Effect:
         base = None if action.refine is None else pick(masks, action.refine)
-        prompt = MaskPrompt(
+        prompt = MaskPrompt.of(
             None if action.box is None else view.box_to_crop(action.box),
             tuple(view.to_crop(point) for point in action.positive),
             tuple(view.to_crop(point) for point in action.negative),
-            None if base is None else _prior(base, view),
+            None if base is None else _mask_input(base, view),
         )
         if view.key not in self._encodings:
             self._encodings[view.key] = self._segmenter.encode(np.ascontiguousarray(view.crop(self._frame)))
@@ -188,7 +188,7 @@ def _choose(candidates: list[Candidate], view: View) -> Candidate:
     return max(usable, key=lambda candidate: candidate.score)
 
 
-def _prior(base: MaskEntry, view: View) -> NDArray[np.float32]:
+def _mask_input(base: MaskEntry, view: View) -> NDArray[np.float32]:
     """An earlier mask as logits of the current view."""
     if base.logits is not None and base.view_key == view.key:
         return base.logits
@@ -197,7 +197,7 @@ def _prior(base: MaskEntry, view: View) -> NDArray[np.float32]:
         raise ToolFailed("mask_out_of_view", f"Mask {base.mask_id} has no pixel in the current view.")
     cover = cv2.resize(
         np.ascontiguousarray(seen).view(np.uint8) * np.float32(1.0),
-        (min(view.width, PRIOR_SIDE), min(view.height, PRIOR_SIDE)),
+        (min(view.width, MASK_INPUT_SIDE), min(view.height, MASK_INPUT_SIDE)),
         interpolation=cv2.INTER_AREA,
     )
-    return np.asarray((cover * 2 - 1) * PRIOR_LOGIT, dtype=np.float32)
+    return np.asarray((cover * 2 - 1) * MASK_INPUT_LOGIT, dtype=np.float32)

@@ -17,8 +17,8 @@ from rsagent_ros.agent.errors import describe
 from rsagent_ros.checkpoint import AGAIN, unusable
 from rsagent_ros.segmenters.encodings import Features
 from rsagent_ros.segmenters.sam2_config import Sam2Config
-from rsagent_ros.segmenters.sam2_frame import Frame, Prompts
 from rsagent_ros.segmenters.sam2_network import place
+from rsagent_ros.segmenters.sam2_tensors import InputFormat, PromptTensors
 
 _INSTALL = "pip install hydra-core iopath && SAM2_BUILD_CUDA=0 pip install --no-deps --no-build-isolation sam2==1.1.0"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -38,8 +38,8 @@ class MetaSam2:
         """
         self._model = model
         self.device, self.dtype = place(model, model.image_encoder, config)
-        side, prior = model.image_size, model.sam_prompt_encoder.mask_input_size[0]
-        self.frame = Frame(side, prior, _MEAN, _STD)
+        mask_input_size = model.sam_prompt_encoder.mask_input_size[0]
+        self.input_format = InputFormat(model.image_size, mask_input_size, _MEAN, _STD)
         self.name = name
 
     @staticmethod
@@ -70,18 +70,18 @@ class MetaSam2:
             coarse = coarse + model.no_mem_embed.view(1, -1, 1, 1)
         return (*fine, coarse)
 
-    def decode(self, features: Features, prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
+    def decode(self, features: Features, prompts: PromptTensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Feature maps and prompts to logits and scores: see Sam2Network."""
         model = self._model
         sparse, dense = model.sam_prompt_encoder(
-            points=(prompts.points, prompts.labels), boxes=None, masks=prompts.prior
+            points=(prompts.point_coords, prompts.point_labels), boxes=None, masks=prompts.mask_input
         )
         logits, scores, _, _ = model.sam_mask_decoder(
             image_embeddings=features[-1],
             image_pe=model.sam_prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
-            multimask_output=prompts.ambiguous,
+            multimask_output=prompts.multimask_output,
             repeat_image=True,
             high_res_features=list(features[:-1]),
         )

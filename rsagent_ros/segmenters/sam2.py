@@ -1,16 +1,17 @@
-"""SAM 2.1 as the Segmenter, and EdgeTAM and the SAM 3 tracker, which take the same prompts.
+"""The Segmenter over SAM 2.1, EdgeTAM or the SAM 3 tracker, which take the same prompts.
 
     segmenter = open_sam2(Sam2Config("models/sam2.1-hiera-large"))   # a folder as `rsagent models fetch` makes it
     segmenter = open_sam2(Sam2Config("sam2.1_hiera_large.pt"))       # Meta's own file, through Meta's own package
     segmenter.warm_up()
 
-A single point may mean a part, a thing or a group, and gets three candidates; any other prompt gets the one mask that
-the network was trained to answer it with. Scores are the network's own estimate of the IoU.
+A prompt with `multimask_output` (a single point) gets three candidates, any other prompt one. Scores are the network's
+own estimate of the IoU.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -29,10 +30,12 @@ from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
 from rsagent_ros.devices import is_full
 from rsagent_ros.segmenters.encodings import EncodingStore, Features
 from rsagent_ros.segmenters.sam2_config import Sam2Config
-from rsagent_ros.segmenters.sam2_frame import LOGIT_LIMIT, form, to_masks, to_pixels, to_tensors
 from rsagent_ros.segmenters.sam2_network import Sam2Network
+from rsagent_ros.segmenters.sam2_tensors import LOGIT_LIMIT, form, to_masks, to_pixels, to_tensors
 
 _Answer = TypeVar("_Answer")
+
+log = logging.getLogger(__name__)
 
 PROMPTS_AT_ONCE = 16
 """More prompts of one form take several passes: each needs about 60 MB while it is decoded."""
@@ -40,11 +43,11 @@ PROMPTS_AT_ONCE = 16
 
 @dataclass(frozen=True, eq=False)
 class Sam2Encoding:
-    """An encoded image, held by whoever asked for it. The features stay with the segmenter, which bounds them.
+    """Handle of an encoded image, held by the caller. The features stay with the segmenter, which bounds them.
 
     Attributes:
         image: (H, W, 3) uint8 RGB, not copied: should its features be dropped, they are computed again from it.
-        key: Of the image's content: the same frame is encoded once, whoever asks.
+        key: Hash of the image's content: equal images are encoded once.
     """
 
     image: NDArray[np.uint8]
@@ -57,18 +60,19 @@ class Sam2Encoding:
 
 
 class Sam2Segmenter:
-    """The Segmenter over a network. For several threads: calls wait for one another."""
+    """A Segmenter over a network. Thread-safe: calls wait for one another."""
 
     def __init__(self, network: Sam2Network, *, encodings_megabytes: float = 512.0) -> None:
-        """Nothing runs yet.
+        """Take a network; nothing runs yet.
 
         Args:
-            network: On its device.
+            network: The network, on its device.
             encodings_megabytes: Most memory for encodings, of all episodes together.
         """
         self._network = network
         self._store = EncodingStore(int(encodings_megabytes * 1e6))
         self._lock = threading.Lock()
+        self._warned = False
 
     @property
     def name(self) -> str:
@@ -123,8 +127,8 @@ class Sam2Segmenter:
             RunFailed: OUT_OF_MEMORY.
         """
         encoding = self.encode(np.full((48, 64, 3), 128, dtype=np.uint8))
-        (first, *_) = self.masks(encoding, MaskPrompt(positive=(Point(32.0, 24.0),)))
-        self.masks(encoding, MaskPrompt(box=Box(16.0, 12.0, 48.0, 36.0), prior=first.logits))
+        (first, *_) = self.masks(encoding, MaskPrompt.of(positive=(Point(32.0, 24.0),)))
+        self.masks(encoding, MaskPrompt.of(Box(16.0, 12.0, 48.0, 36.0), mask_input=first.logits))
         with self._lock:
             self._store.clear()
 
@@ -133,7 +137,7 @@ class Sam2Segmenter:
         features = self._store.get(encoding.key)
         if features is None:
             network = self._network
-            pixels = to_pixels(encoding.image, network.frame, network.device)
+            pixels = to_pixels(encoding.image, network.input_format, network.device)
             half = network.dtype is not torch.float32
             with torch.autocast(network.device.type, dtype=network.dtype, enabled=half):
                 features = network.embed(pixels)
@@ -144,7 +148,7 @@ class Sam2Segmenter:
         """Candidates for each of several prompts of one form."""
         network = self._network
         features = tuple(level.float() for level in self._features(encoding))
-        given = to_tensors(prompts, encoding.size, network.frame, network.device)
+        given = to_tensors(prompts, encoding.size, network.input_format, network.device)
         logits, scores = network.decode(features, given)
         if not (torch.isfinite(logits).all() and torch.isfinite(scores).all()):
             raise ToolFailed("not_a_number", "The segmenter's answer was not a number. Try another box or point.")
@@ -161,10 +165,12 @@ class Sam2Segmenter:
         ]
 
     def _run(self, work: Callable[[], _Answer]) -> _Answer:
-        """Do it under the lock; where memory does not suffice, once more without the kept encodings.
+        """Do it under the lock; where memory is full, once more without the kept encodings.
+
+        A robot may run at the edge of its memory for days: one warning says so, later ones are for debugging.
 
         Raises:
-            RunFailed: OUT_OF_MEMORY, also then.
+            RunFailed: OUT_OF_MEMORY: it is full without them, too.
         """
         with self._lock, torch.inference_mode():
             for _ in range(2):
@@ -174,7 +180,15 @@ class Sam2Segmenter:
                     if not is_full(error):
                         raise
                 # Not in `except`: inside it the error's traceback would still hold the tensors that did not fit.
+                freed = self._store.nbytes
                 self._store.clear()
+                log.log(
+                    logging.DEBUG if self._warned else logging.WARNING,
+                    "%s: the memory of %s is full; dropped %.0f MB of kept encodings and tried again. "
+                    "Views must be encoded again. Give less memory to the model server, or lower encodings_megabytes",
+                    *(self.name, self._network.device, freed / 1e6),
+                )
+                self._warned = True
                 if self._network.device.type == "cuda":
                     torch.cuda.empty_cache()
         raise RunFailed(

@@ -1,4 +1,4 @@
-"""What the segmenter needs of a network, whoever wrote its code, and how one is placed on its device."""
+"""The network protocol of the SAM 2 segmenter, and placing a network on its device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.devices import is_full, pick_device, pick_dtype
 from rsagent_ros.segmenters.encodings import Features
 from rsagent_ros.segmenters.sam2_config import Sam2Config
-from rsagent_ros.segmenters.sam2_frame import Frame, Prompts
+from rsagent_ros.segmenters.sam2_tensors import InputFormat, PromptTensors
 
 
 class Sam2Network(Protocol):
@@ -24,28 +24,28 @@ class Sam2Network(Protocol):
         ...
 
     @property
-    def frame(self) -> Frame:
-        """What it wants to see."""
+    def input_format(self) -> InputFormat:
+        """Format of its inputs."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device it runs on."""
         ...
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of `embed`."""
+        """Floating-point type of `embed`."""
         ...
 
     def embed(self, pixels: torch.Tensor) -> Features:
-        """(1, 3, side, side) float32 pixels to feature maps, fine to coarse. The caller sets autocast."""
+        """(1, 3, image_size, image_size) float32 pixels to feature maps, fine to coarse. The caller sets autocast."""
         ...
 
-    def decode(self, features: Features, prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
+    def decode(self, features: Features, prompts: PromptTensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Feature maps in float32 and P prompts to (P, K, h, w) logits and (P, K) estimates of their IoU.
 
-        K is 3 for ambiguous prompts, else 1.
+        K is 3 where `prompts.multimask_output` is set, else 1.
         """
         ...
 

@@ -13,8 +13,8 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.checkpoint import AGAIN, check_weights, read_config, read_json, unusable
 from rsagent_ros.segmenters.encodings import Features
 from rsagent_ros.segmenters.sam2_config import Sam2Config
-from rsagent_ros.segmenters.sam2_frame import Frame, Prompts
 from rsagent_ros.segmenters.sam2_network import place
+from rsagent_ros.segmenters.sam2_tensors import InputFormat, PromptTensors
 
 Colours = tuple[float, float, float]
 
@@ -50,7 +50,7 @@ _ARCHITECTURES = (
 class TransformersSam2:
     """A network of transformers' `AutoModelForMaskGeneration`, as a Sam2Network."""
 
-    def __init__(self, model: Any, frame: Frame, config: Sam2Config, name: str) -> None:
+    def __init__(self, model: Any, input_format: InputFormat, config: Sam2Config, name: str) -> None:
         """Place the model, a PreTrainedModel of one of the architectures, on its device.
 
         Raises:
@@ -58,7 +58,7 @@ class TransformersSam2:
         """
         self._model = model
         self.device, self.dtype = place(model, model.vision_encoder, config)
-        self.frame = frame
+        self.input_format = input_format
         self.name = name
 
     @staticmethod
@@ -90,23 +90,23 @@ class TransformersSam2:
             ) from error
         encoder = model.prompt_encoder
         colours = architecture.mean, architecture.std
-        frame = read_frame(folder, encoder.input_image_size, encoder.mask_input_size[0], colours)
-        return TransformersSam2(model, frame, config, f"{architecture.name}:{folder.resolve().name}")
+        expected = read_input_format(folder, encoder.input_image_size, encoder.mask_input_size[0], colours)
+        return TransformersSam2(model, expected, config, f"{architecture.name}:{folder.resolve().name}")
 
     def embed(self, pixels: torch.Tensor) -> Features:
         """Pixels to feature maps: see Sam2Network."""
         return tuple(self._model.get_image_embeddings(pixels))
 
-    def decode(self, features: Features, prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
+    def decode(self, features: Features, prompts: PromptTensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Feature maps and prompts to logits and scores: see Sam2Network."""
-        count = prompts.points.shape[0]
-        # Each prompt stands as an image of its own: only so can each have its own prior.
+        count = prompts.point_coords.shape[0]
+        # Each prompt stands as an image of its own: only so can each have its own mask_input.
         answer = self._model(
             image_embeddings=[level.expand(count, -1, -1, -1) for level in features],
-            input_points=prompts.points[:, None],
-            input_labels=prompts.labels[:, None],
-            input_masks=prompts.prior,
-            multimask_output=prompts.ambiguous,
+            input_points=prompts.point_coords[:, None],
+            input_labels=prompts.point_labels[:, None],
+            input_masks=prompts.mask_input,
+            multimask_output=prompts.multimask_output,
         )
         return answer.pred_masks[:, 0], answer.iou_scores[:, 0]
 
@@ -150,13 +150,15 @@ def load_model(kind: Any, folder: Path, described: PreTrainedConfig) -> Any:
     return model
 
 
-def read_frame(folder: Path, side: int, prior_side: int, colours: tuple[Colours, Colours]) -> Frame:
-    """What the network wants to see: as its own file about pixels says, where there is one.
+def read_input_format(
+    folder: Path, image_size: int, mask_input_size: int, colours: tuple[Colours, Colours]
+) -> InputFormat:
+    """The format of the network's inputs: as its own file about pixels says, where there is one.
 
     Args:
         folder: Of the checkpoint.
-        side: Of the pictures by its config.json, pixels.
-        prior_side: Of the priors by its config.json, pixels.
+        image_size: Side of the images by its config.json, pixels.
+        mask_input_size: Side of `mask_input` by its config.json.
         colours: Mean and standard deviation where the file does not say.
 
     Raises:
@@ -170,12 +172,12 @@ def read_frame(folder: Path, side: int, prior_side: int, colours: tuple[Colours,
         said = content.get("image_processor", content)
         if not isinstance(said, dict):
             raise unusable(f"{path}: its image_processor is no JSON object", AGAIN)
-        size = said.get("size", {"height": side, "width": side})
-        if size != {"height": side, "width": side}:
-            raise unusable(f"{path} makes pictures of {size}, config.json wants {side} x {side}", AGAIN)
+        size = said.get("size", {"height": image_size, "width": image_size})
+        if size != {"height": image_size, "width": image_size}:
+            raise unusable(f"{path} makes pictures of {size}, config.json wants {image_size} x {image_size}", AGAIN)
         mean = _colours(path, said.get("image_mean", colours[0]))
-        return Frame(side, prior_side, mean, _colours(path, said.get("image_std", colours[1])))
-    return Frame(side, prior_side, *colours)
+        return InputFormat(image_size, mask_input_size, mean, _colours(path, said.get("image_std", colours[1])))
+    return InputFormat(image_size, mask_input_size, *colours)
 
 
 def _colours(path: Path, values: Any) -> Colours:

@@ -28,9 +28,9 @@ from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.checkpoint import AGAIN, check_weights, read_config, unusable
 from rsagent_ros.devices import is_full
 from rsagent_ros.segmenters.sam2_config import Sam2Config
-from rsagent_ros.segmenters.sam2_frame import Frame, to_masks, to_pixels
 from rsagent_ros.segmenters.sam2_network import place
-from rsagent_ros.segmenters.transformers_sam2 import IMAGENET, load_model, read_frame
+from rsagent_ros.segmenters.sam2_tensors import InputFormat, to_masks, to_pixels
+from rsagent_ros.segmenters.transformers_sam2 import IMAGENET, load_model, read_input_format
 from rsagent_ros.trackers.loss import LossLimits, area_jumped, sentence
 from rsagent_ros.trackers.tracker import Loss, TrackedMask, check_start, check_step
 
@@ -44,7 +44,9 @@ _BORDER = 2
 class Sam2VideoTracker:
     """A Tracker over one network. For several threads: steps of all its tracks wait for one another."""
 
-    def __init__(self, model: Any, frame: Frame, config: Sam2Config, name: str, limits: LossLimits) -> None:
+    def __init__(
+        self, model: Any, input_format: InputFormat, config: Sam2Config, name: str, limits: LossLimits
+    ) -> None:
         """Place the model, a Sam2VideoModel or EdgeTamVideoModel, on its device.
 
         Raises:
@@ -52,7 +54,7 @@ class Sam2VideoTracker:
         """
         self.device, self.dtype = place(model, model.vision_encoder, config)
         self.model = model
-        self.frame = frame
+        self.input_format = input_format
         self.limits = limits
         self._name = name
         self._lock = threading.Lock()
@@ -155,7 +157,7 @@ class Sam2VideoTrack:
         tracker = self._tracker
         session = self._session
         given = torch.from_numpy(mask.copy()).to(tracker.device)[None, None].float()
-        side = (tracker.frame.side, tracker.frame.side)
+        side = (tracker.input_format.image_size, tracker.input_format.image_size)
         if given.shape[-2:] != side:
             given = F.interpolate(given, size=side, mode="bilinear", align_corners=False, antialias=True)
             # A thing of a pixel or two must not vanish.
@@ -173,7 +175,7 @@ class Sam2VideoTrack:
         if session.processed_frames is not None:
             session.processed_frames.clear()
         session.cache.clear_all()
-        pixels = to_pixels(frame, tracker.frame, tracker.device)
+        pixels = to_pixels(frame, tracker.input_format, tracker.device)
         answer = tracker.model(session, frame=pixels, frame_idx=self._index)
         self._forget()
         self._index += 1
@@ -256,9 +258,9 @@ def open_sam2_tracker(config: Sam2Config, limits: LossLimits | None = None) -> S
             f"{folder / 'config.json'} describes no {said['model_type']} ({describe(error)})", AGAIN
         ) from error
     encoder = model.prompt_encoder
-    frame = read_frame(folder, encoder.input_image_size, encoder.mask_input_size[0], IMAGENET)
+    expected = read_input_format(folder, encoder.input_image_size, encoder.mask_input_size[0], IMAGENET)
     name = f"{said['model_type']}:{folder.resolve().name}"
-    return Sam2VideoTracker(model, frame, config, name, LossLimits() if limits is None else limits)
+    return Sam2VideoTracker(model, expected, config, name, LossLimits() if limits is None else limits)
 
 
 def _at_border(mask: Mask) -> bool:

@@ -15,8 +15,8 @@ from rsagent_ros.agent.evidence import MaskEntry
 from rsagent_ros.agent.geometry import Box, Point, View
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
-from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
-from rsagent_ros.agent.toolbox import PRIOR_LOGIT, PRIOR_SIDE, Effect, Toolbox, pick
+from rsagent_ros.agent.segmenter import BACKGROUND, FOREGROUND, Candidate, MaskPrompt
+from rsagent_ros.agent.toolbox import MASK_INPUT_LOGIT, MASK_INPUT_SIDE, Effect, Toolbox, pick
 
 FRAME = np.zeros((400, 800, 3), dtype=np.uint8)
 WHOLE = View.whole(800, 400)
@@ -113,10 +113,10 @@ def test_prompt_is_in_pixels_of_the_view() -> None:
     bench = Bench()
     bench.do(Zoom(MIDDLE), Segment(Box(0, 0, 500, 500), (Point(1000, 1000),), (Point(250, 0),)))
     (prompt,) = bench.segmenter.prompts
-    assert prompt.box == Box(0, 0, 200, 100)
-    assert prompt.positive == (Point(400, 200),)
-    assert prompt.negative == (Point(100, 0),)
-    assert prompt.prior is None
+    np.testing.assert_array_equal(prompt.box, [0, 0, 200, 100])
+    np.testing.assert_array_equal(prompt.point_coords, [[400, 200], [100, 0]])
+    np.testing.assert_array_equal(prompt.point_labels, [FOREGROUND, BACKGROUND])
+    assert prompt.mask_input is None
     assert bench.segmenter.encoded == [(200, 400)]
 
 
@@ -188,7 +188,7 @@ def test_refining_in_the_same_view_hands_back_the_logits() -> None:
     bench = Bench()
     first = entry(bench.do(Segment(MIDDLE)))
     second = entry(bench.do(Segment(refine=1, negative=(Point(300, 500),))))
-    assert bench.segmenter.prompts[-1].prior is first.logits
+    assert bench.segmenter.prompts[-1].mask_input is first.logits
     assert second.parents == (1,)
     assert not second.mask[200, 240]
     np.testing.assert_array_equal(first.mask, block(200, 100, 600, 300))
@@ -197,13 +197,13 @@ def test_refining_in_the_same_view_hands_back_the_logits() -> None:
 def test_refining_in_another_view_hands_over_what_is_seen_of_the_mask() -> None:
     bench = Bench()
     bench.do(Segment(Box(0, 0, 500, 1000)), Zoom(MIDDLE), Segment(refine=1))
-    prior = bench.segmenter.prompts[-1].prior
-    assert prior is not None
-    assert prior.dtype == np.float32
-    assert prior.shape == (200, PRIOR_SIDE)
-    half = PRIOR_SIDE // 2
-    np.testing.assert_allclose(prior[:, :half], PRIOR_LOGIT, rtol=1e-5)
-    np.testing.assert_allclose(prior[:, half:], -PRIOR_LOGIT, rtol=1e-5)
+    given = bench.segmenter.prompts[-1].mask_input
+    assert given is not None
+    assert given.dtype == np.float32
+    assert given.shape == (200, MASK_INPUT_SIDE)
+    half = MASK_INPUT_SIDE // 2
+    np.testing.assert_allclose(given[:, :half], MASK_INPUT_LOGIT, rtol=1e-5)
+    np.testing.assert_allclose(given[:, half:], -MASK_INPUT_LOGIT, rtol=1e-5)
     np.testing.assert_array_equal(bench.masks[-1].mask, block(200, 100, 400, 300))
 
 

@@ -81,8 +81,8 @@ def test_clicks_boxes_undo_and_clear(browser: Browser, records: Path) -> None:
         drawn(page)
         prompt = segmenter.prompts[-1]
         assert prompt.box is not None
-        assert np.allclose([prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1], [20, 30, 100, 90], atol=0.5)
-        assert np.allclose([(p.x, p.y) for p in (*prompt.positive, *prompt.negative)], [(60, 60), (40, 40)], atol=0.5)
+        assert np.allclose(prompt.box, [20, 30, 100, 90], atol=0.5)
+        assert np.allclose(prompt.point_coords, [(60, 60), (40, 40)], atol=0.5)
         page.key("u")
         page.wait(f"{marks} === 'box,positive'")
         page.key("c")
@@ -93,7 +93,7 @@ def test_clicks_boxes_undo_and_clear(browser: Browser, records: Path) -> None:
         page.key("e")
         page.wait("document.querySelector('#start').ariaPressed === 'true'")
         drawn(page)
-        assert segmenter.prompts[-1].prior is not None
+        assert segmenter.prompts[-1].mask_input is not None
         page.key("s")
         page.wait("document.querySelector('#tally').textContent === '1 of 1 judged'")
         page.close()
@@ -112,8 +112,7 @@ def test_closer_a_click_is_where_it_is_seen(browser: Browser, records: Path) -> 
         page.wait("document.querySelector('#picture').viewBox.baseVal.width < 120")
         page.click_at(x, y)
         drawn(page)
-        point = segmenter.prompts[-1].positive[0]
-        assert np.allclose((point.x, point.y), (80, 120), atol=1.0)
+        assert np.allclose(segmenter.prompts[-1].point_coords, [(80, 120)], atol=1.0)
         before = page.run("document.querySelector('#picture').viewBox.baseVal.x")
         page.click_at(x, y, "right", to=(x + 60, y))
         page.wait(f"document.querySelector('#picture').viewBox.baseVal.x < {before - 3}")

@@ -24,7 +24,7 @@ from sam2_cases import BOX, NEGATIVE, POINT, POSITIVE, picture  # noqa: E402
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt  # noqa: E402
 from rsagent_ros.segmenters.sam2 import Sam2Segmenter, open_sam2  # noqa: E402
 from rsagent_ros.segmenters.sam2_config import Sam2Config  # noqa: E402
-from rsagent_ros.segmenters.sam2_frame import to_pixels  # noqa: E402
+from rsagent_ros.segmenters.sam2_tensors import to_pixels  # noqa: E402
 
 Answers = dict[str, np.ndarray]
 
@@ -36,13 +36,13 @@ CORNERS = [BOX.x0, BOX.y0, BOX.x1, BOX.y1]
 def ours(segmenter: Sam2Segmenter) -> Answers:
     """The answers of the product to the four prompts."""
     encoding = segmenter.encode(picture())
-    point = segmenter.masks(encoding, MaskPrompt(positive=(POINT,)))
+    point = segmenter.masks(encoding, MaskPrompt.of(positive=(POINT,)))
     best = max(point, key=lambda candidate: candidate.score)
     return {
         **_named("point", point),
-        **_named("box", segmenter.masks(encoding, MaskPrompt(box=BOX))),
-        **_named("both", segmenter.masks(encoding, MaskPrompt(box=BOX, positive=POSITIVE, negative=NEGATIVE))),
-        **_named("refined", segmenter.masks(encoding, MaskPrompt(positive=(POINT,), prior=best.logits))),
+        **_named("box", segmenter.masks(encoding, MaskPrompt.of(box=BOX))),
+        **_named("both", segmenter.masks(encoding, MaskPrompt.of(box=BOX, positive=POSITIVE, negative=NEGATIVE))),
+        **_named("refined", segmenter.masks(encoding, MaskPrompt.of(positive=(POINT,), mask_input=best.logits))),
     }
 
 
@@ -65,24 +65,24 @@ def processor(architecture: str) -> Answers:
         getattr(tiny_sam2, f"save_tiny_{architecture}")(folder)
         segmenter = open_sam2(Sam2Config(str(folder), device="cpu"))
         answers |= ours(segmenter)
-        frame = segmenter._network.frame
-        answers["ours_pixels"] = to_pixels(picture(), frame, torch.device("cpu")).numpy()
+        expected = segmenter._network.input_format
+        answers["ours_pixels"] = to_pixels(picture(), expected, torch.device("cpu")).numpy()
         model = AutoModelForMaskGeneration.from_pretrained(folder).eval()
-    size = {"height": frame.side, "width": frame.side}
+    size = {"height": expected.image_size, "width": expected.image_size}
     stock: Any
     if architecture == "sam3_tracker":
         from transformers import Sam3ImageProcessor, Sam3TrackerProcessor
 
-        stock = Sam3TrackerProcessor(Sam3ImageProcessor(size=size), target_size=frame.side)
+        stock = Sam3TrackerProcessor(Sam3ImageProcessor(size=size), target_size=expected.image_size)
     else:
         from transformers import Sam2ImageProcessor, Sam2Processor
 
-        stock = Sam2Processor(Sam2ImageProcessor(size=size), target_size=frame.side)
+        stock = Sam2Processor(Sam2ImageProcessor(size=size), target_size=expected.image_size)
 
-    def ask(name: str, *, multimask: bool, prior: torch.Tensor | None = None, **prompt: Any) -> torch.Tensor:
+    def ask(name: str, *, multimask: bool, mask_input: torch.Tensor | None = None, **prompt: Any) -> torch.Tensor:
         inputs = stock(images=picture(), return_tensors="pt", **prompt)
         with torch.no_grad():
-            answer = model(**inputs, input_masks=prior, multimask_output=multimask)
+            answer = model(**inputs, input_masks=mask_input, multimask_output=multimask)
         masks = stock.post_process_masks(answer.pred_masks, inputs["original_sizes"])[0][0]
         answers[f"stock_{name}_masks"] = masks.numpy()
         answers[f"stock_{name}_scores"] = answer.iou_scores[0, 0].numpy()
@@ -93,7 +93,7 @@ def processor(architecture: str) -> Answers:
     best = ask("point", multimask=True, **click)
     ask("box", multimask=False, input_boxes=[[CORNERS]])
     ask("both", multimask=False, input_boxes=[[CORNERS]], input_points=[[POINTS]], input_labels=[[LABELS]])
-    ask("refined", multimask=False, prior=best, **click)
+    ask("refined", multimask=False, mask_input=best, **click)
     return answers
 
 

@@ -47,7 +47,7 @@ def test_the_network_is_recognised_by_its_tensors(weights: dict[str, torch.Tenso
     torch.save({"model": weights}, path)
     network = MetaSam2.load(Sam2Config(str(path), device="cpu"))
     assert network.name == "meta_sam2:whatever"
-    assert (network.frame.side, network.frame.prior_side) == (1024, 256)
+    assert (network.input_format.image_size, network.input_format.mask_input_size) == (1024, 256)
 
 
 def test_transformers_answers_the_same_on_the_same_weights(tmp_path: Path) -> None:
@@ -62,13 +62,13 @@ def test_transformers_answers_the_same_on_the_same_weights(tmp_path: Path) -> No
     meta = Sam2Segmenter(MetaSam2(model, CPU, "meta"))
     stock = open_sam2(Sam2Config(str(tmp_path / "hf"), device="cpu"))
     encodings = meta.encode(picture()), stock.encode(picture())
-    logits = meta.masks(encodings[0], MaskPrompt(box=BOX))[0].logits
+    logits = meta.masks(encodings[0], MaskPrompt.of(box=BOX))[0].logits
     for prompt in (
-        MaskPrompt(positive=(POINT,)),
-        MaskPrompt(box=BOX),
-        MaskPrompt(box=BOX, positive=POSITIVE, negative=NEGATIVE),
-        MaskPrompt(positive=(POINT,), prior=logits),
-        MaskPrompt(prior=logits),
+        MaskPrompt.of(positive=(POINT,)),
+        MaskPrompt.of(box=BOX),
+        MaskPrompt.of(box=BOX, positive=POSITIVE, negative=NEGATIVE),
+        MaskPrompt.of(positive=(POINT,), mask_input=logits),
+        MaskPrompt.of(mask_input=logits),
     ):
         ours, theirs = meta.masks(encodings[0], prompt), stock.masks(encodings[1], prompt)
         assert len(ours) == len(theirs)

@@ -30,8 +30,8 @@ from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
 from rsagent_ros.segmenters.encodings import Features
 from rsagent_ros.segmenters.sam2 import PROMPTS_AT_ONCE, Sam2Segmenter, open_sam2
 from rsagent_ros.segmenters.sam2_config import Sam2Config
-from rsagent_ros.segmenters.sam2_frame import LOGIT_LIMIT, Prompts
 from rsagent_ros.segmenters.sam2_network import Sam2Network
+from rsagent_ros.segmenters.sam2_tensors import LOGIT_LIMIT, PromptTensors
 from rsagent_ros.segmenters.transformers_sam2 import TransformersSam2
 from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
 
@@ -41,12 +41,12 @@ def on_cpu(checkpoint: Path, **options: Any) -> Sam2Config:
 
 
 SINGLE = [
-    MaskPrompt(box=BOX),
-    MaskPrompt(positive=POSITIVE),
-    MaskPrompt(positive=(POINT,), negative=NEGATIVE),
-    MaskPrompt(box=BOX, positive=POSITIVE, negative=NEGATIVE),
-    MaskPrompt(prior=np.full((64, 64), 3.0, dtype=np.float32)),
-    MaskPrompt(positive=(POINT,), prior=np.full((37, 91), -3.0, dtype=np.float32)),
+    MaskPrompt.of(box=BOX),
+    MaskPrompt.of(positive=POSITIVE),
+    MaskPrompt.of(positive=(POINT,), negative=NEGATIVE),
+    MaskPrompt.of(box=BOX, positive=POSITIVE, negative=NEGATIVE),
+    MaskPrompt.of(mask_input=np.full((64, 64), 3.0, dtype=np.float32)),
+    MaskPrompt.of(positive=(POINT,), mask_input=np.full((37, 91), -3.0, dtype=np.float32)),
 ]
 
 
@@ -73,7 +73,7 @@ class Watched:
     def __init__(self, network: Sam2Network) -> None:
         self._network = network
         self.name = network.name
-        self.frame = network.frame
+        self.input_format = network.input_format
         self.device = network.device
         self.dtype = network.dtype
         self.embedded = 0
@@ -91,10 +91,10 @@ class Watched:
         finally:
             self._busy.release()
 
-    def decode(self, features: Features, prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
+    def decode(self, features: Features, prompts: PromptTensors) -> tuple[torch.Tensor, torch.Tensor]:
         assert self._busy.acquire(blocking=False), "two threads are in the network"
         try:
-            self.decoded.append(prompts.points.shape[0])
+            self.decoded.append(prompts.point_coords.shape[0])
             logits, scores = self._network.decode(features, prompts)
             self.after_decode(logits, scores)
             return logits, scores
@@ -121,7 +121,7 @@ def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 
 def test_a_single_point_gets_three_candidates(segmenter: Sam2Segmenter) -> None:
-    candidates = segmenter.masks(segmenter.encode(picture()), MaskPrompt(positive=(POINT,)))
+    candidates = segmenter.masks(segmenter.encode(picture()), MaskPrompt.of(positive=(POINT,)))
     assert len(candidates) == 3
     for candidate in candidates:
         assert candidate.mask.shape == (150, 260)
@@ -144,22 +144,22 @@ def test_any_other_prompt_gets_one(segmenter: Sam2Segmenter, prompt: MaskPrompt)
 def test_images_of_any_shape(segmenter: Sam2Segmenter, size: tuple[int, int]) -> None:
     height, width = size
     image = np.resize(picture(), (height, width, 3))
-    (candidate,) = segmenter.masks(segmenter.encode(image), MaskPrompt(box=Box(0.0, 0.0, width, height)))
+    (candidate,) = segmenter.masks(segmenter.encode(image), MaskPrompt.of(box=Box(0.0, 0.0, width, height)))
     assert candidate.mask.shape == size
 
 
 def test_where_a_prompt_points_matters(segmenter: Sam2Segmenter) -> None:
     encoding = segmenter.encode(picture())
-    (red,) = segmenter.masks(encoding, MaskPrompt(box=BOX))
-    (blue,) = segmenter.masks(encoding, MaskPrompt(box=Box(165.0, 55.0, 235.0, 125.0)))
+    (red,) = segmenter.masks(encoding, MaskPrompt.of(box=BOX))
+    (blue,) = segmenter.masks(encoding, MaskPrompt.of(box=Box(165.0, 55.0, 235.0, 125.0)))
     assert not np.array_equal(red.logits, blue.logits)
 
 
-def test_a_prior_moves_the_answer_towards_itself(segmenter: Sam2Segmenter) -> None:
+def test_a_mask_input_moves_the_answer_towards_itself(segmenter: Sam2Segmenter) -> None:
     encoding = segmenter.encode(picture())
-    (plain,) = segmenter.masks(encoding, MaskPrompt(box=BOX))
-    (refined,) = segmenter.masks(encoding, MaskPrompt(box=BOX, prior=plain.logits))
-    (elsewhere,) = segmenter.masks(encoding, MaskPrompt(box=BOX, prior=-plain.logits))
+    (plain,) = segmenter.masks(encoding, MaskPrompt.of(box=BOX))
+    (refined,) = segmenter.masks(encoding, MaskPrompt.of(box=BOX, mask_input=plain.logits))
+    (elsewhere,) = segmenter.masks(encoding, MaskPrompt.of(box=BOX, mask_input=-plain.logits))
     assert not np.array_equal(refined.logits, plain.logits)
     assert not np.array_equal(refined.logits, elsewhere.logits)
 
@@ -167,8 +167,8 @@ def test_a_prior_moves_the_answer_towards_itself(segmenter: Sam2Segmenter) -> No
 def test_a_batch_answers_each_prompt_as_alone_and_in_order(watched: Watched) -> None:
     segmenter = Sam2Segmenter(watched)
     encoding = segmenter.encode(picture())
-    boxes = [MaskPrompt(box=Box(x, 20.0, x + 60.0, 110.0)) for x in np.linspace(0, 190, PROMPTS_AT_ONCE + 3)]
-    points = [MaskPrompt(positive=(Point(x, 70.0),)) for x in (10.0, 200.0)]
+    boxes = [MaskPrompt.of(box=Box(x, 20.0, x + 60.0, 110.0)) for x in np.linspace(0, 190, PROMPTS_AT_ONCE + 3)]
+    points = [MaskPrompt.of(positive=(Point(x, 70.0),)) for x in (10.0, 200.0)]
     mixed = [boxes[0], points[0], *SINGLE, *boxes[1:], points[1]]
     together = segmenter.masks_batch(encoding, mixed)
     assert max(watched.decoded) == PROMPTS_AT_ONCE
@@ -185,7 +185,7 @@ def test_the_same_frame_is_encoded_once_whoever_asks(watched: Watched) -> None:
     segmenter = Sam2Segmenter(watched)
     first, second = segmenter.encode(picture()), segmenter.encode(picture().copy())
     assert watched.embedded == 1
-    assert same(segmenter.masks(first, MaskPrompt(box=BOX))[0], segmenter.masks(second, MaskPrompt(box=BOX))[0])
+    assert same(segmenter.masks(first, MaskPrompt.of(box=BOX))[0], segmenter.masks(second, MaskPrompt.of(box=BOX))[0])
     segmenter.encode(picture().reshape(260, 150, 3))  # the same bytes, another shape
     segmenter.encode(picture()[:, ::-1])
     assert watched.embedded == 3
@@ -201,16 +201,18 @@ def test_encodings_stay_within_their_bytes_and_a_dropped_one_still_answers(watch
         assert segmenter.encoding_bytes <= 3.5 * one
     assert segmenter.encoding_bytes == 3 * one
     assert watched.embedded == 8
-    segmenter.masks(encodings[7], MaskPrompt(box=BOX))
+    segmenter.masks(encodings[7], MaskPrompt.of(box=BOX))
     assert watched.embedded == 8
-    (again,) = segmenter.masks(encodings[0], MaskPrompt(box=BOX))
+    (again,) = segmenter.masks(encodings[0], MaskPrompt.of(box=BOX))
     assert watched.embedded == 9
-    (fresh,) = Sam2Segmenter(watched).masks(encodings[0], MaskPrompt(box=BOX))
+    (fresh,) = Sam2Segmenter(watched).masks(encodings[0], MaskPrompt.of(box=BOX))
     assert np.array_equal(again.mask, fresh.mask)
     assert segmenter.encoding_bytes == 3 * one
 
 
-def test_a_full_memory_is_freed_and_the_call_done_again(watched: Watched) -> None:
+def test_a_full_memory_is_freed_and_the_call_done_again_with_one_warning(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     segmenter = Sam2Segmenter(watched)
     kept = segmenter.encode(picture())
     faults = [torch.OutOfMemoryError("injected")]
@@ -222,7 +224,11 @@ def test_a_full_memory_is_freed_and_the_call_done_again(watched: Watched) -> Non
     watched.before_embed = fault
     segmenter.encode(picture()[::-1])
     assert segmenter.encoding_bytes == 262_144, "what was kept before had to go"
-    assert segmenter.masks(kept, MaskPrompt(box=BOX))
+    assert segmenter.masks(kept, MaskPrompt.of(box=BOX))
+    faults.append(torch.OutOfMemoryError("injected"))
+    segmenter.encode(picture()[:, ::-1])
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert segmenter.name in warning.getMessage()
 
 
 def test_a_memory_that_stays_full_ends_the_goal(watched: Watched) -> None:
@@ -232,7 +238,7 @@ def test_a_memory_that_stays_full_ends_the_goal(watched: Watched) -> None:
         segmenter.encode(picture())
     assert failure.value.code is ErrorCode.OUT_OF_MEMORY
     watched.before_embed = lambda: None
-    assert segmenter.masks(segmenter.encode(picture()), MaskPrompt(box=BOX))
+    assert segmenter.masks(segmenter.encode(picture()), MaskPrompt.of(box=BOX))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), MemoryError()], ids=repr)
@@ -245,7 +251,7 @@ def test_a_full_memory_is_known_by_its_words_too(watched: Watched, error: Except
             raise faults.pop()
 
     watched.before_embed = fault
-    assert segmenter.masks(segmenter.encode(picture()), MaskPrompt(box=BOX))
+    assert segmenter.masks(segmenter.encode(picture()), MaskPrompt.of(box=BOX))
     faults += [error, error]
     with pytest.raises(RunFailed, match="memory of cpu is full") as failure:
         segmenter.encode(picture()[::-1])
@@ -270,7 +276,7 @@ def test_each_candidate_has_its_own_score(watched: Watched) -> None:
 
     segmenter = Sam2Segmenter(watched)
     watched.after_decode = mark
-    candidates = segmenter.masks(segmenter.encode(picture()), MaskPrompt(positive=(POINT,)))
+    candidates = segmenter.masks(segmenter.encode(picture()), MaskPrompt.of(positive=(POINT,)))
     assert [candidate.score for candidate in candidates] == pytest.approx([0.2, 0.9, 0.5])
     assert [candidate.logits.mean() for candidate in candidates] == pytest.approx([0.2, 0.9, 0.5])
 
@@ -281,17 +287,17 @@ def test_an_answer_that_is_no_number_is_a_failed_tool(watched: Watched, bad: flo
     segmenter = Sam2Segmenter(watched)
     watched.after_decode = lambda *tensors: tensors[which].view(-1)[-1:].fill_(bad)
     with pytest.raises(ToolFailed, match="not a number"):
-        segmenter.masks(segmenter.encode(picture()), MaskPrompt(box=BOX))
+        segmenter.masks(segmenter.encode(picture()), MaskPrompt.of(box=BOX))
 
 
 def test_threads_wait_for_one_another_and_get_their_own_answers(watched: Watched) -> None:
     segmenter = Sam2Segmenter(watched, encodings_megabytes=0.6)  # room for two: some have to be encoded again
     images = [np.roll(picture(), shift, axis=0) for shift in range(4)]
-    alone = [segmenter.masks(segmenter.encode(image), MaskPrompt(box=BOX))[0] for image in images]
+    alone = [segmenter.masks(segmenter.encode(image), MaskPrompt.of(box=BOX))[0] for image in images]
 
     def work(number: int) -> list[Candidate]:
         encoding = segmenter.encode(images[number % 4])
-        return [segmenter.masks(encoding, MaskPrompt(box=BOX))[0] for _ in range(3)]
+        return [segmenter.masks(encoding, MaskPrompt.of(box=BOX))[0] for _ in range(3)]
 
     with ThreadPoolExecutor(8) as pool:
         for number, candidates in enumerate(pool.map(work, range(16))):
@@ -307,8 +313,8 @@ def test_half_precision_is_what_autocast_gives_at_half_the_weights(checkpoint: P
     assert all(torch.equal(one, other) for one, other in zip(expected, given, strict=True))
 
     precise, rounded = Sam2Segmenter(full), Sam2Segmenter(half)
-    (one,) = precise.masks(precise.encode(picture()), MaskPrompt(box=BOX))
-    (other,) = rounded.masks(rounded.encode(picture()), MaskPrompt(box=BOX))
+    (one,) = precise.masks(precise.encode(picture()), MaskPrompt.of(box=BOX))
+    (other,) = rounded.masks(rounded.encode(picture()), MaskPrompt.of(box=BOX))
     assert 0.9 < iou(one.mask, other.mask) < 1.0
     assert rounded.encoding_bytes < precise.encoding_bytes
 
@@ -323,9 +329,9 @@ def test_compile_changes_no_mask(checkpoint: Path, segmenter: Sam2Segmenter, mon
 
     monkeypatch.setattr(torch, "compile", eager)
     traced = open_sam2(on_cpu(checkpoint, compile=True))
-    (one,) = traced.masks(traced.encode(picture()), MaskPrompt(box=BOX))
+    (one,) = traced.masks(traced.encode(picture()), MaskPrompt.of(box=BOX))
     assert len(compiled) == 1
-    (other,) = segmenter.masks(segmenter.encode(picture()), MaskPrompt(box=BOX))
+    (other,) = segmenter.masks(segmenter.encode(picture()), MaskPrompt.of(box=BOX))
     assert np.array_equal(one.mask, other.mask)
 
 

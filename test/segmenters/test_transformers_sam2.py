@@ -65,7 +65,7 @@ def refused(folder: Path, sentence: str, file: str = "") -> None:
 
 
 def answer(segmenter: Sam2Segmenter) -> np.ndarray:
-    (candidate,) = segmenter.masks(segmenter.encode(picture()), MaskPrompt(box=BOX))
+    (candidate,) = segmenter.masks(segmenter.encode(picture()), MaskPrompt.of(box=BOX))
     return candidate.logits
 
 

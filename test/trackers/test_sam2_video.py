@@ -18,7 +18,7 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 from rsagent_ros.agent.errors import RunFailed  # noqa: E402
 from rsagent_ros.agent.outcome import ErrorCode  # noqa: E402
 from rsagent_ros.segmenters.sam2_config import Sam2Config  # noqa: E402
-from rsagent_ros.segmenters.sam2_frame import to_masks, to_pixels  # noqa: E402
+from rsagent_ros.segmenters.sam2_tensors import to_masks, to_pixels  # noqa: E402
 from rsagent_ros.trackers import Loss  # noqa: E402
 from rsagent_ros.trackers.loss import LossLimits  # noqa: E402
 from rsagent_ros.trackers.sam2_video import Sam2VideoTracker, open_sam2_tracker  # noqa: E402
@@ -45,19 +45,19 @@ def tracker(checkpoint: Path) -> Sam2VideoTracker:
 def test_answers_are_those_of_the_stock_session_that_forgets_nothing(tracker: Sam2VideoTracker) -> None:
     picture, mask = FILM.frame(0)
     session = Sam2VideoInferenceSession(video_height=240, video_width=320, dtype=torch.float32)
-    side = tracker.frame.side
+    side = tracker.input_format.image_size
     given = torch.nn.functional.interpolate(
         torch.from_numpy(mask)[None, None].float(), size=(side, side), mode="bilinear", antialias=True
     )
     session.add_mask_inputs(session.obj_id_to_idx(1), 0, (given >= 0.5).float())
     session.obj_with_new_inputs = [1]
-    tracker.model(session, frame=to_pixels(picture, tracker.frame, torch.device("cpu")))
+    tracker.model(session, frame=to_pixels(picture, tracker.input_format, torch.device("cpu")))
 
     track = tracker.start(picture, mask, 0)
     followed = 0
     for index in range(1, FRAMES):
         frame = FILM.frame(index)[0]
-        stock = tracker.model(session, frame=to_pixels(frame, tracker.frame, torch.device("cpu")))
+        stock = tracker.model(session, frame=to_pixels(frame, tracker.input_format, torch.device("cpu")))
         ours = track.step(frame, index)
         appears = float(stock.object_score_logits.sigmoid().max())
         assert ours.lost == (appears < 0.5), index
@@ -105,7 +105,7 @@ def test_half_precision_gives_a_similar_answer(checkpoint: Path, tracker: Sam2Vi
 
 
 def test_what_is_lost_and_why(tracker: Sam2VideoTracker) -> None:
-    strict = Sam2VideoTracker(tracker.model, tracker.frame, Sam2Config("x", device="cpu"), "tiny", LossLimits())
+    strict = Sam2VideoTracker(tracker.model, tracker.input_format, Sam2Config("x", device="cpu"), "tiny", LossLimits())
     picture, mask = FILM.frame(0)
     sure = torch.full((1, 64, 64), -8.0)
     sure[:, 20:40, 20:40] = 8.0

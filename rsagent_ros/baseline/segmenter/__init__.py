@@ -1,9 +1,9 @@
 """Draws masks with OpenCV alone: GrabCut on colours from which most light and shade is taken out.
 
-For set-up checks, continuous integration and simple scenes: things that differ in colour from what is around them. It
-knows nothing of objects; transparent, camouflaged or finely structured things need a trained model.
+For set-up checks, continuous integration and simple scenes: objects that differ in colour from their surroundings. It
+knows nothing of objects; transparent, camouflaged or finely structured ones need a trained model.
 
-Reading order: `segmenter` (encode and prompt), `window` (where a prompt is answered), `cut` (inside from outside),
+Reading order: `segmenter` (encode and prompt), `crop` (the part that answers a prompt), `cut` (inside from outside),
 `score` (how good a candidate looks).
 """
 

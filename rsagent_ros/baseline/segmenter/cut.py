@@ -1,4 +1,4 @@
-"""Inside from outside: three ways to cut a thing out of a window of tones."""
+"""Three ways to cut an object out of a crop of tones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REACH = (14, 14, 36)
 
 _BIN = 8
 _NEAR = 0.2
-"""What is just outside of a region, relative to its side."""
+"""Width of the band just outside of a region, relative to the region's side."""
 
 _MORE_FREQUENT = 3.0
 
@@ -29,37 +29,37 @@ _POINT_RADIUS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Seeds:
-    """A prompt in pixels of the window.
+class CropPrompt:
+    """A prompt in pixels of the crop.
 
     Attributes:
-        box: x0, y0, x1, y1 of the region that the thing is in.
-        positive, negative: Pixels (x, y).
-        prior: (h, w) float32 logits of an earlier mask.
+        box: XYXY of the region that the object is in.
+        foreground, background: Pixels (x, y) on the object, and beside it.
+        mask_input: (h, w) float32 logits of an earlier mask, at the crop's size.
     """
 
     box: tuple[int, int, int, int]
-    positive: tuple[Pixel, ...] = ()
-    negative: tuple[Pixel, ...] = ()
-    prior: Floats | None = None
+    foreground: tuple[Pixel, ...] = ()
+    background: tuple[Pixel, ...] = ()
+    mask_input: Floats | None = None
 
 
-def candidates(tones: Bytes, seeds: Seeds) -> list[Mask]:
+def candidates(tones: Bytes, prompt: CropPrompt) -> list[Mask]:
     """The tight, the whole and the loose cut, (h, w) bool each; any may be empty."""
     inside = np.zeros(tones.shape[:2], np.bool_)
-    x0, y0, x1, y1 = seeds.box
+    x0, y0, x1, y1 = prompt.box
     inside[y0:y1, x0:x1] = True
-    wanted = grown(tones, seeds.positive)
-    unwanted = grown(tones, seeds.negative) & ~wanted
+    wanted = grown(tones, prompt.foreground)
+    unwanted = grown(tones, prompt.background) & ~wanted
     loose = inside & unlike(tones, inside) & ~unwanted | wanted & inside
-    start = loose if seeds.prior is None else inside & (seeds.prior > 0) & ~unwanted
-    whole = _cut(tones, inside, start, unwanted, seeds)
-    tight = (whole | loose) & wanted if seeds.positive else whole & _like_its_middle(tones, whole)
-    return [_tidied(mask, seeds) for mask in (tight, whole, loose)]
+    start = loose if prompt.mask_input is None else inside & (prompt.mask_input > 0) & ~unwanted
+    whole = _cut(tones, inside, start, unwanted, prompt)
+    tight = (whole | loose) & wanted if prompt.foreground else whole & _like_its_middle(tones, whole)
+    return [_tidied(mask, prompt) for mask in (tight, whole, loose)]
 
 
 def grown(tones: Bytes, points: Iterable[Pixel], reach: tuple[int, int, int] = _REACH) -> Mask:
-    """(h, w) bool: what looks like the pixel of one of the points and is connected to it."""
+    """(h, w) bool: pixels that look like the pixel of one of the points and are connected to it."""
     height, width = tones.shape[:2]
     filled = np.zeros((height + 2, width + 2), np.uint8)
     for point in points:
@@ -71,7 +71,7 @@ def grown(tones: Bytes, points: Iterable[Pixel], reach: tuple[int, int, int] = _
 def unlike(tones: Bytes, inside: Mask) -> Mask:
     """Pixels, (h, w) bool, whose tone is more frequent in a region than around it.
 
-    Around it is just outside of it, or the window's rim where the region fills the window.
+    Around it is just outside of it, or the crop's rim where the region fills the crop.
     """
     reach = 3 + round(_NEAR * float(np.sqrt(np.count_nonzero(inside))))
     near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
@@ -91,13 +91,13 @@ def unlike(tones: Bytes, inside: Mask) -> Mask:
     return np.asarray(shares[0] > _MORE_FREQUENT * shares[1])
 
 
-def _cut(tones: Bytes, inside: Mask, start: Mask, unwanted: Mask, seeds: Seeds) -> Mask:
+def _cut(tones: Bytes, inside: Mask, start: Mask, unwanted: Mask, prompt: CropPrompt) -> Mask:
     """GrabCut from a first guess; nothing outside of `inside` can become foreground."""
     if np.count_nonzero(start) < 0.02 * np.count_nonzero(inside):
         start = inside & ~unwanted
     labels = np.where(start, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     labels[~inside | unwanted] = cv2.GC_BGD
-    for points, label in ((seeds.positive, cv2.GC_FGD), (seeds.negative, cv2.GC_BGD)):
+    for points, label in ((prompt.foreground, cv2.GC_FGD), (prompt.background, cv2.GC_BGD)):
         for point in points:
             cv2.circle(labels, point, _POINT_RADIUS, int(label), -1)
     foreground = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
@@ -119,10 +119,10 @@ def _like_its_middle(tones: Bytes, mask: Mask) -> Mask:
     return mask & grown(tones, [(int(x), int(y))])
 
 
-def _tidied(mask: Mask, seeds: Seeds) -> Mask:
-    """The parts that positive points are on, else the largest; small holes filled; the points given their due."""
+def _tidied(mask: Mask, prompt: CropPrompt) -> Mask:
+    """The parts that foreground points are on, else the largest; small holes filled; the points given their due."""
     tidy = mask.astype(np.uint8)
-    for points, value in ((seeds.positive, 1), (seeds.negative, 0)):
+    for points, value in ((prompt.foreground, 1), (prompt.background, 0)):
         for point in points:
             cv2.circle(tidy, point, _POINT_RADIUS, value, -1)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(tidy, connectivity=4)
@@ -130,8 +130,8 @@ def _tidied(mask: Mask, seeds: Seeds) -> Mask:
         return np.zeros(mask.shape, np.bool_)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    pointed_at = {int(labels[y, x]) for x, y in seeds.positive} - {0}
-    # A thing that something stands in front of is in two parts: the second largest counts if it is large.
+    pointed_at = {int(labels[y, x]) for x, y in prompt.foreground} - {0}
+    # An object that something stands in front of is in two parts: the second largest counts if it is large.
     kept = pointed_at or {int(np.argmax(areas))}
     least = 0.25 * max(areas[number] for number in kept)
     kept |= {number for number in range(1, count) if areas[number] > least}
@@ -140,6 +140,6 @@ def _tidied(mask: Mask, seeds: Seeds) -> Mask:
     for number in range(1, holes):
         if stats[number, cv2.CC_STAT_AREA] < 0.02 * np.count_nonzero(solid):
             hole = labels == number
-            if not any(hole[y, x] for x, y in seeds.negative):
+            if not any(hole[y, x] for x, y in prompt.background):
                 solid |= hole
     return solid

@@ -1,4 +1,4 @@
-"""How good a candidate looks, without knowing the truth: the segmenter's own estimate of its overlap with the thing."""
+"""The segmenter's own estimate of a candidate's overlap with the object, without knowing the truth."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask, bounding_box
-from rsagent_ros.baseline.segmenter.cut import Seeds
+from rsagent_ros.baseline.segmenter.cut import CropPrompt
 
 _CLEAR_STEP = 16.0
 """Difference in tone across the outline, grey levels, from which on it is surely an edge."""
 
 
-def score(mask: Mask, tones: NDArray[np.uint8], seeds: Seeds) -> float:
+def score(mask: Mask, tones: NDArray[np.uint8], prompt: CropPrompt) -> float:
     """0..1 for a mask that is not empty.
 
     Three parts: tones differ across the outline, the mask fills the box, its outline is not ragged.
     """
-    return float(np.clip(0.97 * _on_edges(mask, tones) ** 0.5 * _fill(mask, seeds) ** 0.5 * _smooth(mask), 0.0, 1.0))
+    return float(np.clip(0.97 * _on_edges(mask, tones) ** 0.5 * _fill(mask, prompt) ** 0.5 * _smooth(mask), 0.0, 1.0))
 
 
 def _on_edges(mask: Mask, tones: NDArray[np.uint8]) -> float:
-    """Mean of how sure an edge each outline pixel is on; 1 for an outline that runs along the window's border only."""
+    """Mean of how sure an edge each outline pixel is on; 1 for an outline that runs along the crop's border only."""
     inside = mask.astype(np.uint8)
     shape = np.ones((3, 3), np.uint8)
     rim = mask & (cv2.erode(inside, shape, borderType=cv2.BORDER_REPLICATE) == 0)
     if not rim.any():
         return 1.0
     near = cv2.dilate(inside, shape, iterations=2) > 0
-    # The mean tone of what is just inside and just outside, around each pixel of the rim.
+    # The mean tone just inside and just outside, around each pixel of the rim.
     values = tones.astype(np.float32)
     means = []
     for side in (mask, near & ~mask):
@@ -40,12 +40,12 @@ def _on_edges(mask: Mask, tones: NDArray[np.uint8]) -> float:
     return float(np.minimum(1.0, step / _CLEAR_STEP).mean())
 
 
-def _fill(mask: Mask, seeds: Seeds) -> float:
+def _fill(mask: Mask, prompt: CropPrompt) -> float:
     """Overlap of the mask's own box with the prompt's."""
     own = bounding_box(mask)
     if own is None:
         return 0.0
-    x0, y0, x1, y1 = seeds.box
+    x0, y0, x1, y1 = prompt.box
     across = min(own.x1, x1) - max(own.x0, x0)
     down = min(own.y1, y1) - max(own.y0, y0)
     shared = max(0.0, across) * max(0.0, down)

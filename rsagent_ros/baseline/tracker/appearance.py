@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.baseline.segmenter.window import encoded
+from rsagent_ros.baseline.segmenter.crop import TONES_PER_LOG, encoded
 from rsagent_ros.baseline.tracker.shape import resized
 
 Histogram = NDArray[np.float32]
@@ -29,9 +29,6 @@ _ANCHOR = 0.5
 """Weight of the first look, for ever: without it a slow swap would be learned step by step."""
 
 _RATE = 0.1
-_TONES_PER_LOG = 50.0
-"""The third tone is so many times the logarithm of brightness (segmenters/classical/window.py)."""
-
 _SPECK = 3
 _HIDING = 0.04
 """Least share of a mask that something unlike the thing must cover, in one piece, to count as standing before it."""
@@ -111,7 +108,7 @@ def _codes(picture: NDArray[np.uint8], brighter: float) -> NDArray[np.int64]:
     if scale < 1.0:
         picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     tones = encoded(np.ascontiguousarray(picture)).tones.astype(np.float32)
-    tones[..., 2] -= _TONES_PER_LOG * brighter
+    tones[..., 2] -= TONES_PER_LOG * brighter
     bins = np.clip(tones / _BIN, 0, _LEVELS - 1).astype(np.int64)
     return np.asarray((bins[..., 0] * _LEVELS + bins[..., 1]) * _LEVELS + bins[..., 2])
 

@@ -65,7 +65,7 @@ class EdgeFitter:
             return None
         grown = Box(box.x0 - _GROWN, box.y0 - _GROWN, box.x1 + _GROWN, box.y1 + _GROWN)
         soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.0)
-        prompt = MaskPrompt(box=grown, prior=np.asarray((soft * 2 - 1) * _LOGIT, dtype=np.float32))
+        prompt = MaskPrompt.of(grown, mask_input=np.asarray((soft * 2 - 1) * _LOGIT, dtype=np.float32))
         try:
             candidates = self._segmenter.masks(self._segmenter.encode(np.ascontiguousarray(picture)), prompt)
         except ToolFailed:  # it sees nothing there: then it has no opinion

@@ -1,4 +1,4 @@
-"""Boxes, points, priors: what the classical segmenter makes of them."""
+"""Boxes, points, earlier masks: what the classical segmenter makes of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def answer(frame: NDArray[np.uint8], prompt: MaskPrompt) -> Candidate:
 def test_a_prompt_gives_the_thing(seed: int, kind: str) -> None:
     frame, drawn = scene(seed)
     for thing in drawn:
-        prompt = MaskPrompt(
+        prompt = MaskPrompt.of(
             box=None if kind == "point" else box_of(thing), positive=() if kind == "box" else (inside(thing),)
         )
         assert iou(answer(frame, prompt).mask, thing.mask) > 0.85, (thing.colour, thing.shape)
@@ -63,7 +63,7 @@ def test_other_palettes_textures_and_grounds(size: tuple[int, int], quality: int
         frame, drawn = picture(seed, size)
         compressed = jpeg(frame, quality)
         for thing in drawn:
-            prompt = MaskPrompt(box=box_of(thing, margin=size[1] / 100), positive=(inside(thing),))
+            prompt = MaskPrompt.of(box=box_of(thing, margin=size[1] / 100), positive=(inside(thing),))
             overlaps.append(iou(answer(compressed, prompt).mask, thing.mask))
     assert np.mean(overlaps) > least
     assert min(overlaps) > 0.6
@@ -74,26 +74,26 @@ def test_points_are_kept_to() -> None:
     first, second = drawn[0], drawn[1]
     yes, no = inside(first), inside(second)
     wide = Box(0, 0, 320, 120)
-    mask = answer(frame, MaskPrompt(box=wide, positive=(yes,), negative=(no,))).mask
+    mask = answer(frame, MaskPrompt.of(box=wide, positive=(yes,), negative=(no,))).mask
     assert mask[int(yes.y), int(yes.x)]
     assert not mask[int(no.y), int(no.x)]
 
 
-def test_a_prior_alone_is_refined() -> None:
+def test_a_mask_input_alone_is_refined() -> None:
     frame, drawn = scene(3)
     rough = np.where(drawn[2].mask, np.float32(4), np.float32(-4))
     rough = np.roll(rough, 4, axis=1)
-    assert iou(answer(frame, MaskPrompt(prior=rough)).mask, drawn[2].mask) > 0.85
+    assert iou(answer(frame, MaskPrompt.of(mask_input=rough)).mask, drawn[2].mask) > 0.85
 
 
 @pytest.mark.parametrize(
     "prompt",
     [
         MaskPrompt(),
-        MaskPrompt(negative=(Point(5, 5),)),
-        MaskPrompt(positive=(Point(9999, 9999),)),
-        MaskPrompt(box=Box(400, 300, 500, 400)),
-        MaskPrompt(prior=np.full((32, 32), -5, np.float32)),
+        MaskPrompt.of(negative=(Point(5, 5),)),
+        MaskPrompt.of(positive=(Point(9999, 9999),)),
+        MaskPrompt.of(box=Box(400, 300, 500, 400)),
+        MaskPrompt.of(mask_input=np.full((32, 32), -5, np.float32)),
     ],
 )
 def test_a_prompt_without_use_is_refused_in_a_sentence(prompt: MaskPrompt) -> None:
@@ -107,15 +107,15 @@ def test_any_size_of_picture(size: tuple[int, int]) -> None:
     width, height = size
     frame = np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)
     with contextlib.suppress(ToolFailed):  # noise may well leave nothing to cut
-        answer(frame, MaskPrompt(box=Box(0, 0, width, height)))
+        answer(frame, MaskPrompt.of(box=Box(0, 0, width, height)))
 
 
 def test_the_same_prompt_gives_the_same_masks_in_any_order() -> None:
     frame, drawn = scene(2)
     encoding = SEGMENTER.encode(frame)
-    first = SEGMENTER.masks(encoding, MaskPrompt(box=box_of(drawn[0])))
-    SEGMENTER.masks(encoding, MaskPrompt(box=box_of(drawn[1])))
-    again = SEGMENTER.masks(encoding, MaskPrompt(box=box_of(drawn[0])))
+    first = SEGMENTER.masks(encoding, MaskPrompt.of(box=box_of(drawn[0])))
+    SEGMENTER.masks(encoding, MaskPrompt.of(box=box_of(drawn[1])))
+    again = SEGMENTER.masks(encoding, MaskPrompt.of(box=box_of(drawn[0])))
     for one, other in zip(first, again, strict=True):
         assert one.score == other.score
         assert np.array_equal(one.mask, other.mask)

@@ -23,7 +23,7 @@ from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
-from rsagent_ros.baseline.segmenter.window import Encoded
+from rsagent_ros.baseline.segmenter.crop import EncodedImage
 from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.family import QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_training.expert import Expert, ExpertConfig
@@ -39,7 +39,7 @@ class BluntAtFirst(ClassicalSegmenter):
         self._blunt = FakeSegmenter()
         self._asked = False
 
-    def masks(self, encoding: Encoded, prompt: MaskPrompt) -> list[Candidate]:
+    def masks(self, encoding: EncodedImage, prompt: MaskPrompt) -> list[Candidate]:
         if self._asked or prompt.box is None:
             return super().masks(encoding, prompt)
         self._asked = True
@@ -195,7 +195,7 @@ def test_after_a_tool_that_failed_it_asks_in_another_way() -> None:
 
         calls = 0
 
-        def masks(self, encoding: Encoded, prompt: MaskPrompt) -> list[Candidate]:
+        def masks(self, encoding: EncodedImage, prompt: MaskPrompt) -> list[Candidate]:
             self.calls += 1
             return [] if self.calls == 1 else super().masks(encoding, prompt)
 

@@ -1,6 +1,6 @@
 """The node's parameters: one frozen dataclass; ROS declarations, ranges and the table in the docs come from it.
 
-A change is checked when it is made, and used from the next goal, activation or configuration on, as each field says.
+A change is checked at once, and takes effect with the next goal, activation or configuration, as each field says.
 """
 
 from __future__ import annotations
@@ -40,31 +40,41 @@ class NodeParameters:
     """
 
     autostart: bool = _node(True, "configure and activate without being asked", since="start")
-    policy: str = _node(Choice.policy, "who decides", choices=POLICIES, since="configuration")
-    segmenter: str = _node(Choice.segmenter, "who draws the masks", choices=SEGMENTERS, since="configuration")
+    policy: str = _node(
+        Choice.policy, "the policy: it chooses every call of a tool", choices=POLICIES, since="configuration"
+    )
+    segmenter: str = _node(
+        Choice.segmenter, "the segmentation model: it draws the masks", choices=SEGMENTERS, since="configuration"
+    )
     fallback_policy: str = _node(
         NO_FALLBACK,
-        "who decides while the server of chat_server is lost; results are degraded then; empty: nobody",
+        "the policy while the server of chat_server is lost; results are degraded then; empty: none",
         choices=(NO_FALLBACK, *POLICIES),
         since="configuration",
     )
     tracker: str = _node(
         "classical",
-        "who follows what was found; sam2_video uses what is set about sam2",
+        "carries masks from frame to frame; sam2_video uses the settings of sam2",
         choices=("classical", "sam2_video"),
         since="configuration",
     )
-    warm_up: bool = _node(True, "let the models take one turn on a grey image, to find faults", since="configuration")
+    warm_up: bool = _node(
+        True, "run the models for one turn on a grey image, to find faults early", since="configuration"
+    )
     time_budget: float = _node(_BUDGET.seconds, "from acceptance to result", unit="s", low=0.1, high=600.0)
-    max_turns: int = _node(_BUDGET.max_turns, "replies of the policy in one goal", low=1, high=255)
-    max_reply_tokens: int = _node(_BUDGET.max_reply_tokens, "a reply is cut there", unit="tokens", low=16, high=8192)
-    max_tokens: int = _node(_BUDGET.max_tokens, "all replies of a goal together", unit="tokens", low=16, high=100_000)
+    max_turns: int = _node(_BUDGET.max_turns, "turns (replies of the policy) per goal", low=1, high=255)
+    max_reply_tokens: int = _node(
+        _BUDGET.max_reply_tokens, "longest reply; what is longer is cut", unit="tokens", low=16, high=8192
+    )
+    max_tokens: int = _node(
+        _BUDGET.max_tokens, "of all replies to a goal together", unit="tokens", low=16, high=100_000
+    )
     second_look: bool = _node(
-        _BUDGET.second_look, "ask again before FOUND, in a fresh conversation that sees only the crop and the mask"
+        _BUDGET.second_look, "verify before FOUND, in a fresh conversation that sees only the crop and the mask"
     )
     view_side: int = _node(
         Choice.view_side,
-        "longest side of the clean pictures in the chat",
+        "longest side of the clean images in the chat",
         unit="pixels",
         low=MIN_SIDE,
         high=MAX_SIDE,
@@ -78,7 +88,7 @@ class NodeParameters:
     )
     camera_mode: str = _node(
         "on_demand",
-        "subscribe while a goal waits for a frame, or always, with a buffer for goals that name a stamp",
+        "subscribe only while a goal waits for a frame, or always, with a buffer for goals that name a stamp",
         choices=("on_demand", "always"),
         since="activation",
     )
@@ -87,62 +97,68 @@ class NodeParameters:
     )
     image_reliability: str = _node(
         "best_effort",
-        "what is asked of the camera's publisher; best_effort matches any",
+        "reliability to request; best_effort matches any publisher",
         choices=("best_effort", "reliable"),
         since="activation",
     )
-    buffer_seconds: float = _node(5.0, "of frames kept by camera_mode always", unit="s", low=0.1, high=120.0)
-    buffer_megabytes: float = _node(256.0, "of frames kept by camera_mode always", unit="MB", low=1.0, high=16_384.0)
-    stamp_tolerance: float = _node(0.05, "between a goal's stamp and the frame's", unit="s", low=0.0, high=1.0)
-    max_frame_age: float = _node(1.0, "an older frame is not looked at", unit="s", low=0.01, high=60.0)
-    frame_timeout: float = _node(4.0, "a goal waits that long for a frame", unit="s", low=0.05, high=60.0)
+    buffer_seconds: float = _node(5.0, "of frames to keep with camera_mode always", unit="s", low=0.1, high=120.0)
+    buffer_megabytes: float = _node(
+        256.0, "of frames to keep with camera_mode always", unit="MB", low=1.0, high=16_384.0
+    )
+    stamp_tolerance: float = _node(
+        0.05, "largest difference between a goal's stamp and its frame's", unit="s", low=0.0, high=1.0
+    )
+    max_frame_age: float = _node(1.0, "older frames are not used", unit="s", low=0.01, high=60.0)
+    frame_timeout: float = _node(4.0, "longest wait of a goal for a frame", unit="s", low=0.05, high=60.0)
     queue_policy: str = _node(
         "preempt",
-        "what becomes of a goal that comes while another runs: it takes its place, waits, or is refused",
+        "when a goal arrives while another runs: replace that one, wait, or be refused",
         choices=("preempt", "queue", "reject"),
     )
-    queue_length: int = _node(8, "goals that wait at most", low=1, high=1000)
+    queue_length: int = _node(8, "most goals that wait", low=1, high=1000)
     topic_preempts_action: bool = _node(False, "a goal by topic may pre-empt a goal by action")
     calibration: str = _node(
-        "", "file of `rsagent calibrate`, for confidences that are probabilities; empty: none", since="configuration"
+        "", "file of `rsagent calibrate`, for calibrated confidences; empty: none", since="configuration"
     )
     min_confidence: float = _node(
-        0.0, "below it an answer is AMBIGUOUS or GAVE_UP instead of FOUND; best with a calibration", low=0.0, high=1.0
+        0.0, "an answer below this is not FOUND, but AMBIGUOUS or GAVE_UP; best with a calibration", low=0.0, high=1.0
     )
-    track_limit: int = _node(8, "things of one goal that are followed", low=1, high=64)
+    track_limit: int = _node(8, "most objects tracked per goal", low=1, high=64)
     track_megabytes: float = _node(
-        128.0, "of frames kept for tracks while the agent thinks", unit="MB", low=1.0, high=16_384.0
+        128.0, "of frames to keep for tracking while the agent thinks", unit="MB", low=1.0, high=16_384.0
     )
     catch_up_seconds: float = _node(
-        0.5, "to carry masks from the frame they were found on to the newest one", unit="s", low=0.0, high=10.0
+        0.5,
+        "longest time to carry masks from the frame they were found on to the newest one",
+        unit="s",
+        low=0.0,
+        high=10.0,
     )
     track_lost_timeout: float = _node(
-        10.0, "a thing that was lost for so long is followed no more", unit="s", low=0.05, high=3600.0
+        10.0, "tracking of an object stops after it was lost this long", unit="s", low=0.05, high=3600.0
     )
     reground_after: float = _node(
-        1.0, "the agent looks again for what was lost for so long, where its goal asks for that", unit="s",
+        1.0, "re-detection starts after an object was lost this long, if its goal asks for that", unit="s",
         low=0.05, high=600.0,
     )  # fmt: skip
-    reground_tries: int = _node(3, "looks of the agent, each after twice the time of the one before", low=1, high=100)
-    output_frame: str = _node(
-        "", "frame of poses, where tf2 knows it; empty: the camera's optical frame", since="activation"
-    )
+    reground_tries: int = _node(3, "most re-detections, each after twice the wait of the previous one", low=1, high=100)
+    output_frame: str = _node("", "tf2 frame of poses; empty: the camera's optical frame", since="activation")
     hang_grace: float = _node(
         2.0,
-        "a policy or segmenter that goes on that long after its goal has ended is hung",
+        "a policy or segmenter still busy this long after its goal has ended counts as hung",
         unit="s",
         low=0.05,
         high=60.0,
     )
     restart_on_hang: float = _node(
-        0.0, "exit with code 75 after a hang of that length, for launch to start it again; 0: never", unit="s",
+        0.0, "exit with code 75 after a hang of this length, so that launch restarts the node; 0: never", unit="s",
         low=0.0, high=3600.0,
     )  # fmt: skip
-    log_format: str = _node("text", "of the lines about goals in the node's log", choices=("text", "json"))
-    record_dir: str = _node("", "folder for the records of goals; empty: none are written", since="activation")
+    log_format: str = _node("text", "format of the log's lines about goals", choices=("text", "json"))
+    record_dir: str = _node("", "folder for the records of goals; empty: no records", since="activation")
     record_megabytes: float = _node(
         _LIMITS.megabytes,
-        "of all records; the oldest goals are removed first",
+        "most disk space of all records; the oldest are removed first",
         unit="MB",
         low=1.0,
         high=10_000_000.0,
@@ -153,7 +169,7 @@ class NodeParameters:
     )
     record_free_megabytes: float = _node(
         _LIMITS.free_megabytes,
-        "of the disk that records leave free",
+        "disk space that records leave free",
         unit="MB",
         low=0.0,
         high=10_000_000.0,
@@ -161,36 +177,32 @@ class NodeParameters:
     )
     record_redaction: str = _node(
         "none",
-        "what is taken out of the images of records before they are written: faces, as far as OpenCV finds them, or "
-        "all that is not near a mask",
+        "what to remove from images before they are recorded: faces, as far as OpenCV finds them, or everything that "
+        "is not near a mask",
         choices=REDACTIONS,
         since="activation",
     )
     candidate: str = _node(
         "",
-        "file of another choice of models, which answers the judged goals of record_dir while the node is idle, and "
-        "may be promoted if it is better; empty: none",
+        "file that names other models, which answer the judged goals of record_dir while the node is idle, and may be "
+        "promoted if they are better; empty: none",
         since="activation",
     )
     shadow_dir: str = _node(
         "",
-        "folder for a candidate's answers, and for who was promoted; empty: `shadow` in record_dir",
+        "folder for the candidate's answers and for promotions; empty: `shadow` in record_dir",
         since="configuration",
     )
     shadow_idle: float = _node(
-        30.0, "without a goal, before a candidate plays; it pauses when one comes", unit="s", low=0.0, high=86_400.0
+        30.0, "idle time before the candidate runs; it pauses when a goal arrives", unit="s", low=0.0, high=86_400.0
     )
-    shadow_goals: int = _node(
-        GOALS, "judged goals that a promotion takes at least", low=2, high=1000, since="activation"
-    )
+    shadow_goals: int = _node(GOALS, "fewest judged goals that a promotion needs", low=2, high=1000, since="activation")
     promote_by_itself: bool = _node(False, "promote a candidate that is better beyond doubt without being asked")
-    jpeg_quality: int = _node(90, "of the pictures on ~/trace", unit="%", low=1, high=100)
+    jpeg_quality: int = _node(90, "JPEG quality of the images on ~/trace", unit="%", low=1, high=100)
     result_timeout: int = _node(
-        15, "an action result is kept for a client that asks late", unit="s", low=1, high=900, since="start"
+        15, "how long an action result is kept for a client that asks late", unit="s", low=1, high=900, since="start"
     )
-    diagnostics_period: float = _node(
-        1.0, "between messages on /diagnostics", unit="s", low=0.1, high=60.0, since="start"
-    )
+    diagnostics_period: float = _node(1.0, "period of /diagnostics", unit="s", low=0.1, high=60.0, since="start")
 
     backends: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULTS))
     """What is set about policies and segmenters, by names such as `local.checkpoint`: parameters of their own."""
@@ -284,19 +296,18 @@ def descriptor(name: str) -> ParameterDescriptor:
 
 def _description(name: str) -> str:
     spec, since = PARAMETERS[name].setting, PARAMETERS[name].since
-    used = "can't be changed" if since == "start" else f"a change is used from the next {since} on"
-    return f"{spec.meaning}{f' [{spec.unit}]' if spec.unit else ''}; {used}"
+    effect = "read-only" if since == "start" else f"takes effect with the next {since}"
+    return f"{spec.meaning}{f' [{spec.unit}]' if spec.unit else ''}; {effect}"
 
 
-def table(names: Iterable[str] = tuple(PARAMETERS)) -> str:
-    """Parameters as a Markdown table: all of them in docs/parameters.md, the node's own in the README."""
-    rows = ["| Parameter | Default | Unit | Allowed | Meaning | A change is used from |", "|---|---|---|---|---|---|"]
-    for name in names:
-        parameter = PARAMETERS[name]
+def table() -> str:
+    """Parameters as the Markdown table of docs/parameters.md."""
+    rows = ["| Parameter | Default | Unit | Allowed | Meaning | Takes effect |", "|---|---|---|---|---|---|"]
+    for name, parameter in PARAMETERS.items():
         spec, default = parameter.setting, parameter.default
         flag = isinstance(default, bool)
         written = str(default).lower() if flag else default if default != "" else "(empty)"
-        since = "never: read-only" if parameter.since == "start" else f"the next {parameter.since}"
+        since = "at start; read-only" if parameter.since == "start" else f"next {parameter.since}"
         columns = (f"`{name}`", written, spec.unit, "true, false" if flag else spec.limits, spec.meaning, since)
         rows.append(f"| {' | '.join(map(str, columns))} |")
     return "\n".join(rows) + "\n"

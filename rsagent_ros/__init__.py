@@ -1,6 +1,6 @@
 """A robot looks for what it is told in words: an agent thinks, segments, corrects itself, and ends with a checked mask.
 
-The agent is in `agent/`, who decides in `policies/`, who draws masks in `segmenters/`; only `ros/` knows ROS.
+The agent is in `agent/`, policies in `policies/`, segmentation models in `segmenters/`; only `ros/` knows ROS.
 """
 
 from pathlib import Path

@@ -57,7 +57,7 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Choice:
-    """Who decides, who draws, and what is set about them.
+    """Policy, segmenter, and their settings.
 
     Attributes:
         policy, segmenter: One of POLICIES, one of SEGMENTERS.
@@ -203,10 +203,10 @@ def _segmenter(choice: Choice) -> Segmenter[Any]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags for everything in a Choice; `chosen` reads them."""
-    parser.add_argument("--policy", choices=POLICIES, default=Choice.policy, help="who decides (%(default)s)")
-    parser.add_argument("--segmenter", choices=SEGMENTERS, default=Choice.segmenter, help="who draws (%(default)s)")
+    parser.add_argument("--policy", choices=POLICIES, default=Choice.policy, help="chooses the tool calls (%(default)s)")
+    parser.add_argument("--segmenter", choices=SEGMENTERS, default=Choice.segmenter, help="draws the masks (%(default)s)")
     parser.add_argument(
-        "--fallback-policy", choices=POLICIES, default=NO_FALLBACK, help="who decides while the chat server is lost"
+        "--fallback-policy", choices=POLICIES, default=NO_FALLBACK, help="the policy while the chat server is lost"
     )
     parser.add_argument(
         "--view-side", type=int, default=Choice.view_side, metavar="PIXELS", help="of the pictures (%(default)s)"

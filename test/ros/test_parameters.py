@@ -84,7 +84,7 @@ def test_descriptors_say_what_is_allowed() -> None:
     assert descriptor("time_budget") == ParameterDescriptor(
         name="time_budget",
         type=ParameterType.PARAMETER_DOUBLE,
-        description="from acceptance to result [s]; a change is used from the next goal on",
+        description="from acceptance to result [s]; takes effect with the next goal",
         floating_point_range=descriptor("time_budget").floating_point_range,
     )
     assert descriptor("time_budget").floating_point_range[0].to_value == 600.0

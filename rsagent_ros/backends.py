@@ -203,8 +203,12 @@ def _segmenter(choice: Choice) -> Segmenter[Any]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags for everything in a Choice; `chosen` reads them."""
-    parser.add_argument("--policy", choices=POLICIES, default=Choice.policy, help="chooses the tool calls (%(default)s)")
-    parser.add_argument("--segmenter", choices=SEGMENTERS, default=Choice.segmenter, help="draws the masks (%(default)s)")
+    parser.add_argument(
+        "--policy", choices=POLICIES, default=Choice.policy, help="chooses the tool calls (%(default)s)"
+    )
+    parser.add_argument(
+        "--segmenter", choices=SEGMENTERS, default=Choice.segmenter, help="draws the masks (%(default)s)"
+    )
     parser.add_argument(
         "--fallback-policy", choices=POLICIES, default=NO_FALLBACK, help="the policy while the chat server is lost"
     )

@@ -78,14 +78,14 @@ def measured(seeds: range) -> list[Entry]:
 def _searched(seed: int) -> Iterator[tuple[str, str, bool]]:
     """For each target of a world: what keeps it from sight, how it was looked for, and whether it was found."""
     from rsagent_training.simulate import World
-    from rsagent_training.simulation.setting import furnish
+    from rsagent_training.simulation.room import furnish
     from rsagent_training.simulation.world import Stream
 
-    setting = furnish(np.random.default_rng([seed, Stream.SETTING]))
-    setting = replace(setting, view=replace(setting.view, field_of_view=FIELD))
+    room = furnish(np.random.default_rng([seed, Stream.SETTING]))
+    room = replace(room, view=replace(room.view, field_of_view=FIELD))
     rng = np.random.default_rng([seed, 7])
-    with World(seed, setting=setting, size=(320, 240)) as world:
-        eye = setting.view.pose()[:3, 3]
+    with World(seed, room=room, size=(320, 240)) as world:
+        eye = room.view.pose()[:3, 3]
         for item in world.items:
             start = _unseen_from(world, eye, item.name, rng)
             if start is None:
@@ -132,13 +132,13 @@ def _look(world: Any, head: Head) -> Any:
     azimuth = float(np.degrees(np.arctan2(outward[0], -outward[1])))
     elevation = float(np.degrees(np.arcsin(np.clip(outward[2], -1, 1))))
     view = replace(
-        world.setting.view,
+        world.room.view,
         target=tuple(head.position + head.direction),
         azimuth=azimuth,
         elevation=elevation,
         distance=1.0,
     )
-    world.setting = replace(world.setting, view=view)
+    world.room = replace(world.room, view=view)
     return world.render()
 
 

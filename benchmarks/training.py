@@ -129,13 +129,14 @@ def _grpo(folder: Path, memory: list[float], process: Any) -> list[Entry]:
     from rsagent_ros.baseline.segmenter import ClassicalSegmenter
     from rsagent_training import grpo
     from rsagent_training.miniature.world import SIDE
-    from rsagent_training.policy_model import load_learner
-    from rsagent_training.recipes import GrpoRecipe, Part
-    from rsagent_training.rollouts import LocalRollouts
+    from rsagent_training.recipes import GrpoRecipe, MixPart
+    from rsagent_training.rollouts.local import LocalRollouts
+    from rsagent_training.trainer.policy_model import load_policy_model
 
     recipe = GrpoRecipe(
-        str(folder / "checkpoint"), (Part(str(folder / "scenes")),), _optimisation(8), steps=STEPS, batch=2, samples=4,
-        max_turns=3, max_reply_tokens=16, side=SIDE, segmenter="classical", beta=0.0, lora=None, freeze_vision=False,
+        str(folder / "checkpoint"), (MixPart(str(folder / "scenes")),), _optimisation(8), steps=STEPS, batch=2,
+        samples=4, max_turns=3, max_reply_tokens=16, side=SIDE, segmenter="classical", beta=0.0, lora=None,
+        freeze_vision=False,
     )  # fmt: skip
 
     class Watched(LocalRollouts):
@@ -143,7 +144,7 @@ def _grpo(folder: Path, memory: list[float], process: Any) -> list[Entry]:
             memory.append(process.memory_info().rss / 1024)
             return super().run(*given)
 
-    rollouts = Watched(load_learner(recipe), recipe, ClassicalSegmenter())
+    rollouts = Watched(load_policy_model(recipe), recipe, ClassicalSegmenter())
     grpo.train(recipe, folder / "grpo", rollouts=rollouts)
     curve = json.loads((folder / "grpo" / "curve.json").read_bytes())
     steps = [row for row in curve if "loss" in row][5:]

@@ -38,7 +38,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from rsagent_ros.data.scene import save_scenes
-from rsagent_training.simulate import DEMO_GOALS, Frame, World, as_scenes, demo_world, goals
+from rsagent_training.simulate import DEMO_GOALS, Rendering, World, as_scenes, demo_world, goals
 
 PARAMETERS = {
     "preset": ("demo", 'what to show: "demo" is a fixed scene, "seed" a scene drawn from `seed`'),
@@ -100,7 +100,7 @@ class SimCamera(Node):
                     moments = opened.enter_context(path.open("w", encoding="utf-8"))
             messages = self._messages(frame)
             self.get_logger().info(
-                f"{world.setting.view.distance:.2f} m from a table with {len(world.items)} things; "
+                f"{world.room.view.distance:.2f} m from a table with {len(world.items)} things; "
                 f"publishing {self._image.topic_name} at {fps:g} Hz"
             )
             start = due = time.monotonic()
@@ -132,7 +132,7 @@ class SimCamera(Node):
             return World(self._value("seed"), vocabulary=self._value("vocabulary"), size=size)
         raise ValueError(f'preset is {preset!r}; it must be "demo" or "seed"')
 
-    def _messages(self, frame: Frame) -> list[tuple]:
+    def _messages(self, frame: Rendering) -> list[tuple]:
         """One picture as (publisher, message) pairs, the stamps left to fill in."""
         messages = [
             (self._image, _image(frame.rgb, "rgb8")),
@@ -158,7 +158,7 @@ def _image(pixels: np.ndarray, encoding: str) -> Image:
     return message
 
 
-def _info(frame: Frame) -> CameraInfo:
+def _info(frame: Rendering) -> CameraInfo:
     camera = frame.camera
     message = CameraInfo(width=camera.width, height=camera.height, distortion_model="plumb_bob", d=[0.0] * 5)
     message.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]

@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from rsagent_training.simulation.layout import Item
-from rsagent_training.simulation.world import Frame
+from rsagent_training.simulation.world import Rendering
 
 COLOURS = ["red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown", "black", "white", "gray"]
 DRAWINGS = {"circle", "square", "triangle"}
@@ -35,7 +35,7 @@ USES = {
 class Reader:
     """Answers instructions about one frame."""
 
-    def __init__(self, items: tuple[Item, ...], frame: Frame) -> None:
+    def __init__(self, items: tuple[Item, ...], frame: Rendering) -> None:
         self.items = {item.name: item for item in items if frame.masks[item.name].any()}
         self.masks = {name: frame.masks[name] for name in self.items}
         self.frame = frame

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from rsagent_ros.policies.local.checkpoint import Checkpoint
-from rsagent_training.token_sequence import Sequence as Episode
+from rsagent_training.trainer.token_sequence import TokenSequence
 
 
-def chances(model: Any, checkpoint: Checkpoint, episode: Episode) -> torch.Tensor:
+def chances(model: Any, checkpoint: Checkpoint, episode: TokenSequence) -> torch.Tensor:
     """(tokens,) log-probability of each token after those before it; positions are given, not counted by the model."""
     layout = episode.layout
     pixels = [checkpoint.patches.cut(one.pixels, torch.device("cpu"), torch.float32) for one in layout.pictures]
@@ -37,7 +37,7 @@ def normalised(values: Sequence[float]) -> torch.Tensor:
 
 
 def grpo_loss(
-    model: Any, old: Any, reference: Any, checkpoint: Checkpoint, episodes: Sequence[Episode],
+    model: Any, old: Any, reference: Any, checkpoint: Checkpoint, episodes: Sequence[TokenSequence],
     advantages: Sequence[Sequence[float]], *, epsilon: float, beta: float,
 ) -> torch.Tensor:  # fmt: skip
     """The loss of one batch; `advantages` are those of each turn of each episode."""
@@ -47,7 +47,7 @@ def grpo_loss(
         with torch.no_grad():
             before, start = chances(old, checkpoint, episode), chances(reference, checkpoint, episode)
         terms = []
-        for (begin, end), advantage in zip(episode.spans, of_turns, strict=True):
+        for (begin, end), advantage in zip(episode.reply_spans, of_turns, strict=True):
             for token in range(begin, end):
                 ratio = (now[token] - before[token]).exp()
                 gain = torch.min(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)

@@ -23,7 +23,7 @@ from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter
 from rsagent_training.collect import _overruled, collect
 from rsagent_training.data_commands import add_collect
-from rsagent_training.filter_report import NothingLeft
+from rsagent_training.jobs.filter_report import NothingLeft
 from rsagent_training.trajectories import read_trajectories
 
 ONE = scene_of(square(20, 20, 60, 60), name="one")

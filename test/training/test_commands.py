@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import rsagent_training
-from rsagent_training import commands
+from rsagent_ros import cli
 
 
 def test_help_needs_none_of_the_heavy_packages() -> None:
@@ -20,7 +20,7 @@ class Refuse:
         if name.partition(".")[0] in {"torch", "transformers", "trl", "peft", "datasets", "accelerate"}:
             raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
-from rsagent_training.commands import main
+from rsagent_ros.cli import main
 try:
     main(["--help"])
 except SystemExit as done:
@@ -37,7 +37,7 @@ def test_a_missing_extra_is_one_sentence(
 ) -> None:
     monkeypatch.delattr(rsagent_training, "sft", raising=False)  # another test may have imported it
     monkeypatch.setitem(sys.modules, "rsagent_training.sft", None)
-    assert commands.main(["sft", "recipe.yaml", "--out", str(tmp_path)]) == 1
+    assert cli.main(["sft", "recipe.yaml", "--out", str(tmp_path)]) == 1
     assert "pip install 'rsagent[training]'" in capsys.readouterr().err
 
 
@@ -58,7 +58,7 @@ def test_mistakes_are_one_sentence_and_exit_code_one(
 ) -> None:
     pytest.importorskip("trl", reason="the extra [training] is not installed")
     monkeypatch.chdir(tmp_path)
-    assert commands.main(arguments) == 1
+    assert cli.main(arguments) == 1
     said = capsys.readouterr().err
     assert sentence in said
     assert "Traceback" not in said

@@ -38,13 +38,14 @@ from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, Family
 from rsagent_training import grpo
 from rsagent_training.grpo import EpisodeTrainer
-from rsagent_training.mix import Mix
-from rsagent_training.policy_model import load_learner
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rewards import episode_reward
-from rsagent_training.rollouts import LocalRollouts, seeds_of
-from rsagent_training.runs import TrainingStopped
-from rsagent_training.token_sequence import sequence_of
+from rsagent_training.rollouts.episodes import seeds_of
+from rsagent_training.rollouts.local import LocalRollouts
+from rsagent_training.trainer.mix import Mix
+from rsagent_training.trainer.policy_model import load_policy_model
+from rsagent_training.trainer.run_folder import TrainingStopped
+from rsagent_training.trainer.token_sequence import sequence_of
 
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 PLAYS = ([WRONG, RIGHT, finish(2)], [RIGHT, finish(1)], [UNREADABLE, WRONG, finish(1)], [WRONG, WRONG])
@@ -94,7 +95,7 @@ def trainer_for(
         write_scenes(scenes)
     recipe = grpo_recipe(scenes, family, **{"optimisation": {"device_batch": 4, "save_every": 2}, **changes})
     trainer = EpisodeTrainer(
-        load_learner(recipe), Mix(recipe.mix, 0), rollouts or Scripted(family), recipe, folder / "out"
+        load_policy_model(recipe), Mix(recipe.mix, 0), rollouts or Scripted(family), recipe, folder / "out"
     )
     trainer.current_gradient_accumulation_steps = 1
     return trainer, recipe
@@ -175,7 +176,7 @@ def test_clipping_was_at_work_in_that_batch(tmp_path: Path) -> None:
 def test_the_trainer_scores_what_the_policy_sampled_as_the_policy_did(tmp_path: Path, family: Family) -> None:
     write_scenes(tmp_path / "scenes")
     recipe = grpo_recipe(tmp_path / "scenes", family, optimisation={"device_batch": 4, "save_every": 2})
-    checkpoint = load_learner(recipe)
+    checkpoint = load_policy_model(recipe)
     local = LocalRollouts(checkpoint, recipe, FakeSegmenter())
     kept: list[Trace] = []
 
@@ -280,7 +281,7 @@ def test_the_reference_sees_what_the_policy_sees() -> None:
     drive(running, policy)
     one = sequence_of(running.trace, scene(3).image, policy.checkpoint, sampled=True)
     with torch.no_grad():
-        computed = chances(policy.checkpoint.model, policy.checkpoint, one)[torch.from_numpy(one.learned)]
+        computed = chances(policy.checkpoint.model, policy.checkpoint, one)[torch.from_numpy(one.loss_mask)]
     recorded = [chance for turn in running.trace.turns for chance in turn.logprobs or ()]
     torch.testing.assert_close(computed, torch.tensor(recorded), atol=2e-4, rtol=0)
 

@@ -24,10 +24,10 @@ from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import questions as module
 from rsagent_training.asking.config import QuestionsConfig
-from rsagent_training.asking.solving import Solving
-from rsagent_training.asking.writing import Writing
+from rsagent_training.asking.solver import Solving
+from rsagent_training.asking.writer import Writing
 from rsagent_training.data_commands import add_questions
-from rsagent_training.filter_report import NothingLeft
+from rsagent_training.jobs.filter_report import NothingLeft
 from rsagent_training.questions import ask
 
 FILE = Path(__file__).resolve().parents[2] / "config" / "training" / "questions.yaml"

@@ -18,9 +18,10 @@ import training_runs
 from training_cases import grpo_recipe, sft_recipe, write_scenes, write_some
 
 from rsagent_ros.yaml_file import write_yaml
-from rsagent_training import grpo, runs
+from rsagent_training import grpo
 from rsagent_training.recipes import GrpoRecipe, SftRecipe
-from rsagent_training.runs import newest_whole
+from rsagent_training.trainer import run_folder
+from rsagent_training.trainer.run_folder import newest_whole
 
 TEST = Path(training_runs.__file__).parent
 
@@ -92,7 +93,7 @@ def test_only_the_first_of_several_processes_makes_the_folder(tmp_path: Path, mo
     recipe = sft_recipe(tmp_path / "data")
     for rank in ("0", "1", "2"):
         monkeypatch.setenv("RANK", rank)
-        assert runs.begin(tmp_path / "run", recipe, resume=False) is None
+        assert run_folder.begin(tmp_path / "run", recipe, resume=False) is None
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(FileExistsError, match="holds a run already"):
-        runs.begin(tmp_path / "run", recipe, resume=False)
+        run_folder.begin(tmp_path / "run", recipe, resume=False)

@@ -17,8 +17,8 @@ from training_cases import RIGHT, finish, sft_recipe, write_some
 from rsagent_ros.policies.family import QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
 from rsagent_training import sft
-from rsagent_training.runs import TrainingStopped
-from rsagent_training.token_sequence import IGNORED
+from rsagent_training.trainer.run_folder import TrainingStopped
+from rsagent_training.trainer.token_sequence import IGNORED
 
 
 def losses(out: Path) -> list[float]:
@@ -29,7 +29,7 @@ def test_the_trainer_is_given_the_replies_to_learn_and_nothing_else(tmp_path: Pa
     recipe = sft_recipe(write_some(tmp_path / "t"), batch=6, optimisation={"device_batch": 6})
     data, counts = sft.select(recipe, tiny_checkpoint(QWEN2_5_VL))
     assert counts == {"read": 6, "kept": 6}
-    trainer = sft.EpisodeSftTrainer(data, sft.load_learner(recipe), recipe, tmp_path / "out")
+    trainer = sft.EpisodeSftTrainer(data, sft.load_policy_model(recipe), recipe, tmp_path / "out")
     (batch,) = list(trainer.get_train_dataloader())
     vocabulary = tiny_checkpoint(QWEN2_5_VL).vocabulary
     said = {

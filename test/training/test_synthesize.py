@@ -22,7 +22,7 @@ from rsagent_ros.data.scene import save_scenes
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import synthesize as module
 from rsagent_training.data_commands import add_synthesize
-from rsagent_training.filter_report import NothingLeft
+from rsagent_training.jobs.filter_report import NothingLeft
 from rsagent_training.synthesis.attempt import Teaching
 from rsagent_training.synthesis.config import SynthesisConfig
 from rsagent_training.synthesize import synthesize
@@ -163,7 +163,7 @@ def test_a_teacher_that_is_gone_stops_the_run_and_what_is_made_is_kept(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MOST_FAILURES", 2)
-    monkeypatch.setattr("rsagent_training.expert.policy.conduct", _broken)
+    monkeypatch.setattr("rsagent_training.expert.policy.play", _broken)
     with pytest.raises(RunFailed, match=r"2 attempts failed one after the other, .*the model is away"):
         synthesize([scenes], tmp_path, TEACHING)
     monkeypatch.undo()

@@ -24,7 +24,7 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.data.sample import Listed, Sample, Skipped, as_id
 from rsagent_ros.data.scene import Scene, save_scenes
 from rsagent_ros.datasets import REFS, Dataset
-from rsagent_training.filter_report import FilterReport
+from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rsagent_ros.yaml_file import read_yaml
-from rsagent_training.guarded import guarded
+from rsagent_training.command_line import add_run_arguments, train_from, with_exit_code
 
 
 def add_sft(commands: Any) -> None:
@@ -21,8 +17,8 @@ def add_sft(commands: Any) -> None:
         description="Supervised training on trajectories: TRL's SFTTrainer on the agent's own tokens. Several GPUs: "
         "accelerate launch --config_file config/training/fsdp.yaml -m rsagent_training.sft RECIPE --out DIR",
     )
-    _add_run(parser)
-    parser.set_defaults(command=guarded(_sft))
+    add_run_arguments(parser)
+    parser.set_defaults(command=with_exit_code(_sft))
 
 
 def add_grpo(commands: Any) -> None:
@@ -32,8 +28,8 @@ def add_grpo(commands: Any) -> None:
         help="train a policy by reinforcement on scenes",
         description="Reinforcement learning by GRPO: the policy plays episodes on scenes and is rewarded turn by turn.",
     )
-    _add_run(parser)
-    parser.set_defaults(command=guarded(_grpo))
+    add_run_arguments(parser)
+    parser.set_defaults(command=with_exit_code(_grpo))
 
 
 def add_merge(commands: Any) -> None:
@@ -48,7 +44,7 @@ def add_merge(commands: Any) -> None:
     parser.add_argument("--precision", choices=("bfloat16", "float32"), help="of the weights (as the base has them)")
     parser.add_argument("--metrics", type=Path, metavar="JSON", help="of an evaluation, for the model card")
     parser.add_argument("--unfinished", action="store_true", help="take the newest step of a run that has not ended")
-    parser.set_defaults(command=guarded(_merge))
+    parser.set_defaults(command=with_exit_code(_merge))
 
 
 def add_miniature(commands: Any) -> None:
@@ -62,55 +58,31 @@ def add_miniature(commands: Any) -> None:
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="such as config/training/miniature_smoke.yaml")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
-    parser.set_defaults(command=guarded(_miniature))
+    parser.set_defaults(command=with_exit_code(_miniature))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of them without `rsagent`, as `accelerate launch -m` does. Returns the exit code."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    parser = argparse.ArgumentParser(prog="python -m rsagent_training")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_sft, add_grpo, add_merge, add_miniature):
-        add(commands)
-    arguments = parser.parse_args(argv)
-    return int(arguments.command(arguments))
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file such as those in config/training")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    parser.add_argument("--resume", action="store_true", help="go on with a run that was broken off")
-    parser.add_argument(
-        "--set", dest="changes", action="append", default=[], metavar="NAME=VALUE",
-        help="another value than the recipe's, such as optimisation.seed=3; may be given several times",
-    )  # fmt: skip
-
-
-def _sft(arguments: argparse.Namespace) -> None:
-    from rsagent_training import sft
+def _sft(arguments: argparse.Namespace) -> str:
     from rsagent_training.recipes import SftRecipe
+    from rsagent_training.sft import train
 
-    recipe = read_yaml(arguments.recipe, SftRecipe, arguments.changes)
-    _say(sft.train(recipe, arguments.out, resume=arguments.resume))
+    return train_from(arguments, SftRecipe, train)
 
 
-def _grpo(arguments: argparse.Namespace) -> None:
-    from rsagent_training import grpo
+def _grpo(arguments: argparse.Namespace) -> str:
+    from rsagent_training.grpo import train
     from rsagent_training.recipes import GrpoRecipe
 
-    recipe = read_yaml(arguments.recipe, GrpoRecipe, arguments.changes)
-    _say(grpo.train(recipe, arguments.out, resume=arguments.resume))
+    return train_from(arguments, GrpoRecipe, train)
 
 
-def _merge(arguments: argparse.Namespace) -> None:
+def _merge(arguments: argparse.Namespace) -> str:
     from rsagent_training.merge import merge
 
-    _say(
-        merge(
-            arguments.run, arguments.to,
-            precision=arguments.precision, metrics=arguments.metrics, unfinished=arguments.unfinished,
-        )
+    to = merge(
+        arguments.run, arguments.to,
+        precision=arguments.precision, metrics=arguments.metrics, unfinished=arguments.unfinished,
     )  # fmt: skip
+    return str(to)
 
 
 def _miniature(arguments: argparse.Namespace) -> None:
@@ -118,7 +90,3 @@ def _miniature(arguments: argparse.Namespace) -> None:
     from rsagent_training.miniature.stages import run
 
     run(load(arguments.recipe, arguments.changes), arguments.out)
-
-
-def _say(result: Path) -> None:
-    sys.stdout.write(f"{result}\n")

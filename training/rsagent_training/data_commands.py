@@ -11,7 +11,7 @@ from rsagent_ros.backends import add_arguments, chosen
 from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.policies.family import FAMILIES, family_of
 from rsagent_ros.yaml_file import read_yaml
-from rsagent_training.guarded import guarded
+from rsagent_training.command_line import with_exit_code
 
 _NO_FAMILY = "default"
 
@@ -39,7 +39,7 @@ def add_collect(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draw, and of the first simulated world")
     parser.add_argument("--trajectories", type=Path, metavar="DIR", help="also the robot's own episodes, there")
     parser.add_argument("--config", type=Path, metavar="YAML", help="filters of --trajectories, as synthesize.yaml")
-    parser.set_defaults(command=guarded(_collect))
+    parser.set_defaults(command=with_exit_code(_collect))
 
 
 def add_questions(commands: Any) -> None:
@@ -58,7 +58,7 @@ def add_questions(commands: Any) -> None:
     parser.add_argument("--config", type=Path, metavar="YAML", help="as config/training/questions.yaml")
     _add_workers(parser)
     add_arguments(parser)
-    parser.set_defaults(command=guarded(_questions))
+    parser.set_defaults(command=with_exit_code(_questions))
 
 
 def add_synthesize(commands: Any) -> None:
@@ -84,7 +84,7 @@ def add_synthesize(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the expert (default: 0)")
     _add_workers(parser)
     add_arguments(parser)
-    parser.set_defaults(command=guarded(_synthesize))
+    parser.set_defaults(command=with_exit_code(_synthesize))
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
@@ -116,8 +116,8 @@ def _collect(arguments: argparse.Namespace) -> str:
 
 def _questions(arguments: argparse.Namespace) -> str:
     from rsagent_training.asking.config import QuestionsConfig
-    from rsagent_training.asking.solving import Solving
-    from rsagent_training.asking.writing import Writing
+    from rsagent_training.asking.solver import Solving
+    from rsagent_training.asking.writer import Writing
     from rsagent_training.questions import ask
 
     _check_workers(arguments)

@@ -34,15 +34,17 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.local.checkpoint import Checkpoint
-from rsagent_training import runs
-from rsagent_training.finite_guard import Guard
-from rsagent_training.mix import Mix
-from rsagent_training.policy_model import adapter, arguments, load_learner, load_tokenizer, save_final
+from rsagent_training.command_line import main_of
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rewards import Reward, credit, episode_reward, reward_functions
 from rsagent_training.rewards.quality import trajectory_iou
-from rsagent_training.rollouts import LocalRollouts, Rollouts, seeds_of
-from rsagent_training.token_sequence import Sequence, padded, seen, sequence_of
+from rsagent_training.rollouts.episodes import Rollouts, seeds_of
+from rsagent_training.rollouts.local import LocalRollouts
+from rsagent_training.trainer import run_folder
+from rsagent_training.trainer.finite_guard import FiniteGuard
+from rsagent_training.trainer.mix import Mix
+from rsagent_training.trainer.policy_model import adapter, arguments, load_policy_model, load_tokenizer, save_final
+from rsagent_training.trainer.token_sequence import TokenSequence, image_inputs, padded, sequence_of
 
 LEANS_ON = (
     "_compute_loss", "_generate_and_score_completions", "_get_per_token_logps_and_entropies", "_get_train_sampler",
@@ -73,7 +75,7 @@ class EpisodeTrainer(GRPOTrainer):
         self._mix = mix
         self._rollouts = rollouts
         self._recipe = recipe
-        self._guard = Guard(out)
+        self._guard = FiniteGuard(out)
         length: dict[str, Any] = {"num_train_epochs": 1} if recipe.steps is None else {"max_steps": recipe.steps}
         # Wanted by the constructor; `_judge` computes rewards and credit together.
         rewards: list[Any] = list(reward_functions(recipe.reward))
@@ -188,30 +190,30 @@ class EpisodeTrainer(GRPOTrainer):
             advantages += credit(rewards[begin : begin + samples], config)
         return rewards, advantages
 
-    def _laid_out(self, sequences: list[Sequence], advantages: list[tuple[float, ...]]) -> Batch:
+    def _laid_out(self, sequences: list[TokenSequence], advantages: list[tuple[float, ...]]) -> Batch:
         """Prompts padded on the left and completions on the right, as TRL has them."""
         device, end = self.accelerator.device, self._checkpoint.vocabulary.message_end
-        prompts = [sequence.layout.ids[: sequence.prompt] for sequence in sequences]
-        completions = [sequence.layout.ids[sequence.prompt :] for sequence in sequences]
+        prompts = [sequence.layout.ids[: sequence.prompt_length] for sequence in sequences]
+        completions = [sequence.layout.ids[sequence.prompt_length :] for sequence in sequences]
         batch: Batch = {
             "prompt_ids": padded(prompts, end, left=True),
             "prompt_mask": padded([[1] * len(row) for row in prompts], 0, left=True),
             "completion_ids": padded(completions, end),
             "completion_mask": padded([[1] * len(row) for row in completions], 0),
-            "tool_mask": padded([sequence.learned[sequence.prompt :].tolist() for sequence in sequences], 0),
+            "tool_mask": padded([sequence.loss_mask[sequence.prompt_length :].tolist() for sequence in sequences], 0),
         }
         attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
         batch["mm_token_type_ids"] = ((ids == self._checkpoint.vocabulary.picture) & (attention == 1)).long()
         per_token = torch.zeros(batch["completion_ids"].shape)
         for row, (sequence, turns) in enumerate(zip(sequences, advantages, strict=True)):
-            for (start, stop), advantage in zip(sequence.spans, turns, strict=True):
-                per_token[row, start - sequence.prompt : stop - sequence.prompt] = advantage
+            for (start, stop), advantage in zip(sequence.reply_spans, turns, strict=True):
+                per_token[row, start - sequence.prompt_length : stop - sequence.prompt_length] = advantage
         batch = {name: value.to(device) for name, value in batch.items()}
         learned = self.accelerator.gather(batch["tool_mask"].sum()).sum()
         return {
             **batch,
-            **seen(sequences, self._checkpoint, device),
+            **image_inputs(sequences, self._checkpoint, device),
             "advantages": per_token.to(device),
             "num_images": [len(sequence.layout.pictures) for sequence in sequences],
             "num_items_in_batch": learned,
@@ -240,20 +242,20 @@ class EpisodeTrainer(GRPOTrainer):
         with adapted.disable_adapter():
             return self._logps(self.model, batch)
 
-    def _correct(self, batch: Batch, traces: list[Trace], sequences: list[Sequence]) -> None:
+    def _correct(self, batch: Batch, traces: list[Trace], sequences: list[TokenSequence]) -> None:
         """Weigh advantages by how much likelier their tokens are now than for the policy that sampled them."""
         if self._recipe.server is None:
             raise ValueError("without a server the policy that samples is the one that is trained")
         sampled = torch.zeros_like(batch["advantages"])
         strange = 0
         for row, (trace, sequence) in enumerate(zip(traces, sequences, strict=True)):
-            for turn, (start, stop) in zip(trace.turns, sequence.spans, strict=True):
+            for turn, (start, stop) in zip(trace.turns, sequence.reply_spans, strict=True):
                 if turn.logprobs is None or len(turn.logprobs) != stop - start:
-                    raise runs.TrainingStopped(
+                    raise run_folder.TrainingStopped(
                         f"turn {turn.index} on scene {sequence.name} has no log-probability for each of its tokens; "
                         "the server must give logprobs and token ids, as vLLM does"
                     )
-                place = slice(start - sequence.prompt, stop - sequence.prompt)
+                place = slice(start - sequence.prompt_length, stop - sequence.prompt_length)
                 sampled[row, place] = torch.tensor(turn.logprobs, device=sampled.device)
                 strange += turn.prompt_tokens != start
         ratio = torch.exp((batch["old_per_token_logps"] - sampled) * batch["tool_mask"])
@@ -265,7 +267,7 @@ class EpisodeTrainer(GRPOTrainer):
         self._note("stale/other_prompt", strange / sum(len(trace.turns) for trace in traces))
 
     def _report(
-        self, traces: list[Trace], scenes: list[Scene], rewards: list[Reward], sequences: list[Sequence]
+        self, traces: list[Trace], scenes: list[Scene], rewards: list[Reward], sequences: list[TokenSequence]
     ) -> None:
         totals = np.array([reward.total for reward in rewards])
         groups = totals.reshape(-1, self._recipe.samples)
@@ -278,7 +280,7 @@ class EpisodeTrainer(GRPOTrainer):
         self._note("episodes/iou", np.mean(ious))
         self._note("episodes/turns", np.mean([len(trace.turns) for trace in traces]))
         self._note("episodes/tokens", np.mean([len(sequence) for sequence in sequences]))
-        self._note("episodes/sampled", np.mean([sequence.learned.sum() for sequence in sequences]))
+        self._note("episodes/sampled", np.mean([sequence.loss_mask.sum() for sequence in sequences]))
 
     def _note(self, name: str, value: Any) -> None:
         self._metrics["train" if self.model.training else "eval"][name].append(float(value))
@@ -302,8 +304,8 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
         RunFailed: The checkpoint or the segmenter can't be loaded.
         TrainingStopped: An episode failed, or the loss became something that is not a finite number.
     """
-    last = runs.begin(out, recipe, resume=resume)
-    checkpoint = load_learner(recipe)
+    last = run_folder.begin(out, recipe, resume=resume)
+    checkpoint = load_policy_model(recipe)
     mix = Mix(recipe.mix, recipe.optimisation.seed)
     if len(mix) < recipe.batch:
         raise ValueError(f"the mix has {len(mix)} scenes; a step takes {recipe.batch}: collect more, or lower batch")
@@ -311,10 +313,10 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
         rollouts = _rollouts(checkpoint, recipe, out)
     trainer = EpisodeTrainer(checkpoint, mix, rollouts, recipe, out)
     if trainer.is_world_process_zero():
-        runs.write_json(out / runs.DATA, {"scenes": mix.counts})
+        run_folder.write_json(out / run_folder.DATA, {"scenes": mix.counts})
         sys.stderr.write(f"{len(mix)} scenes: {mix.counts}\n")
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    final = out / runs.FINAL
+    final = out / run_folder.FINAL
     save_final(trainer, recipe, final)
     return final
 
@@ -323,12 +325,10 @@ def _rollouts(checkpoint: Checkpoint, recipe: GrpoRecipe, out: Path) -> Rollouts
     segmenter = open_models(Choice(segmenter=recipe.segmenter, settings=recipe.segmenter_settings)).segmenter
     if recipe.server is None:
         return LocalRollouts(checkpoint, recipe, segmenter)
-    from rsagent_training.server_rollouts import ServerRollouts
+    from rsagent_training.rollouts.server import ServerRollouts
 
     return ServerRollouts(checkpoint, recipe, segmenter, out)
 
 
 if __name__ == "__main__":
-    from rsagent_training.commands import main
-
-    sys.exit(main(["grpo", *sys.argv[1:]]))
+    sys.exit(main_of(GrpoRecipe, train))

@@ -22,9 +22,9 @@ from rsagent_ros.policies.family import CHAT_TEMPLATE
 from rsagent_ros.policies.local.checkpoint import load_checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.yaml_file import read_yaml
-from rsagent_training.policy_model import copy_beside
 from rsagent_training.recipes import GrpoRecipe, Precision, SftRecipe
-from rsagent_training.runs import CURVE, DATA, FINAL, RECIPE, newest_whole
+from rsagent_training.trainer.policy_model import copy_beside
+from rsagent_training.trainer.run_folder import CURVE, DATA, FINAL, RECIPE, newest_whole
 
 SHARD = "4GB"
 

@@ -27,15 +27,15 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.data.scene import Scene, save_scenes
 from rsagent_training.asking.config import QuestionsConfig
-from rsagent_training.asking.solving import Question, Solving, Tried
+from rsagent_training.asking.solver import Question, Solving, Tried
 from rsagent_training.asking.wording import alike, names_outright, wording
-from rsagent_training.asking.writing import BadWriting, Writing, Written, questions_in
-from rsagent_training.filter_report import FilterReport
-from rsagent_training.resume_log import ResumeLog
+from rsagent_training.asking.writer import BadWriting, Writing, Written, questions_in
+from rsagent_training.jobs.filter_report import FilterReport
+from rsagent_training.jobs.resume_log import ResumeLog
+from rsagent_training.jobs.workers import work_on
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.attempt import Task
 from rsagent_training.synthesize import index_of
-from rsagent_training.workers import work_on
 
 _MOST_FAILURES = 10
 """Replies or questions that may fail one after the other, for reasons that are not theirs, before the run stops."""

@@ -116,7 +116,7 @@ class SftRecipe:
 
 
 @dataclass(frozen=True)
-class Part:
+class MixPart:
     """Some scenes of the mix that reinforcement learning practises on.
 
     Attributes:
@@ -182,7 +182,7 @@ class GrpoRecipe:
     """
 
     checkpoint: str
-    mix: tuple[Part, ...]
+    mix: tuple[MixPart, ...]
     optimisation: Optimisation
     steps: int | None = None
     batch: int = 16

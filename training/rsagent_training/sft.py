@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from tqdm import tqdm
 from trl import SFTConfig, SFTTrainer
 
 from rsagent_ros.policies.local.checkpoint import Checkpoint
-from rsagent_training import runs
-from rsagent_training.finite_guard import Guard
-from rsagent_training.policy_model import adapter, arguments, load_learner, load_tokenizer, save_final
+from rsagent_training.command_line import main_of
 from rsagent_training.recipes import SftRecipe
 from rsagent_training.scene_index import SceneIndex
-from rsagent_training.token_sequence import Sequence, collate, sequence_of
+from rsagent_training.trainer import run_folder
+from rsagent_training.trainer.finite_guard import FiniteGuard
+from rsagent_training.trainer.policy_model import adapter, arguments, load_policy_model, load_tokenizer, save_final
+from rsagent_training.trainer.token_sequence import TokenSequence, collate, sequence_of
 from rsagent_training.trajectories import SCENES, Trajectory, read_trajectories
 
 
@@ -42,20 +43,20 @@ class Row:
 class Trajectories:
     """Trajectories as sequences, made anew every time they are asked for: a picture stays in memory for one batch."""
 
-    def __init__(self, rows: Several[Row], checkpoint: Checkpoint) -> None:
+    def __init__(self, rows: Sequence[Row], checkpoint: Checkpoint) -> None:
         self.rows = rows
         self._checkpoint = checkpoint
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, number: int) -> Sequence:
+    def __getitem__(self, number: int) -> TokenSequence:
         row = self.rows[number]
         trajectory = row.trajectory
         frame = row.scenes[trajectory.scene_id].image
         return sequence_of(trajectory.trace, frame, self._checkpoint, name=trajectory.id, learn=trajectory.learn)
 
-    def batch(self, chosen: Several[dict[str, int]]) -> dict[str, Any]:
+    def batch(self, chosen: Sequence[dict[str, int]]) -> dict[str, Any]:
         """A batch of the trajectories with these numbers, and their names."""
         sequences = [self[one["number"]] for one in chosen]
         return {**collate(sequences, self._checkpoint), "names": [sequence.name for sequence in sequences]}
@@ -99,7 +100,7 @@ class EpisodeSftTrainer(SFTTrainer):
     """SFTTrainer on our tokens, which says which trajectories were in a batch whose loss is not a number."""
 
     def __init__(self, data: Trajectories, checkpoint: Checkpoint, recipe: SftRecipe, out: Path) -> None:
-        self._guard = Guard(out)
+        self._guard = FiniteGuard(out)
         super().__init__(
             model=checkpoint.model,
             train_dataset=Dataset.from_dict({"number": range(len(data))}),
@@ -143,20 +144,18 @@ def train(recipe: SftRecipe, out: Path, *, resume: bool = False) -> Path:
         RunFailed: The checkpoint can't be loaded.
         TrainingStopped: The loss became something that is not a finite number.
     """
-    last = runs.begin(out, recipe, resume=resume)
-    checkpoint = load_learner(recipe)
+    last = run_folder.begin(out, recipe, resume=resume)
+    checkpoint = load_policy_model(recipe)
     data, counts = select(recipe, checkpoint)
     trainer = EpisodeSftTrainer(data, checkpoint, recipe, out)
     if trainer.is_world_process_zero():
-        runs.write_json(out / runs.DATA, {"trajectories": counts, "folders": list(recipe.trajectories)})
+        run_folder.write_json(out / run_folder.DATA, {"trajectories": counts, "folders": list(recipe.trajectories)})
         sys.stderr.write(f"{len(data)} trajectories of {counts['read']}; {counts}\n")
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    final = out / runs.FINAL
+    final = out / run_folder.FINAL
     save_final(trainer, recipe, final)
     return final
 
 
 if __name__ == "__main__":
-    from rsagent_training.commands import main
-
-    sys.exit(main(["sft", *sys.argv[1:]]))
+    sys.exit(main_of(SftRecipe, train))

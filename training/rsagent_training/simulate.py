@@ -27,17 +27,29 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_training.simulation.contact_sheet import tile, write_sheet
 from rsagent_training.simulation.demo import DEMO_GOALS, demo_world
 from rsagent_training.simulation.instructions import CATEGORIES, Goal, goals
 from rsagent_training.simulation.layout import Item, Vocabulary
-from rsagent_training.simulation.sheet import tile, write_sheet
-from rsagent_training.simulation.textures import Picture
-from rsagent_training.simulation.world import Frame, World
+from rsagent_training.simulation.world import Rendering, World
 
 __all__ = [
-    "CATEGORIES", "DEMO_GOALS", "Frame", "Goal", "Item", "Vocabulary", "World", "as_scenes", "demo_world", "goals",
-    "main", "scenes",
+    "CATEGORIES",
+    "DEMO_GOALS",
+    "Goal",
+    "Item",
+    "Rendering",
+    "Vocabulary",
+    "World",
+    "as_scenes",
+    "demo_world",
+    "goals",
+    "main",
+    "scenes",
 ]  # fmt: skip
 
 
@@ -82,7 +94,7 @@ def scenes(
                 yield first_of[category]
 
 
-def as_scenes(world: World, frame: Frame, questions: Iterable[Goal]) -> Iterator[Scene]:
+def as_scenes(world: World, frame: Rendering, questions: Iterable[Goal]) -> Iterator[Scene]:
     """Goals about one picture in the form that evaluation and training read."""
     for number, goal in enumerate(questions):
         yield Scene(
@@ -109,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = scenes(
         options.seed, options.count, vocabulary=options.vocabulary, size=options.size, per_world=options.per_world
     )
-    tiles: list[Picture] | None = [] if options.sheet else None
+    tiles: list[NDArray[np.uint8]] | None = [] if options.sheet else None
     try:
         save_scenes(_watched(made, options.count, tiles), options.folder)
         if tiles is not None:
@@ -121,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _watched(made: Iterator[Scene], count: int, tiles: list[Picture] | None) -> Iterator[Scene]:
+def _watched(made: Iterator[Scene], count: int, tiles: list[NDArray[np.uint8]] | None) -> Iterator[Scene]:
     """The same scenes, with progress on stderr, and a tile of each where there is a list for them."""
     for number, scene in enumerate(made, start=1):
         sys.stderr.write(f"\r{number}/{count}  {scene.category:<10} {scene.instruction[:80]:<80}")

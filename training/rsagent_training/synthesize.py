@@ -22,13 +22,13 @@ from tqdm import tqdm
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.data.scene import Scene
-from rsagent_training.resume_log import ResumeLog
+from rsagent_training.jobs.resume_log import ResumeLog
+from rsagent_training.jobs.workers import work_on
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.attempt import Attempt, Task, Teaching, from_line
 from rsagent_training.synthesis.report import markdown, report
 from rsagent_training.synthesis.selection import Summary, select, summary
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
-from rsagent_training.workers import work_on
 
 _MOST_FAILURES = 10
 """Attempts that may fail one after the other, for reasons that are no policy's, before the run stops."""

@@ -28,7 +28,7 @@ from rsagent_ros.data.scene import Scene
 from rsagent_ros.policies.family import QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_training.expert import Expert, ExpertConfig
 from rsagent_training.expert.config import Manner
-from rsagent_training.expert.phrases import PHRASES
+from rsagent_training.expert.thoughts import THOUGHTS
 from rsagent_training.rewards.quality import trajectory_iou
 
 
@@ -227,7 +227,7 @@ def test_any_budget_ends_in_order(max_turns: int) -> None:
 def keys_said(thought: str) -> set[str]:
     """The phrases that a thought is made of."""
     said = set()
-    for key, wordings in PHRASES.items():
+    for key, wordings in THOUGHTS.items():
         for wording in filter(None, wordings):
             pattern = "".join(
                 f"(?P<{part[1:-1].lower()}_{number}>.+?)" if part.startswith("{") else re.escape(part)

@@ -12,14 +12,14 @@ import pytest
 pytest.importorskip("trl", reason="the extra [training] is not installed")
 
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
-from rsagent_training.miniature.recipe import MiniatureRecipe, Plan, Practice, Variant, load
+from rsagent_training.miniature.recipe import CurriculumStage, MiniatureRecipe, Practice, Variant, load
 from rsagent_training.miniature.stages import run
 from rsagent_training.recipes import Lora
 from rsagent_training.rewards import RewardConfig
 
 CONFIG = Path(__file__).resolve().parents[3] / "config" / "training"
 RECIPE = MiniatureRecipe(
-    lessons=(Plan("one", 8, 1, 1e-3), Plan("mixed", 8, 1, 1e-3)),
+    lessons=(CurriculumStage("one", 8, 1, 1e-3), CurriculumStage("mixed", 8, 1, 1e-3)),
     practice=Practice(4, steps=2, batch=2, samples=2, lora=Lora(4, 8, targets=("q_proj",))),
     held_out=4, batch=4, control=1.0, max_turns=2, max_reply_tokens=12,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_training.miniature.teacher import lesson
-from rsagent_training.miniature.world import Lesson, scenes, things_of
+from rsagent_training.miniature.world import Lesson, figures_of, scenes
 
 PICTURES = PictureFormat(96, 32, "thousandths")
 
@@ -59,7 +59,7 @@ def test_the_teacher_corrects_itself_and_its_mistakes_are_not_learned() -> None:
 @pytest.mark.parametrize("kind", ["one", "several", "mixed"])
 def test_what_there_is_to_see_is_told_by_the_scene_alone(kind: Lesson) -> None:
     for scene in scenes(7, 40, kind):
-        things = things_of(scene)
+        things = figures_of(scene)
         assert len(things) == 1 if kind == "one" else 2 <= len(things) <= 3
         assert [thing.cell for thing in things] == sorted({thing.cell for thing in things})
         meant = [thing for thing in things if f"the {thing.words}" == scene.instruction]

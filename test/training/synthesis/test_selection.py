@@ -15,7 +15,7 @@ from rsagent_ros.agent.actions import Action, Finish, ReportAmbiguous, Segment, 
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.scene import Scene
-from rsagent_training.filter_report import NothingLeft
+from rsagent_training.jobs.filter_report import NothingLeft
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.synthesis.attempt import Attempt, from_line, to_line
 from rsagent_training.synthesis.config import SynthesisConfig

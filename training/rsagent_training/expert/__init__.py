@@ -11,7 +11,7 @@ in what it was told.
 
 In reading order: `config` (how often it does what), `comparison` (a mask beside the truth), `surroundings` (what else
 is in view), `phrases` (the same said in several ways), `prompts` (boxes and points, right ones and wrong ones),
-`marking` (one mask, corrected until it is right), `conduct` (a whole episode), `policy` (the Policy).
+`marking` (one mask, corrected until it is right), `strategy` (a whole episode), `policy` (the Policy).
 """
 
 from rsagent_training.expert.config import ExpertConfig

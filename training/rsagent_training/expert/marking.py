@@ -8,11 +8,11 @@ from typing import TypeAlias
 from rsagent_ros.agent.actions import Combine, Segment, Zoom
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.mask import area
-from rsagent_training.expert.comparison import Comparison, Region, inside, side
 from rsagent_training.expert.config import Manner
+from rsagent_training.expert.episode_state import EpisodeState, ExpertReply, Replies
+from rsagent_training.expert.mask_difference import FaultRegion, MaskDifference, inside, side
 from rsagent_training.expert.mistakes import beside, perhaps_spoiled
-from rsagent_training.expert.prompts import around, spot_words, words
-from rsagent_training.expert.stage import Move, Moves, Stage
+from rsagent_training.expert.pointing import around, spot_words, words
 from rsagent_training.expert.surroundings import Other, could_be_meant, likely_first
 
 _OTHER = 0.3
@@ -24,14 +24,14 @@ _TOUCHES = 0.05
 _VISIBLE = 0.04
 """Share from which on something missing or too much can be seen at a glance."""
 
-Fix: TypeAlias = Callable[[str], Moves]
+Fix: TypeAlias = Callable[[str], Replies]
 
 
-def mark(stage: Stage, target: int, manner: Manner, lead: str, keep: int) -> Generator[Move, None, int]:
+def mark(state: EpisodeState, target: int, manner: Manner, lead: str, keep: int) -> Generator[ExpertReply, None, int]:
     """Mark the target of that number, which is in view.
 
     Args:
-        stage: Where things stand.
+        state: Where things stand.
         target: Number of the scene's mask.
         manner: How to go about it.
         lead: The thought that leads to it.
@@ -40,27 +40,27 @@ def mark(stage: Stage, target: int, manner: Manner, lead: str, keep: int) -> Gen
     Returns:
         Id of the best mask; 0 where none was had.
     """
-    return (yield from _Marking(stage, target, keep).run(manner, lead))
+    return (yield from _Marking(state, target, keep).run(manner, lead))
 
 
 class _Marking:
     """The state of marking one thing."""
 
-    def __init__(self, stage: Stage, target: int, keep: int) -> None:
-        self._stage = stage
+    def __init__(self, state: EpisodeState, target: int, keep: int) -> None:
+        self._state = state
         self._target = target
         self._keep = keep
         self._best = 0
         self._best_iou = 0.0
         self._tried: set[str] = set()
 
-    def run(self, manner: Manner, lead: str) -> Generator[Move, None, int]:
-        stage = self._stage
+    def run(self, manner: Manner, lead: str) -> Generator[ExpertReply, None, int]:
+        state = self._state
         yield from self._first(manner, lead)
-        for _ in range(stage.config.corrections + 1):
-            if stage.newest and (found := self._compared(stage.newest).iou) > self._best_iou:
-                self._best, self._best_iou = stage.newest, found
-            if self._best_iou >= stage.config.good or not self._spare(1):
+        for _ in range(state.config.corrections + 1):
+            if state.newest and (found := self._compared(state.newest).iou) > self._best_iou:
+                self._best, self._best_iou = state.newest, found
+            if self._best_iou >= state.config.good or not self._spare(1):
                 break
             fixes = self._fixes()
             if not fixes:
@@ -72,109 +72,109 @@ class _Marking:
 
     def _spare(self, turns: int) -> bool:
         """Whether that many turns can still be spent here."""
-        return self._stage.turns_left - turns >= self._keep
+        return self._state.turns_left - turns >= self._keep
 
-    def _compared(self, mask: int) -> Comparison:
-        return self._stage.compared(mask, self._target)
+    def _compared(self, mask: int) -> MaskDifference:
+        return self._state.compared(mask, self._target)
 
     # --- the first prompt
 
-    def _first(self, manner: Manner, lead: str) -> Moves:
-        stage, rng = self._stage, self._stage.rng
-        box = stage.target_box(self._target)
-        visible = [other for other in stage.surroundings.others if stage.point.shows(other.box)]
-        rivals = could_be_meant(likely_first(visible, stage.scene.instruction), stage.scene.instruction)
+    def _first(self, manner: Manner, lead: str) -> Replies:
+        state, rng = self._state, self._state.rng
+        box = state.target_box(self._target)
+        visible = [other for other in state.surroundings.others if state.point.shows(other.box)]
+        rivals = could_be_meant(likely_first(visible, state.scene.instruction), state.scene.instruction)
         match manner:
             case "wrong_thing" if rivals:
                 other = rivals[int(rng.integers(min(2, len(rivals))))]
-                there = stage.point.box(other.box)
-                thought = stage.say("mistaken", other=other.words, box=words(there))
-                yield stage.move(thought, Segment(box=there), learn=False)
+                there = state.point.box(other.box)
+                thought = state.say("mistaken", other=other.words, box=words(there))
+                yield state.reply(thought, Segment(box=there), learn=False)
             case "sloppy" | "wrong_thing":
-                there = stage.point.box(beside(box, rng, stage.width, stage.height))
-                yield stage.move(stage.say("sloppy", box=words(there)), Segment(box=there), learn=False)
+                there = state.point.box(beside(box, rng, state.width, state.height))
+                yield state.reply(state.say("sloppy", box=words(there)), Segment(box=there), learn=False)
             case "negative":
                 # A neighbour in the box is what most often goes wrong; without one there is only ground to take in.
                 near = [other.box for other in visible if _gap(box, other.box) < 0.6 * max(box.width, box.height)]
                 wide = (
                     _both(box, near[int(rng.integers(len(near)))])
                     if near
-                    else around(box, float(rng.uniform(0.4, 0.9)), stage.width, stage.height)
+                    else around(box, float(rng.uniform(0.4, 0.9)), state.width, state.height)
                 )
-                there = stage.point.box(wide)
-                thought = stage.say("wide_both" if near else "wide", box=words(there))
-                yield stage.move(thought, Segment(box=there), learn=False)
+                there = state.point.box(wide)
+                thought = state.say("wide_both" if near else "wide", box=words(there))
+                yield state.reply(thought, Segment(box=there), learn=False)
             case _:
                 yield from self._well(manner, lead)
 
-    def _well(self, manner: Manner, lead: str) -> Moves:
+    def _well(self, manner: Manner, lead: str) -> Replies:
         """A first prompt without a mistake, but for a call that is spoiled before it is put right."""
-        stage = self._stage
-        small = stage.overlay_pixels(self._target) < stage.config.zoom_below
+        state = self._state
+        small = state.overlay_pixels(self._target) < state.config.zoom_below
         closer = (small or manner == "zoom") and self._spare(3)
-        more = stage.say("small" if small else "closer") if closer else stage.say("expect", target=self._target)
+        more = state.say("small" if small else "closer") if closer else state.say("expect", target=self._target)
         thought = f"{lead} {more}".strip()
-        move = stage.move(thought, self._zoom() if closer else self._segment())
-        yield from perhaps_spoiled(stage, move, manner == "bad_call" and self._spare(2))
-        if closer and not stage.error:
-            yield stage.move(stage.say("after_zoom", target=self._target), self._segment())
+        reply = state.reply(thought, self._zoom() if closer else self._segment())
+        yield from perhaps_spoiled(state, reply, manner == "bad_call" and self._spare(2))
+        if closer and not state.error:
+            yield state.reply(state.say("after_zoom", target=self._target), self._segment())
 
     def _segment(self) -> Segment:
         """The box of the thing, now and then with a point on it."""
-        stage = self._stage
+        state = self._state
         self._tried.add("new_box")
-        on_it = stage.point.point(inside(stage.scene.masks[self._target]))
+        on_it = state.point.point(inside(state.scene.masks[self._target]))
         return Segment(
-            box=stage.point.box(stage.target_box(self._target)), positive=(on_it,) if stage.chance(0.25) else ()
+            box=state.point.box(state.target_box(self._target)), positive=(on_it,) if state.chance(0.25) else ()
         )
 
     def _zoom(self) -> Zoom:
-        stage = self._stage
-        margin = float(stage.rng.uniform(0.5, 1.1))
+        state = self._state
+        margin = float(state.rng.uniform(0.5, 1.1))
         self._tried.add("look_closer")
-        return Zoom(stage.point.box(around(stage.target_box(self._target), margin, stage.width, stage.height)))
+        return Zoom(state.point.box(around(state.target_box(self._target), margin, state.width, state.height)))
 
     # --- corrections
 
     def _judgement(self) -> str:
         """What the newest overlay shows, in words that anybody who looks at it would use."""
-        stage = self._stage
-        if not stage.newest:
-            return f"{stage.say('nothing')} {stage.error}" if stage.error else ""
-        found = self._compared(stage.newest)
-        if self._best != stage.newest:
-            return stage.say("worse", best=self._best) if self._best else self._elsewhere()
+        state = self._state
+        if not state.newest:
+            return f"{state.say('nothing')} {state.error}" if state.error else ""
+        found = self._compared(state.newest)
+        if self._best != state.newest:
+            return state.say("worse", best=self._best) if self._best else self._elsewhere()
         if found.iou < _OTHER:
             return self._elsewhere()
         faults = (("missing", found.missing), ("extra", found.extra))
         said = [self._fault(key, region) for key, region in faults if region is not None and region.share > _VISIBLE]
-        return " ".join(said) or stage.say("rough", target=self._target)
+        return " ".join(said) or state.say("rough", target=self._target)
 
-    def _fault(self, key: str, region: Region) -> str:
+    def _fault(self, key: str, region: FaultRegion) -> str:
         """What is missing or too much, and where."""
-        stage = self._stage
-        where = side(region.spot, stage.target_box(self._target))
-        return stage.say(key, target=self._target, side=where, spot=spot_words(stage.point.point(region.spot)))
+        state = self._state
+        where = side(region.spot, state.target_box(self._target))
+        return state.say(key, target=self._target, side=where, spot=spot_words(state.point.point(region.spot)))
 
     def _elsewhere(self) -> str:
         """What is said of a mask that shows something else."""
-        stage = self._stage
-        shown = stage.masks[stage.newest]
-        for other in stage.surroundings.others:
+        state = self._state
+        shown = state.masks[state.newest]
+        for other in state.surroundings.others:
             # Two things of one colour would read as one and the same.
-            if area(shown & other.mask) > 0.6 * area(shown) and other.words != stage.it(self._target):
-                return stage.say("other", target=self._target, other=other.words)
-        found = self._compared(stage.newest)
+            if area(shown & other.mask) > 0.6 * area(shown) and other.words != state.it(self._target):
+                return state.say("other", target=self._target, other=other.words)
+        found = self._compared(state.newest)
         if found.iou > _TOUCHES and found.missing is not None:
             return self._fault("missing", found.missing)
         if found.iou > _TOUCHES and found.extra is not None:
             return self._fault("extra", found.extra)
-        return stage.say("elsewhere", target=self._target)
+        return state.say("elsewhere", target=self._target)
 
     def _fixes(self) -> list[tuple[str, Fix]]:
         """What could be done now and has not been tried, in a random order."""
-        stage = self._stage
-        shows = stage.point.shows(stage.target_box(self._target))
+        state = self._state
+        shows = state.point.shows(state.target_box(self._target))
         fixes: list[tuple[str, Fix]] = [("new_box", self._new_box), ("anew", self._anew)] if shows else []
         found = self._compared(self._best) if self._best else None
         if found is not None and found.iou >= _OTHER:
@@ -189,30 +189,30 @@ class _Marking:
         fixes = [fix for fix in fixes if fix[0] not in self._tried]
         if found is None or found.iou < _OTHER:
             return fixes  # what shows something else is drawn anew, not corrected
-        return [fixes[number] for number in stage.rng.permutation(len(fixes))]
+        return [fixes[number] for number in state.rng.permutation(len(fixes))]
 
-    def _new_box(self, judgement: str) -> Moves:
+    def _new_box(self, judgement: str) -> Replies:
         segment = self._segment()
         box = words(segment.box) if segment.box is not None else ""
-        yield self._stage.move(f"{judgement} {self._stage.say('new_box', box=box)}", Segment(box=segment.box))
+        yield self._state.reply(f"{judgement} {self._state.say('new_box', box=box)}", Segment(box=segment.box))
 
-    def _anew(self, judgement: str) -> Moves:
+    def _anew(self, judgement: str) -> Replies:
         """From the beginning: box, a point on the thing, and one off it where the best mask spills over."""
-        stage = self._stage
+        state = self._state
         found = self._compared(self._best) if self._best else None
-        box = stage.point.box(stage.target_box(self._target))
-        on_it = stage.point.point(inside(stage.scene.masks[self._target]))
-        thought = stage.say("anew", box=words(box))
+        box = state.point.box(state.target_box(self._target))
+        on_it = state.point.point(inside(state.scene.masks[self._target]))
+        thought = state.say("anew", box=words(box))
         extra = found.extra if found is not None and found.iou >= _OTHER else None
         negative: tuple[Point, ...] = ()
         if extra is not None and extra.share > _VISIBLE and self._inside_view(extra.box):
-            negative = (stage.point.point(extra.spot),)
-            thought += " " + stage.say("point_off", spot=spot_words(negative[0]))
-        yield stage.move(f"{judgement} {thought}", Segment(box=box, positive=(on_it,), negative=negative))
+            negative = (state.point.point(extra.spot),)
+            thought += " " + state.say("point_off", spot=spot_words(negative[0]))
+        yield state.reply(f"{judgement} {thought}", Segment(box=box, positive=(on_it,), negative=negative))
 
-    def _points(self, judgement: str) -> Moves:
+    def _points(self, judgement: str) -> Replies:
         """Refine the best mask with a point on what is missing and one on what is too much."""
-        stage = self._stage
+        state = self._state
         found = self._compared(self._best)
         positive: tuple[Point, ...] = ()
         negative: tuple[Point, ...] = ()
@@ -224,56 +224,56 @@ class _Marking:
         for share, key, region in regions:
             if share < 0.4 * most or not self._inside_view(region.box):
                 continue
-            spot = stage.point.point(region.spot)
+            spot = state.point.point(region.spot)
             positive, negative = ((spot,), negative) if key == "on" else (positive, (spot,))
-            said.append(stage.say(f"point_{key}", spot=spot_words(spot)))
+            said.append(state.say(f"point_{key}", spot=spot_words(spot)))
         if not said:
             yield from self._anew(judgement)
             return
         segment = Segment(positive=positive, negative=negative, refine=self._best)
-        yield stage.move(" ".join([judgement, *said]).strip(), segment)
+        yield state.reply(" ".join([judgement, *said]).strip(), segment)
 
-    def _look_closer(self, judgement: str) -> Moves:
-        stage = self._stage
-        yield stage.move(f"{judgement} {stage.say('look_closer')}".strip(), self._zoom())
-        if not stage.error:
-            yield stage.move(stage.say("after_zoom", target=self._target), self._segment())
+    def _look_closer(self, judgement: str) -> Replies:
+        state = self._state
+        yield state.reply(f"{judgement} {state.say('look_closer')}".strip(), self._zoom())
+        if not state.error:
+            yield state.reply(state.say("after_zoom", target=self._target), self._segment())
 
-    def _part(self, judgement: str) -> Moves:
+    def _part(self, judgement: str) -> Replies:
         """Draw what is missing, and join it to the best mask."""
-        stage, best = self._stage, self._best
+        state, best = self._state, self._best
         missing = self._compared(best).missing
         if missing is None:
             return
-        box = stage.point.box(missing.box)
-        yield stage.move(f"{judgement} {stage.say('part', box=words(box))}".strip(), Segment(box=box))
-        if stage.newest:
-            yield stage.move(stage.say("join", best=best), Combine((best, stage.newest)))
+        box = state.point.box(missing.box)
+        yield state.reply(f"{judgement} {state.say('part', box=words(box))}".strip(), Segment(box=box))
+        if state.newest:
+            yield state.reply(state.say("join", best=best), Combine((best, state.newest)))
 
-    def _cut(self, judgement: str) -> Moves:
+    def _cut(self, judgement: str) -> Replies:
         """Draw the other thing that the best mask takes in, and cut it away."""
-        stage, best = self._stage, self._best
+        state, best = self._state, self._best
         culprit = self._culprit(self._compared(best))
         if culprit is None:
             return
-        box = stage.point.box(culprit.box)
-        yield stage.move(f"{judgement} {stage.say('cut', other=culprit.words)}".strip(), Segment(box=box))
-        if stage.newest:
-            thought = stage.say("cut_away", other=culprit.words, best=best)
-            yield stage.move(thought, Combine((best,), (stage.newest,)))
+        box = state.point.box(culprit.box)
+        yield state.reply(f"{judgement} {state.say('cut', other=culprit.words)}".strip(), Segment(box=box))
+        if state.newest:
+            thought = state.say("cut_away", other=culprit.words, best=best)
+            yield state.reply(thought, Combine((best,), (state.newest,)))
 
-    def _culprit(self, found: Comparison) -> Other | None:
+    def _culprit(self, found: MaskDifference) -> Other | None:
         """The other thing that most of what is too much lies on."""
         if found.extra is None or found.extra.share < 0.1:
             return None
         spot = found.extra.spot
-        for other in self._stage.surroundings.others:
-            if other.mask[int(spot.y), int(spot.x)] and self._stage.point.shows(other.box):
+        for other in self._state.surroundings.others:
+            if other.mask[int(spot.y), int(spot.x)] and self._state.point.shows(other.box):
                 return other
         return None
 
     def _inside_view(self, box: Box) -> bool:
-        view = self._stage.view
+        view = self._state.view
         return box.intersection(Box(view.x0, view.y0, view.x1, view.y1)).area >= 0.9 * box.area
 
 

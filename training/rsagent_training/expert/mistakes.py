@@ -8,16 +8,16 @@ import numpy as np
 
 from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN
 from rsagent_ros.agent.geometry import Box
-from rsagent_training.expert.prompts import around
-from rsagent_training.expert.stage import Move, Moves, Stage
+from rsagent_training.expert.episode_state import EpisodeState, ExpertReply, Replies
+from rsagent_training.expert.pointing import around
 
 
-def perhaps_spoiled(stage: Stage, move: Move, spoil: bool) -> Moves:
-    """A move; before it, if that is wanted, one whose call can't be used."""
+def perhaps_spoiled(state: EpisodeState, reply: ExpertReply, spoil: bool) -> Replies:
+    """A reply; before it, if that is wanted, one whose call can't be used."""
     if spoil:
-        yield Move(move.thought, spoiled(move.call, stage.rng), learn=False)
-        move = Move(stage.say("refused", error=stage.error), move.call)
-    yield move
+        yield ExpertReply(reply.thought, spoiled(reply.call, state.rng), learn=False)
+        reply = ExpertReply(state.say("refused", error=state.error), reply.call)
+    yield reply
 
 
 def spoiled(call: str, rng: np.random.Generator) -> str:

@@ -12,9 +12,9 @@ from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.data.scene import Scene
-from rsagent_training.expert.conduct import conduct
 from rsagent_training.expert.config import ExpertConfig
-from rsagent_training.expert.stage import Move, Stage
+from rsagent_training.expert.episode_state import EpisodeState, ExpertReply
+from rsagent_training.expert.strategy import play
 
 
 class Expert:
@@ -46,17 +46,17 @@ class Expert:
             config: How often it does what.
         """
         self.pictures = pictures
-        self._stage = Stage(scene, np.random.default_rng(seed), pictures, config or ExpertConfig())
-        self._said: list[Move] = []
+        self._state = EpisodeState(scene, np.random.default_rng(seed), pictures, config or ExpertConfig())
+        self._said: list[ExpertReply] = []
 
     @property
     def learn(self) -> tuple[bool, ...]:
         """For each reply so far, whether it is worth learning."""
-        return tuple(move.learn for move in self._said)
+        return tuple(reply.learn for reply in self._said)
 
     def see(self, turn: Turn) -> None:
         """The turn that was recorded; pass it as `on_turn` of `drive`."""
-        self._stage.see(turn)
+        self._state.see(turn)
 
     def open(self) -> ExpertConversation:
         """Begin.
@@ -66,23 +66,23 @@ class Expert:
         """
         if self._said:
             raise RuntimeError("an Expert is made for one episode; make another one")
-        return ExpertConversation(self._stage, self._said)
+        return ExpertConversation(self._state, self._said)
 
 
 class ExpertConversation:
     """The expert's part in one episode."""
 
-    def __init__(self, stage: Stage, said: list[Move]) -> None:
-        self._stage = stage
-        self._moves: Iterator[Move] = conduct(stage)
+    def __init__(self, state: EpisodeState, said: list[ExpertReply]) -> None:
+        self._state = state
+        self._replies: Iterator[ExpertReply] = play(state)
         self._said = said
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
-        """The next move; takes milliseconds."""
-        self._stage.hear(new_messages[-1])
-        move = next(self._moves)
-        self._said.append(move)
-        return Reply(move.reply)
+        """The next reply; takes milliseconds."""
+        self._state.hear(new_messages[-1])
+        reply = next(self._replies)
+        self._said.append(reply)
+        return Reply(reply.text)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -15,7 +15,7 @@ OWN_NAMES = ("untrained", "sft", "grpo", "control")
 
 
 @dataclass(frozen=True)
-class Plan:
+class CurriculumStage:
     """One part of the curriculum.
 
     Attributes:
@@ -93,7 +93,7 @@ class MiniatureRecipe:
         seed: Of everything.
     """
 
-    lessons: tuple[Plan, ...]
+    lessons: tuple[CurriculumStage, ...]
     practice: Practice
     variants: tuple[Variant, ...] = ()
     held_out: int = 200

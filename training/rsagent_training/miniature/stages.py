@@ -28,12 +28,12 @@ from rsagent_training import grpo, sft
 from rsagent_training.merge import merge
 from rsagent_training.miniature.evaluation import columns, evaluate
 from rsagent_training.miniature.network import PICTURES, save_untrained
-from rsagent_training.miniature.recipe import MiniatureRecipe, Plan
+from rsagent_training.miniature.recipe import CurriculumStage, MiniatureRecipe
 from rsagent_training.miniature.teacher import lesson
 from rsagent_training.miniature.world import SIDE, Lesson, scenes
-from rsagent_training.recipes import GrpoRecipe, Optimisation, Part, SftRecipe
+from rsagent_training.recipes import GrpoRecipe, MixPart, Optimisation, SftRecipe
 from rsagent_training.rewards import RewardConfig
-from rsagent_training.runs import CURVE, FINAL, RECIPE, write_json
+from rsagent_training.trainer.run_folder import CURVE, FINAL, RECIPE, write_json
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
 
 HELD_OUT, PRACTICE = 900_000, 800_000
@@ -126,7 +126,7 @@ class Miniature:
         self._stage(f"simulate {name}", rows, lambda _: save_scenes(scenes(seed, count, kind), folder))
         return folder
 
-    def _taught(self, plan: Plan, number: int) -> Path:
+    def _taught(self, plan: CurriculumStage, number: int) -> Path:
         """Scenes of a lesson and what the teacher did on them."""
         name, seed = f"lesson-{number}", self.recipe.seed
         simulated = self._simulated(name, seed * 1_000_000 + number, plan.scenes, plan.lesson)
@@ -146,7 +146,7 @@ class Miniature:
             seed=self.recipe.seed, cpu=True,
         )  # fmt: skip
 
-    def _sft(self, name: str, plan: Plan, checkpoint: Path, trajectories: Path, epochs: float) -> Path:
+    def _sft(self, name: str, plan: CurriculumStage, checkpoint: Path, trajectories: Path, epochs: float) -> Path:
         folder = self.out / "runs" / name
         settings = SftRecipe(
             checkpoint=str(checkpoint), trajectories=(str(trajectories),), epochs=epochs, batch=self.recipe.batch,
@@ -164,7 +164,7 @@ class Miniature:
         folder = self.out / "runs" / name
         episodes = practice.batch * practice.samples
         settings = GrpoRecipe(
-            checkpoint=str(self._checkpoint(begin)), mix=(Part(str(simulated)),), steps=steps,
+            checkpoint=str(self._checkpoint(begin)), mix=(MixPart(str(simulated)),), steps=steps,
             batch=practice.batch, samples=practice.samples,
             rollout_batch=episodes, max_turns=recipe.max_turns, max_reply_tokens=recipe.max_reply_tokens, side=SIDE,
             segmenter="classical", beta=practice.beta, lora=practice.lora, freeze_vision=False, reward=reward,

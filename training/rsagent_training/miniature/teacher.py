@@ -20,7 +20,7 @@ from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.data.scene import Scene
-from rsagent_training.miniature.world import COLOURS, GRID, SHAPES, Thing, things_of
+from rsagent_training.miniature.world import COLOURS, GRID, SHAPES, Figure, figures_of
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.trajectories import Trajectory
 
@@ -35,7 +35,7 @@ _PLACES = (167, 500, 833)
 _SEES, _SHOWN, _SO, _NOWHERE = "<think>I see", "<think>That is", "; so", "nowhere"
 
 
-class Teacher:
+class MiniatureTeacher:
     """A policy for one scene, which says its lines one after the other.
 
     Attributes:
@@ -49,7 +49,7 @@ class Teacher:
         self.pictures = pictures
         self.lines = list(_lines(scene, rng))
 
-    def open(self) -> Teacher:
+    def open(self) -> MiniatureTeacher:
         """Begin; there is one conversation."""
         self._said = 0
         return self
@@ -66,7 +66,7 @@ class Teacher:
 
 def lesson(scene: Scene, pictures: PictureFormat, segmenter: Segmenter[Any], seed: int) -> Trajectory:
     """What the teacher does about a scene."""
-    teacher = Teacher(scene, pictures, np.random.default_rng((seed, *scene.id.encode())))
+    teacher = MiniatureTeacher(scene, pictures, np.random.default_rng((seed, *scene.id.encode())))
     episode = Episode(
         scene.image, scene.instruction, segmenter, Budget(seconds=1e9), goal_id=scene.id, policy_name=teacher.name,
         pictures=pictures,
@@ -94,7 +94,7 @@ def _lines(scene: Scene, rng: np.random.Generator) -> Iterator[tuple[str, bool]]
     It names all that it sees with its place before it looks up in that list what was asked for, and what the overlay
     shows before it accepts. That is what makes so small a network learn: no step asks for more than one thing.
     """
-    things = things_of(scene)
+    things = figures_of(scene)
     wanted = scene.instruction.removeprefix("the ")
     found = [thing for thing in things if thing.words == wanted]
     others = [thing for thing in things if thing.words != wanted]
@@ -117,15 +117,15 @@ def _line(thought: str, action: Action) -> str:
     return f"{thought}.</think>{render(action)}"
 
 
-def _pointing(thing: Thing) -> Segment:
+def _pointing(thing: Figure) -> Segment:
     return Segment(positive=(Point(*_point(thing)),))
 
 
-def _place(thing: Thing) -> str:
+def _place(thing: Figure) -> str:
     x, y = _point(thing)
     return f"{x}, {y}"
 
 
-def _point(thing: Thing) -> tuple[int, int]:
+def _point(thing: Figure) -> tuple[int, int]:
     row, column = divmod(thing.cell, GRID)
     return _PLACES[column], _PLACES[row]

@@ -40,7 +40,7 @@ _ABSENT_SHARE: dict[Lesson, float] = {"one": 0.5, "several": 0.0, "mixed": 0.25}
 
 
 @dataclass(frozen=True)
-class Thing:
+class Figure:
     """One thing of a scene: what it is, its cell from 0 on in reading order, and its (H, W) pixels."""
 
     colour: str
@@ -60,21 +60,21 @@ def scenes(seed: int, count: int, lesson: Lesson) -> Iterator[Scene]:
         yield _drawn(seed, number, lesson)[0]
 
 
-def things_of(scene: Scene) -> list[Thing]:
+def figures_of(scene: Scene) -> list[Figure]:
     """All that there is to see in one of these scenes, in reading order; its name is enough to draw it again."""
     kind, seed, number = scene.id.split("-")
     (lesson,) = (one for one in get_args(Lesson) if one == kind)
     return _drawn(int(seed), int(number), lesson)[1]
 
 
-def _drawn(seed: int, number: int, lesson: Lesson) -> tuple[Scene, list[Thing]]:
+def _drawn(seed: int, number: int, lesson: Lesson) -> tuple[Scene, list[Figure]]:
     rng = np.random.default_rng((seed, number))
     image = np.full((SIDE, SIDE, 3), rng.integers(90, 170), dtype=np.float32)
     image += rng.normal(0, 3, image.shape)
     kinds = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
     drawn = [str(kind).split() for kind in rng.choice(kinds, 4, replace=False)]
     wanted = 1 if lesson == "one" else int(rng.integers(2, 4))
-    things: list[Thing] = []
+    things: list[Figure] = []
     cells = rng.choice(GRID * GRID, wanted, replace=False)
     for (colour, shape), cell in zip(drawn, cells, strict=False):
         radius = int(rng.integers(11, 14))
@@ -83,7 +83,7 @@ def _drawn(seed: int, number: int, lesson: Lesson) -> tuple[Scene, list[Thing]]:
         mask = _pixels(shape, x, y, radius)
         tone = np.array(COLOURS[colour]) + rng.normal(0, 8, 3)
         image[mask] = tone + rng.normal(0, 3, (int(mask.sum()), 3))
-        things.append(Thing(colour, shape, int(cell), mask))
+        things.append(Figure(colour, shape, int(cell), mask))
     pixels = np.clip(image, 0, 255).astype(np.uint8)
     absent = rng.random() < _ABSENT_SHARE[lesson]
     meant = things[int(rng.integers(len(things)))]

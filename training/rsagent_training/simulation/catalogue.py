@@ -66,7 +66,7 @@ _BRIGHT = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 
 
 @dataclass(frozen=True)
-class Kind:
+class ItemKind:
     """A kind of thing.
 
     Attributes:
@@ -88,13 +88,13 @@ class Kind:
 
 
 _KINDS = (
-    Kind("ball", shapes.ball),
-    Kind("box", shapes.box),
-    Kind("cylinder", shapes.cylinder, lies=True, tall=True),
-    Kind("cone", shapes.cone, tall=True),
-    Kind("mug", shapes.mug, sizes=("small", "medium"), tall=True),
-    Kind("bowl", shapes.bowl, sizes=("small", "medium"), patterns=("plain", "speckle", "stripes")),
-    Kind(
+    ItemKind("ball", shapes.ball),
+    ItemKind("box", shapes.box),
+    ItemKind("cylinder", shapes.cylinder, lies=True, tall=True),
+    ItemKind("cone", shapes.cone, tall=True),
+    ItemKind("mug", shapes.mug, sizes=("small", "medium"), tall=True),
+    ItemKind("bowl", shapes.bowl, sizes=("small", "medium"), patterns=("plain", "speckle", "stripes")),
+    ItemKind(
         "bottle",
         shapes.bottle,
         sizes=("small", "medium"),
@@ -103,11 +103,13 @@ _KINDS = (
         tall=True,
         trim=frozenset({"black"}),
     ),
-    Kind("can", shapes.can, sizes=("small", "medium"), lies=True, tall=True, trim=frozenset({"gray", "white"})),
-    Kind("plate", shapes.dish, sizes=("small", "medium"), patterns=("plain", "speckle")),
-    Kind("spoon", shapes.spoon, colours=(*_BRIGHT, "black", "white", "gray"), sizes=("medium",), patterns=("plain",)),
-    Kind("book", shapes.book, sizes=("small", "medium"), trim=frozenset({"white"})),
-    Kind(
+    ItemKind("can", shapes.can, sizes=("small", "medium"), lies=True, tall=True, trim=frozenset({"gray", "white"})),
+    ItemKind("plate", shapes.dish, sizes=("small", "medium"), patterns=("plain", "speckle")),
+    ItemKind(
+        "spoon", shapes.spoon, colours=(*_BRIGHT, "black", "white", "gray"), sizes=("medium",), patterns=("plain",)
+    ),
+    ItemKind("book", shapes.book, sizes=("small", "medium"), trim=frozenset({"white"})),
+    ItemKind(
         "banana",
         shapes.banana,
         colours=("yellow", "green"),
@@ -115,12 +117,12 @@ _KINDS = (
         patterns=("plain",),
         trim=frozenset({"brown", "black"}),
     ),
-    Kind("paper", shapes.paper, colours=("white",), sizes=("medium",), patterns=("plain",)),
-    Kind("circle", shapes.circle, colours=(*_BRIGHT, "black"), patterns=("plain",)),
-    Kind("square", shapes.square, colours=(*_BRIGHT, "black"), patterns=("plain",)),
-    Kind("triangle", shapes.triangle, colours=(*_BRIGHT, "black"), patterns=("plain",)),
+    ItemKind("paper", shapes.paper, colours=("white",), sizes=("medium",), patterns=("plain",)),
+    ItemKind("circle", shapes.circle, colours=(*_BRIGHT, "black"), patterns=("plain",)),
+    ItemKind("square", shapes.square, colours=(*_BRIGHT, "black"), patterns=("plain",)),
+    ItemKind("triangle", shapes.triangle, colours=(*_BRIGHT, "black"), patterns=("plain",)),
 )
-KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
+KINDS: dict[str, ItemKind] = {kind.name: kind for kind in _KINDS}
 
 GEOMETRIC = ("ball", "box", "cylinder", "cone")
 HOUSEHOLD = ("mug", "bowl", "bottle", "can", "plate", "spoon", "book", "banana")

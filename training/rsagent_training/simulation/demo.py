@@ -8,15 +8,15 @@ import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
+from rsagent_training.simulation.camera_path import CameraPath, Sway
 from rsagent_training.simulation.instructions import Goal
 from rsagent_training.simulation.layout import Item, make_item
-from rsagent_training.simulation.setting import FLOORS, TABLES, WALLS, Lamp, Setting
-from rsagent_training.simulation.view import Sway, View
+from rsagent_training.simulation.room import FLOORS, TABLES, WALLS, Lamp, Room
 from rsagent_training.simulation.world import World
 
 _SEED = 2024
 
-_SETTING = Setting(
+_ROOM = Room(
     table=TABLES[1],
     wall=WALLS[1],
     floor=FLOORS[0],
@@ -26,7 +26,7 @@ _SETTING = Setting(
         Lamp((0.3, -1.6, 1.4), (0.27, 0.27, 0.27), shadow=False),
     ),
     ambient=0.38,
-    view=View(
+    view=CameraPath(
         target=(0.0, 0.02, 0.03), azimuth=-6.0, elevation=43.0, distance=0.98,
         swing=Sway(9.0, 12.0), nod=Sway(2.5, 9.0), approach=Sway(0.04, 15.0),
     ),
@@ -83,4 +83,4 @@ def demo_world(size: tuple[int, int] = (640, 480)) -> World:
         on = _STANDS_ON.get(name)
         height = next((other.shape.surface or 0.0 for other in items if other.name == on), 0.0)
         items.append(replace(item, position=(x, y, height), yaw=float(np.radians(turn)), on=on))
-    return World(_SEED, vocabulary="plain", size=size, setting=_SETTING, items=items)
+    return World(_SEED, vocabulary="plain", size=size, room=_ROOM, items=items)

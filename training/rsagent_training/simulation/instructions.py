@@ -25,11 +25,11 @@ import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
-from rsagent_training.simulation import truth
+from rsagent_training.simulation import semantics
 from rsagent_training.simulation.catalogue import COLOURS, USES, Noun
+from rsagent_training.simulation.semantics import NounPhrase, Referents
 from rsagent_training.simulation.subject import Subject, subject_of
-from rsagent_training.simulation.truth import Answer, Phrase
-from rsagent_training.simulation.world import Frame, Stream, World
+from rsagent_training.simulation.world import Rendering, Stream, World
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _SUPERLATIVES = {
@@ -62,7 +62,7 @@ class Goal:
     previous: tuple[Exchange, ...] = ()
 
 
-def goals(world: World, frame: Frame) -> list[Goal]:
+def goals(world: World, frame: Rendering) -> list[Goal]:
     """A few goals of each category that this picture allows; the same picture gives the same goals."""
     subject = subject_of(world, frame)
     rng = np.random.default_rng([world.seed, Stream.GOALS, round(abs(frame.t) * 1e6)])
@@ -89,60 +89,60 @@ def _found(words: str, category: str, target: str, flavour: str = "") -> Goal:
 
 def _attribute(subject: Subject) -> Iterator[Goal]:
     for phrase, answer in subject.phrases():
-        name = truth.only(answer)
+        name = semantics.only(answer)
         if phrase.colour is not None and name is not None:
-            needed = truth.only(Phrase(phrase.noun).among(subject.things)) is None
+            needed = semantics.only(NounPhrase(phrase.noun).among(subject.things)) is None
             yield _found(f"the {phrase.words}", "attribute", name, "colour decides" if needed else "")
 
 
 def _shape(subject: Subject) -> Iterator[Goal]:
     for phrase, answer in subject.phrases():
-        name = truth.only(answer)
+        name = semantics.only(answer)
         if phrase.colour is None and phrase.noun in subject.nouns and name is not None:
             yield _found(f"the {phrase.words}", "shape", name)
 
 
 def _size(subject: Subject) -> Iterator[Goal]:
-    ahead = {word: truth.order(subject.things, word) for word in ("largest", "smallest")}
+    ahead = {word: semantics.order(subject.things, word) for word in ("largest", "smallest")}
     for phrase, answer in subject.phrases():
         for size in ("small", "large"):
-            sized = Phrase(phrase.noun, phrase.colour, size)
-            name = truth.only(sized.among(subject.things))
+            sized = NounPhrase(phrase.noun, phrase.colour, size)
+            name = semantics.only(sized.among(subject.things))
             if name is not None:
                 yield _found(f"the {sized.words}", "size", name, "adjective")
         for word in ahead:
-            name = truth.foremost(answer, ahead[word])
+            name = semantics.foremost(answer, ahead[word])
             if name is not None:
                 yield _found(f"the {word} {phrase.words}", "size", name, "superlative")
 
 
 def _negation(subject: Subject) -> Iterator[Goal]:
-    ahead = {word: truth.order(subject.things, word) for word in ("largest", "smallest")}
+    ahead = {word: semantics.order(subject.things, word) for word in ("largest", "smallest")}
     for noun in subject.nouns + subject.generic:
         for colour in subject.colours:
-            phrase = Phrase(noun, not_colour=colour)
+            phrase = NounPhrase(noun, not_colour=colour)
             answer = phrase.among(subject.things)
             # Without any such thing in the colour that is ruled out, ruling it out says nothing.
-            if True not in Phrase(noun, colour).among(subject.things).values():
+            if True not in NounPhrase(noun, colour).among(subject.things).values():
                 continue
-            name = truth.only(answer)
+            name = semantics.only(answer)
             if name is not None:
                 yield _found(f"the {phrase.words}", "negation", name, "one")
             for word in ahead:
-                name = truth.foremost(answer, ahead[word])
+                name = semantics.foremost(answer, ahead[word])
                 if name is not None:
                     yield _found(f"the {word} {phrase.words}", "negation", name, word)
 
 
 def _ordinal(subject: Subject) -> Iterator[Goal]:
-    ahead = {word: truth.order(subject.things, word) for word in _SUPERLATIVES}
+    ahead = {word: semantics.order(subject.things, word) for word in _SUPERLATIVES}
     centre = {thing.name: thing.centre[0] for thing in subject.things}
     for phrase, answer in subject.phrases():
         for word, form in _SUPERLATIVES.items():
-            name = truth.foremost(answer, ahead[word])
+            name = semantics.foremost(answer, ahead[word])
             if name is not None:
                 yield _found(form.format(phrase.words), "ordinal", name, word)
-        names = truth.every(answer)
+        names = semantics.every(answer)
         if names is None or not 2 <= len(names) <= len(_ORDINALS):
             continue
         row = sorted(names, key=centre.__getitem__)
@@ -157,27 +157,27 @@ def _ordinal(subject: Subject) -> Iterator[Goal]:
 
 def _relation(subject: Subject) -> Iterator[Goal]:
     for one in subject.related:
-        name = truth.only(one.answer)
+        name = semantics.only(one.answer)
         if name is not None:
-            needed = truth.only(one.before) is None
+            needed = semantics.only(one.before) is None
             yield _found(one.words, "relation", name, one.relation if needed else "not needed")
 
 
 def _use(subject: Subject) -> Iterator[Goal]:
     for words, answer in _uses(subject):
-        name = truth.only(answer)
+        name = semantics.only(answer)
         if name is not None:
             yield _found(words, "use", name, "colour" if " that is " in words else "")
 
 
-def _uses(subject: Subject) -> Iterator[tuple[str, Answer]]:
+def _uses(subject: Subject) -> Iterator[tuple[str, Referents]]:
     """Words and answer of everything one may want to do."""
     if not subject.uses:
         return
     for use in USES:
         for colour in (None, *subject.colours):
             # A use is a noun in all but grammar: some kinds surely serve it, some people would make do with others.
-            answer = Phrase(Noun(use.words, use.sure, use.possible), colour).among(subject.things)
+            answer = NounPhrase(Noun(use.words, use.sure, use.possible), colour).among(subject.things)
             yield f"something {use.words}" + (f" that is {colour}" if colour else ""), answer
 
 
@@ -186,40 +186,40 @@ def _absent(subject: Subject) -> Iterator[Goal]:
         return Goal(words, Outcome.NOT_IN_VIEW, "absent", (), flavour)
 
     for noun in subject.nouns + subject.generic:
-        kind_in_view = True in Phrase(noun).among(subject.things).values()
-        if truth.every(Phrase(noun).among(subject.things)) == [] and noun in subject.nouns:
+        kind_in_view = True in NounPhrase(noun).among(subject.things).values()
+        if semantics.every(NounPhrase(noun).among(subject.things)) == [] and noun in subject.nouns:
             yield absent(f"the {noun.word}", "kind")
         for colour in COLOURS:
             if noun in subject.generic and colour in subject.around:
                 continue
-            if truth.every(Phrase(noun, colour).among(subject.things)) == []:
+            if semantics.every(NounPhrase(noun, colour).among(subject.things)) == []:
                 near = kind_in_view and colour in subject.colours
                 flavour = "near miss" if near else "colour" if kind_in_view else "both"
-                yield absent(f"the {Phrase(noun, colour).words}", flavour)
+                yield absent(f"the {NounPhrase(noun, colour).words}", flavour)
     for one in subject.related:
         # "The large cone left of the large blue cone" is no fair question where they are one and the same.
-        if one.apart and one.relation != "on" and truth.every(one.before) and truth.every(one.answer) == []:
+        if one.apart and one.relation != "on" and semantics.every(one.before) and semantics.every(one.answer) == []:
             yield absent(one.words, "relation")
     for words, answer in _uses(subject):
-        if truth.every(answer) == []:
+        if semantics.every(answer) == []:
             yield absent(words, "use and colour" if " that is " in words else "use")
 
 
 def _ambiguous(subject: Subject) -> Iterator[Goal]:
     for phrase, answer in subject.phrases():
-        names = truth.every(answer)
+        names = semantics.every(answer)
         if names is not None and 2 <= len(names) <= 4:
             flavour = "colour" if phrase.colour else "kind"
             yield Goal(f"the {phrase.words}", Outcome.AMBIGUOUS, "ambiguous", tuple(names), flavour)
     for one in subject.related:
-        names = truth.every(one.answer)
+        names = semantics.every(one.answer)
         if names is not None and 2 <= len(names) <= 3:
             yield Goal(one.words, Outcome.AMBIGUOUS, "ambiguous", tuple(names), "relation")
 
 
 def _all(subject: Subject) -> Iterator[Goal]:
     for phrase, answer in subject.phrases():
-        names = truth.every(answer)
+        names = semantics.every(answer)
         if names is not None and len(names) >= 2 and (phrase.colour or phrase.noun in subject.nouns):
             yield Goal(
                 f"all the {phrase.plural}", Outcome.FOUND, "all", tuple(names), "colour" if phrase.colour else "kind"

@@ -13,11 +13,11 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from rsagent_training.simulation.camera_path import on_table
 from rsagent_training.simulation.catalogue import COLOURS, DRAWINGS, GEOMETRIC, HOUSEHOLD, KINDS, RGB, SIZES
 from rsagent_training.simulation.meshes import Array
-from rsagent_training.simulation.setting import TABLE_SIZE, Setting
-from rsagent_training.simulation.shapes import PAPER_THICKNESS, Shape
-from rsagent_training.simulation.view import on_table
+from rsagent_training.simulation.room import TABLE_SIZE, Room
+from rsagent_training.simulation.shapes import PAPER_THICKNESS, ItemShape
 
 Vocabulary = Literal["plain", "full"]
 
@@ -45,7 +45,7 @@ class Item:
     size: str
     pattern: str
     tones: tuple[RGB, RGB]
-    shape: Shape
+    shape: ItemShape
     position: tuple[float, float, float] = (0.0, 0.0, 0.0)
     yaw: float = 0.0
     on: str | None = None
@@ -80,17 +80,17 @@ def make_item(
     return Item(name, kind, colour, size, pattern, COLOURS[colour].tones(rng), shape.laid_down() if lying else shape)
 
 
-def arrange(setting: Setting, vocabulary: Vocabulary, rng: np.random.Generator) -> tuple[Item, ...]:
+def arrange(room: Room, vocabulary: Vocabulary, rng: np.random.Generator) -> tuple[Item, ...]:
     """Five to eleven things where the camera at rest sees them."""
-    colours = _palette(setting, rng)
+    colours = _palette(room, rng)
     drawings = vocabulary == "plain" and rng.uniform() < 0.25
-    items: list[Item] = _drawings(setting, colours, rng) if drawings else []
+    items: list[Item] = _drawings(room, colours, rng) if drawings else []
     pool = _kinds(vocabulary, rng)
     for _ in range(int(rng.integers(4, 8) if drawings else rng.integers(6, 12))):
         kind = KINDS[str(rng.choice(pool))]
         choice = [colour for colour in colours if colour in kind.colours]
         if not choice:
-            choice = sorted(set(kind.colours) - setting.table.colours)
+            choice = sorted(set(kind.colours) - room.table.colours)
         if not choice:
             continue
         item = make_item(
@@ -98,14 +98,14 @@ def arrange(setting: Setting, vocabulary: Vocabulary, rng: np.random.Generator) 
             str(rng.choice(kind.patterns, p=_mostly_plain(kind.patterns))), rng,
             lying=kind.lies and rng.uniform() < 0.2,
         )  # fmt: skip
-        placed = _stacked(item, items, rng) or _placed(item, items, setting, rng)
+        placed = _stacked(item, items, rng) or _placed(item, items, room, rng)
         if placed is not None:
             items.append(placed)
     return tuple(items)
 
 
-def _palette(setting: Setting, rng: np.random.Generator) -> list[str]:
-    allowed = [colour for colour in COLOURS if colour not in setting.table.colours]
+def _palette(room: Room, rng: np.random.Generator) -> list[str]:
+    allowed = [colour for colour in COLOURS if colour not in room.table.colours]
     return [str(colour) for colour in rng.choice(allowed, size=int(rng.integers(3, 6)), replace=False)]
 
 
@@ -127,10 +127,10 @@ def _fresh(kind: str, items: Sequence[Item]) -> str:
     return f"{kind}_{1 + sum(item.kind == kind for item in items)}"
 
 
-def _drawings(setting: Setting, colours: Sequence[str], rng: np.random.Generator) -> list[Item]:
+def _drawings(room: Room, colours: Sequence[str], rng: np.random.Generator) -> list[Item]:
     """A sheet of paper with two to five figures on it, the sheet first; empty where there was no room for the sheet."""
     blank = make_item("paper_1", "paper", "white", "medium", "plain", rng)
-    sheet = _placed(blank, [], setting, rng, yaw=np.radians(setting.view.azimuth) + rng.uniform(-0.25, 0.25), inset=0.3)
+    sheet = _placed(blank, [], room, rng, yaw=np.radians(room.view.azimuth) + rng.uniform(-0.25, 0.25), inset=0.3)
     if sheet is None:
         return []
     low, high = sheet.shape.vertices[:, :2].min(axis=0), sheet.shape.vertices[:, :2].max(axis=0)
@@ -162,14 +162,14 @@ def _drawings(setting: Setting, colours: Sequence[str], rng: np.random.Generator
 def _placed(
     item: Item,
     others: Sequence[Item],
-    setting: Setting,
+    room: Room,
     rng: np.random.Generator,
     *,
     yaw: float | None = None,
     inset: float = 0.1,
 ) -> Item | None:
     """The item somewhere free in view on the table, `inset` (a share) from the border; None when there is no room."""
-    camera, pose = setting.view.camera(640, 480), setting.view.pose()
+    camera, pose = room.view.camera(640, 480), room.view.pose()
     outlines = [other.footprint for other in others if other.on is None]
     reach = np.asarray(TABLE_SIZE[:2]) / 2.0 - 0.02
     for _ in range(_TRIES):

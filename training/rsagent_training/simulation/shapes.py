@@ -19,7 +19,7 @@ PAPER_THICKNESS = 0.0008
 
 
 @dataclass(frozen=True)
-class Part:
+class ItemPart:
     """A piece of a thing. `colour` is None for the thing's own colour and pattern, else RGB 0..1 of its own."""
 
     mesh: Mesh
@@ -27,10 +27,10 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ItemShape:
     """A body: its parts, and the height of a surface other things can stand on (None: nothing can)."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ItemPart, ...]
     surface: float | None = None
 
     @property
@@ -38,18 +38,20 @@ class Shape:
         """(N, 3) points of all parts, metres."""
         return np.concatenate([part.mesh.vertices for part in self.parts])
 
-    def scaled(self, factor: float) -> Shape:
+    def scaled(self, factor: float) -> ItemShape:
         """The body, larger by `factor`; it still stands on z = 0."""
         surface = None if self.surface is None else self.surface * factor
-        return Shape(tuple(Part(part.mesh.scaled(factor), part.colour) for part in self.parts), surface)
+        return ItemShape(tuple(ItemPart(part.mesh.scaled(factor), part.colour) for part in self.parts), surface)
 
-    def laid_down(self) -> Shape:
+    def laid_down(self) -> ItemShape:
         """The body lying on its side along x; nothing stands on it then."""
         lift = float(self.vertices[:, 0].max())
-        return Shape(tuple(Part(_tipped(part.mesh).moved((0.0, 0.0, lift)), part.colour) for part in self.parts))
+        return ItemShape(
+            tuple(ItemPart(_tipped(part.mesh).moved((0.0, 0.0, lift)), part.colour) for part in self.parts)
+        )
 
 
-Builder = Callable[[np.random.Generator], Shape]
+Builder = Callable[[np.random.Generator], ItemShape]
 
 _METAL = (0.72, 0.73, 0.75)
 _PAPER = (0.93, 0.91, 0.85)
@@ -66,7 +68,7 @@ def _tipped(mesh: Mesh) -> Mesh:
     return Mesh(turn(mesh.vertices), turn(mesh.normals), mesh.uv, mesh.faces)
 
 
-def mug(rng: np.random.Generator) -> Shape:
+def mug(rng: np.random.Generator) -> ItemShape:
     """A hollow cup with a handle."""
     radius, height, wall = rng.uniform(0.037, 0.042), rng.uniform(0.082, 0.098), 0.0035
     inner = radius - wall
@@ -81,10 +83,10 @@ def mug(rng: np.random.Generator) -> Shape:
     path = np.column_stack(
         [radius - 0.002 + reach * 0.95 * np.cos(bend), np.zeros(21), height * 0.5 + reach * np.sin(bend)]
     )
-    return Shape((Part(joined(cup, tube(path, (0.0045, 0.007), up=(0.0, 1.0, 0.0)))),))
+    return ItemShape((ItemPart(joined(cup, tube(path, (0.0045, 0.007), up=(0.0, 1.0, 0.0)))),))
 
 
-def bowl(rng: np.random.Generator) -> Shape:
+def bowl(rng: np.random.Generator) -> ItemShape:
     """A deep round dish."""
     radius, height = rng.uniform(0.068, 0.078), rng.uniform(0.048, 0.058)
     bend = np.linspace(0.0, np.pi / 2, 14)
@@ -94,20 +96,20 @@ def bowl(rng: np.random.Generator) -> Shape:
         [(foot - 0.004) + (radius - foot) * np.sin(bend), 0.008 + (height - 0.008) * (1 - np.cos(bend))]
     )
     profile = np.concatenate([[(0.0, 0.0), (foot, 0.0)], outer, inner[::-1], [(0.0, 0.008)]])
-    return Shape((Part(turned(profile)),))
+    return ItemShape((ItemPart(turned(profile)),))
 
 
-def dish(rng: np.random.Generator) -> Shape:
+def dish(rng: np.random.Generator) -> ItemShape:
     """A flat dinner plate."""
     radius = rng.uniform(0.092, 0.105)
     flat = radius * 0.64
     below = [(0.0, 0.0), (flat, 0.0), (flat + 0.004, 0.002), (radius - 0.002, 0.013), (radius, 0.0148)]
     above = [(radius - 0.001, 0.016), (radius - 0.004, 0.0158), (flat + 0.006, 0.0068), (flat, 0.0055)]
     profile = [*below, *above, (flat - 0.006, 0.005), (0.0, 0.005)]
-    return Shape((Part(turned(profile, segments=64)),), surface=0.005)
+    return ItemShape((ItemPart(turned(profile, segments=64)),), surface=0.005)
 
 
-def bottle(rng: np.random.Generator) -> Shape:
+def bottle(rng: np.random.Generator) -> ItemShape:
     """A bottle with a shoulder, a neck and a dark cap."""
     radius, height, neck = rng.uniform(0.031, 0.036), rng.uniform(0.195, 0.22), 0.0125
     shoulder, collar = height * rng.uniform(0.58, 0.66), height * 0.82
@@ -121,10 +123,10 @@ def bottle(rng: np.random.Generator) -> Shape:
         )
     )
     cap = turned([(0.0, 0.0), (0.0150, 0.0), (0.0150, 0.015), (0.0140, 0.017), (0.0, 0.017)])
-    return Shape((Part(body), Part(cap.moved((0.0, 0.0, height * 0.92)), _DARK)))
+    return ItemShape((ItemPart(body), ItemPart(cap.moved((0.0, 0.0, height * 0.92)), _DARK)))
 
 
-def can(rng: np.random.Generator) -> Shape:
+def can(rng: np.random.Generator) -> ItemShape:
     """A drinks can: a coloured wall with bare metal ends."""
     radius, height = rng.uniform(0.030, 0.034), rng.uniform(0.105, 0.122)
     rim = radius * 0.84
@@ -132,10 +134,10 @@ def can(rng: np.random.Generator) -> Shape:
     low = height - 0.004
     top = turned([(rim, low), (rim + 0.001, height), (rim - 0.001, height), (rim - 0.002, low), (0.0, low)])
     foot = turned([(0.0, 0.002), (radius * 0.8, 0.0), (radius * 0.88, 0.003)])
-    return Shape((Part(wall), Part(joined(top, foot), _METAL)))
+    return ItemShape((ItemPart(wall), ItemPart(joined(top, foot), _METAL)))
 
 
-def spoon(rng: np.random.Generator) -> Shape:
+def spoon(rng: np.random.Generator) -> ItemShape:
     """A table spoon lying on its back."""
     length, width = rng.uniform(0.17, 0.19), rng.uniform(0.019, 0.022)
     head = 0.031
@@ -153,10 +155,10 @@ def spoon(rng: np.random.Generator) -> Shape:
     sections = np.stack(
         [np.broadcast_to(station[:, None], rise.shape) - length / 2, half[:, None] * across, rise], axis=-1
     )
-    return Shape((Part(lofted(sections).moved((0.0, 0.0, -float(rise.min())))),))
+    return ItemShape((ItemPart(lofted(sections).moved((0.0, 0.0, -float(rise.min())))),))
 
 
-def book(rng: np.random.Generator) -> Shape:
+def book(rng: np.random.Generator) -> ItemShape:
     """A closed hardback lying flat."""
     width, length, height, board = rng.uniform(0.105, 0.135), rng.uniform(0.15, 0.19), rng.uniform(0.02, 0.036), 0.0028
     cover = joined(
@@ -165,35 +167,35 @@ def book(rng: np.random.Generator) -> Shape:
         block((board, length, height)).moved((-(width - board) / 2, 0.0, 0.0)),
     )
     pages = block((width - 0.008, length - 0.010, height - 2 * board)).moved((0.0, 0.0, board))
-    return Shape((Part(cover), Part(pages, _PAPER)), surface=height)
+    return ItemShape((ItemPart(cover), ItemPart(pages, _PAPER)), surface=height)
 
 
-def ball(rng: np.random.Generator) -> Shape:
+def ball(rng: np.random.Generator) -> ItemShape:
     """A sphere."""
     radius = rng.uniform(0.035, 0.041)
     bend = np.linspace(-np.pi / 2, np.pi / 2, 33)
-    return Shape((Part(turned(np.column_stack([radius * np.cos(bend), radius + radius * np.sin(bend)]))),))
+    return ItemShape((ItemPart(turned(np.column_stack([radius * np.cos(bend), radius + radius * np.sin(bend)]))),))
 
 
-def box(rng: np.random.Generator) -> Shape:
+def box(rng: np.random.Generator) -> ItemShape:
     """A cuboid, near enough a cube that its size is one number."""
     x, y, z = rng.uniform(0.058, 0.078, 3)
-    return Shape((Part(block((x, y, z))),))
+    return ItemShape((ItemPart(block((x, y, z))),))
 
 
-def cylinder(rng: np.random.Generator) -> Shape:
+def cylinder(rng: np.random.Generator) -> ItemShape:
     """An upright solid cylinder."""
     radius, height = rng.uniform(0.029, 0.036), rng.uniform(0.075, 0.1)
-    return Shape((Part(turned([(0.0, 0.0), (radius, 0.0), (radius, height), (0.0, height)])),))
+    return ItemShape((ItemPart(turned([(0.0, 0.0), (radius, 0.0), (radius, height), (0.0, height)])),))
 
 
-def cone(rng: np.random.Generator) -> Shape:
+def cone(rng: np.random.Generator) -> ItemShape:
     """An upright solid cone."""
     radius, height = rng.uniform(0.036, 0.043), rng.uniform(0.09, 0.115)
-    return Shape((Part(turned([(0.0, 0.0), (radius, 0.0), (0.0006, height), (0.0, height)], segments=64)),))
+    return ItemShape((ItemPart(turned([(0.0, 0.0), (radius, 0.0), (0.0006, height), (0.0, height)], segments=64)),))
 
 
-def banana(rng: np.random.Generator) -> Shape:
+def banana(rng: np.random.Generator) -> ItemShape:
     """A bent fruit lying on its side, with a dark stem."""
     bend, reach, thick = rng.uniform(0.75, 1.0), rng.uniform(0.095, 0.11), rng.uniform(0.0165, 0.0195)
     angle = np.linspace(-bend, bend, 29)
@@ -207,26 +209,26 @@ def banana(rng: np.random.Generator) -> Shape:
         np.stack([start, start + 0.009 * away, start + 0.018 * away]), (0.0042, 0.0042), up=(0.0, 0.0, 1.0), sides=10
     )
     lower = (0.0, 0.0, -float(body.vertices[:, 2].min()))
-    return Shape((Part(body.moved(lower)), Part(stem.moved(lower), _STEM)))
+    return ItemShape((ItemPart(body.moved(lower)), ItemPart(stem.moved(lower), _STEM)))
 
 
-def paper(rng: np.random.Generator) -> Shape:
+def paper(rng: np.random.Generator) -> ItemShape:
     """A white sheet lying flat, to draw on."""
     width = rng.uniform(0.20, 0.24)
     outline = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)]) * (width * 1.45, width)
-    return Shape((Part(plate(outline, PAPER_THICKNESS)),), surface=PAPER_THICKNESS)
+    return ItemShape((ItemPart(plate(outline, PAPER_THICKNESS)),), surface=PAPER_THICKNESS)
 
 
-def circle(rng: np.random.Generator) -> Shape:
+def circle(rng: np.random.Generator) -> ItemShape:
     """A filled circle of ink."""
-    return Shape((Part(plate(polygon(48, rng.uniform(0.027, 0.031)), INK_THICKNESS)),))
+    return ItemShape((ItemPart(plate(polygon(48, rng.uniform(0.027, 0.031)), INK_THICKNESS)),))
 
 
-def square(rng: np.random.Generator) -> Shape:
+def square(rng: np.random.Generator) -> ItemShape:
     """A filled square of ink."""
-    return Shape((Part(plate(polygon(4, rng.uniform(0.035, 0.039), turn=np.pi / 4), INK_THICKNESS)),))
+    return ItemShape((ItemPart(plate(polygon(4, rng.uniform(0.035, 0.039), turn=np.pi / 4), INK_THICKNESS)),))
 
 
-def triangle(rng: np.random.Generator) -> Shape:
+def triangle(rng: np.random.Generator) -> ItemShape:
     """A filled triangle of ink with equal sides."""
-    return Shape((Part(plate(polygon(3, rng.uniform(0.036, 0.041), turn=-np.pi / 2), INK_THICKNESS)),))
+    return ItemShape((ItemPart(plate(polygon(3, rng.uniform(0.036, 0.041), turn=-np.pi / 2), INK_THICKNESS)),))

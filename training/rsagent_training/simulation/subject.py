@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from rsagent_training.simulation import truth
+from rsagent_training.simulation import semantics
 from rsagent_training.simulation.catalogue import COLOURS, DRAWINGS, GEOMETRIC, KINDS, NOUNS, THINGS, Noun
-from rsagent_training.simulation.seen import Seen, seen
-from rsagent_training.simulation.truth import Answer, Phrase
-from rsagent_training.simulation.world import Frame, World
+from rsagent_training.simulation.semantics import NounPhrase, Referents
+from rsagent_training.simulation.visibility import VisibleItem, visible_items
+from rsagent_training.simulation.world import Rendering, World
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Related:
 
     words: str
     relation: str
-    before: Answer
-    answer: Answer
+    before: Referents
+    answer: Referents
     apart: bool
 
 
@@ -42,7 +42,7 @@ class Subject:
         uses: Whether uses may be asked for.
     """
 
-    things: list[Seen]
+    things: list[VisibleItem]
     nouns: tuple[Noun, ...]
     generic: tuple[Noun, ...]
     colours: tuple[str, ...]
@@ -55,7 +55,7 @@ class Subject:
         named = []
         for phrase, plain in self.phrases():
             named.append((phrase, plain))
-            for sized in (Phrase(phrase.noun, phrase.colour, size) for size in ("small", "large")):
+            for sized in (NounPhrase(phrase.noun, phrase.colour, size) for size in ("small", "large")):
                 named.append((sized, sized.among(self.things)))
         return [
             pair
@@ -65,41 +65,43 @@ class Subject:
             for pair in self._pairs(phrase, answer, place, landmark)
         ]
 
-    def _pairs(self, phrase: Phrase, answer: Answer, place: Phrase, landmark: Seen) -> Iterator[Related]:
-        for relation in truth.RELATIONS:
-            holds = truth.related(answer, relation, landmark, self.things)
+    def _pairs(
+        self, phrase: NounPhrase, answer: Referents, place: NounPhrase, landmark: VisibleItem
+    ) -> Iterator[Related]:
+        for relation in semantics.RELATIONS:
+            holds = semantics.related(answer, relation, landmark, self.things)
             words = f"the {phrase.words} {relation} the {place.words}"
             yield Related(words, relation, answer, holds, apart=answer[landmark.name] is False)
-        closest = truth.closest(answer, landmark, self.things)
+        closest = semantics.closest(answer, landmark, self.things)
         if closest is not None:
             words = f"the {phrase.words} closest to the {place.words}"
             yield Related(words, "closest to", answer, {closest: True}, apart=answer[landmark.name] is False)
 
-    def phrases(self) -> Iterator[tuple[Phrase, Answer]]:
+    def phrases(self) -> Iterator[tuple[NounPhrase, Referents]]:
         """Noun and colour, each with its answer; those that nothing in view answers too."""
         for noun in self.nouns + self.generic:
             for colour in (None, *self.colours):
-                phrase = Phrase(noun, colour)
+                phrase = NounPhrase(noun, colour)
                 yield phrase, phrase.among(self.things)
 
-    def landmarks(self) -> Iterator[tuple[Phrase, Seen]]:
+    def landmarks(self) -> Iterator[tuple[NounPhrase, VisibleItem]]:
         """The shortest description of each thing that fits it alone."""
         found: set[str] = set()
         for colour, size in ((False, False), (True, False), (False, True), (True, True)):
             for thing in self.things:
                 noun = NOUNS.get(thing.item.kind)
                 if noun in self.nouns and thing.name not in found:
-                    phrase = Phrase(noun, thing.item.colour if colour else None, thing.item.size if size else None)
-                    if phrase.size != "medium" and truth.only(phrase.among(self.things)) == thing.name:
+                    phrase = NounPhrase(noun, thing.item.colour if colour else None, thing.item.size if size else None)
+                    if phrase.size != "medium" and semantics.only(phrase.among(self.things)) == thing.name:
                         found.add(thing.name)
                         yield phrase, thing
 
 
-def subject_of(world: World, frame: Frame) -> Subject:
+def subject_of(world: World, frame: Rendering) -> Subject:
     """What there is to ask about a picture."""
-    things = seen(world.items, frame)
+    things = visible_items(world.items, frame)
     plain = world.vocabulary == "plain"
-    room = world.setting
+    room = world.room
     return Subject(
         things,
         tuple(NOUNS[word] for word in (GEOMETRIC + DRAWINGS if plain else NOUNS)),

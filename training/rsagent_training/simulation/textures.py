@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Texture = NDArray[np.uint8]
 Tone = Sequence[float]
 
 
-def _mix(first: Tone, second: Tone, share: NDArray[np.float64]) -> Picture:
+def _mix(first: Tone, second: Tone, share: NDArray[np.float64]) -> Texture:
     """Two tones (RGB 0..1) mixed: `share` (N, N) is how much of the second there is, 0..1."""
     a, b = np.asarray(first), np.asarray(second)
     mixed = a + (b - a) * np.clip(share, 0.0, 1.0)[:, :, None]
@@ -36,7 +36,7 @@ def _noise(rng: np.random.Generator, size: int, cells: tuple[int, int]) -> NDArr
     return np.asarray(large[2 * scale_y : 2 * scale_y + size, 2 * scale_x : 2 * scale_x + size])
 
 
-def pattern(name: str, first: Tone, second: Tone, rng: np.random.Generator, size: int = 256) -> Picture:
+def pattern(name: str, first: Tone, second: Tone, rng: np.random.Generator, size: int = 256) -> Texture:
     """The pattern of a thing in its two tones: "stripes", "checker" or "speckle" ("plain" needs no picture).
 
     Raises:
@@ -55,7 +55,7 @@ def pattern(name: str, first: Tone, second: Tone, rng: np.random.Generator, size
     raise ValueError(f"there is no pattern {name!r}: use stripes, checker or speckle")
 
 
-def wood(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512, planks: int = 5) -> Picture:
+def wood(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512, planks: int = 5) -> Texture:
     """Planks with grain along x and dark joints."""
     _, y = _coordinates(size)
     plank = np.floor(y * planks)
@@ -69,27 +69,27 @@ def wood(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512, p
     return _mix(first, second, np.where(joint, 1.0, share))
 
 
-def stone(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512) -> Picture:
+def stone(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512) -> Texture:
     """Mottled stone or plaster: clouds and fine grain."""
     clouds = _noise(rng, size, (4, 4)) * 0.5 + _noise(rng, size, (16, 16)) * 0.3 + _noise(rng, size, (128, 128)) * 0.25
     return _mix(first, second, 0.4 + 0.5 * clouds)
 
 
-def cloth(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512) -> Picture:
+def cloth(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512) -> Texture:
     """A plain weave with a little unevenness."""
     x, y = _coordinates(size)
     weave = 0.25 * (np.sin(2 * np.pi * 64 * x) + np.sin(2 * np.pi * 64 * y))
     return _mix(first, second, 0.4 + weave + 0.25 * _noise(rng, size, (16, 16)))
 
 
-def gingham(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512) -> Picture:
+def gingham(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512) -> Texture:
     """A checked table cloth of crossing bands."""
     x, y = _coordinates(size)
     bands = 0.5 * (np.floor(x * 16) % 2) + 0.5 * (np.floor(y * 16) % 2)
     return _mix(first, second, bands + 0.05 * _noise(rng, size, (128, 128)))
 
 
-def tiles(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512, count: int = 4) -> Picture:
+def tiles(first: Tone, second: Tone, rng: np.random.Generator, size: int = 512, count: int = 4) -> Texture:
     """Square tiles, each of its own tone, with joints."""
     x, y = _coordinates(size)
     column, row = np.floor(x * count).astype(int), np.floor(y * count).astype(int)

@@ -19,7 +19,7 @@ from rsagent_ros.data.camera import PinholeCamera
 from rsagent_training.simulation import textures
 from rsagent_training.simulation.layout import Item, Vocabulary, arrange
 from rsagent_training.simulation.meshes import Array, Mesh, block
-from rsagent_training.simulation.setting import TABLE_HEIGHT, TABLE_SIZE, Setting, furnish
+from rsagent_training.simulation.room import TABLE_HEIGHT, TABLE_SIZE, Room, furnish
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")
 try:
@@ -45,7 +45,7 @@ class Stream(IntEnum):
 
 
 @dataclass(frozen=True)
-class Frame:
+class Rendering:
     """What the camera sees at one moment.
 
     Attributes:
@@ -76,7 +76,7 @@ class World:
     Attributes:
         seed: What everything is drawn from.
         vocabulary: As given.
-        setting: Room, light and camera.
+        room: Room, light and camera.
         items: The things on the table, in the order they were put there.
     """
 
@@ -86,7 +86,7 @@ class World:
         *,
         vocabulary: Vocabulary = "full",
         size: tuple[int, int] = (640, 480),
-        setting: Setting | None = None,
+        room: Room | None = None,
         items: Sequence[Item] | None = None,
     ) -> None:
         """Arranges the scene and opens a renderer.
@@ -95,7 +95,7 @@ class World:
             seed: Not negative.
             vocabulary: "plain" has geometric things and drawings (household things are clutter); "full" has all kinds.
             size: (width, height) in pixels.
-            setting: A room of one's own instead of a drawn one.
+            room: A room of one's own instead of a drawn one.
             items: Things of one's own instead of drawn ones.
 
         Raises:
@@ -105,10 +105,10 @@ class World:
             raise ValueError(f"seed {seed} must be 0 or more, size {size} must be positive")
         self.seed = seed
         self.vocabulary = vocabulary
-        self.setting = furnish(np.random.default_rng([seed, Stream.SETTING])) if setting is None else setting
+        self.room = furnish(np.random.default_rng([seed, Stream.SETTING])) if room is None else room
         things = np.random.default_rng([seed, Stream.THINGS])
-        self.items = arrange(self.setting, vocabulary, things) if items is None else tuple(items)
-        self._camera = self.setting.view.camera(*size)
+        self.items = arrange(self.room, vocabulary, things) if items is None else tuple(items)
+        self._camera = self.room.view.camera(*size)
         self._model = self._spec().compile()
         self._data = mujoco.MjData(self._model)
         mujoco.mj_forward(self._model, self._data)
@@ -127,19 +127,19 @@ class World:
         """Frees the OpenGL context. Safe to call twice."""
         self._renderer.close()
 
-    def render(self, t: float = 0.0, *, truth: bool = True) -> Frame:
+    def render(self, t: float = 0.0, *, truth: bool = True) -> Rendering:
         """The picture at `t` seconds; t = 0 is the camera at rest.
 
         Takes 0.1 to 0.2 s at 640x480 on a CPU; a good third less without `truth`, when `masks` and `whole` are empty.
         """
-        pose = self.setting.view.pose(t)
+        pose = self.room.view.pose(t)
         self._data.cam_xpos[0] = pose[:3, 3]
         # MuJoCo's camera looks along its -z, with y up; the optical frame has z forward and y down.
         self._data.cam_xmat[0] = (pose[:3, :3] @ np.diag([1.0, -1.0, -1.0])).ravel()
         self._renderer.update_scene(self._data, 0, self._options)
         clean = self._renderer.render()
         rng = np.random.default_rng([self.seed, Stream.NOISE, round(abs(t) * 1e6)])
-        noise = self.setting.noise * rng.standard_normal(clean.shape, dtype=np.float32)
+        noise = self.room.noise * rng.standard_normal(clean.shape, dtype=np.float32)
         rgb = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
         self._renderer.enable_depth_rendering()
         depth = self._renderer.render()
@@ -150,7 +150,7 @@ class World:
         masks = {item.name: owners == body for body, item in bodies.items()}
         whole = {item.name: self._alone(body) for body, item in bodies.items()}
         self._renderer.disable_segmentation_rendering()
-        return Frame(rgb, depth, masks, whole, self._camera, pose, t)
+        return Rendering(rgb, depth, masks, whole, self._camera, pose, t)
 
     def _owners(self) -> NDArray[np.int32]:
         """(H, W) body of every pixel: 0 the room, k the k-th item, -1 nothing."""
@@ -171,11 +171,11 @@ class World:
         spec.visual.global_.offwidth, spec.visual.global_.offheight = self._camera.width, self._camera.height
         spec.visual.quality.offsamples = 4
         spec.visual.quality.shadowsize = 2048
-        spec.visual.headlight.ambient = [self.setting.ambient] * 3
+        spec.visual.headlight.ambient = [self.room.ambient] * 3
         spec.visual.headlight.diffuse = [0.0] * 3
         spec.visual.headlight.specular = [0.0] * 3
         spec.stat.extent, spec.visual.map.znear, spec.visual.map.zfar = 1.0, 0.05, 20.0
-        spec.worldbody.add_camera(name="camera", fovy=self.setting.view.field_of_view)
+        spec.worldbody.add_camera(name="camera", fovy=self.room.view.field_of_view)
         self._add_lamps(spec)
         self._add_room(spec)
         rng = np.random.default_rng([self.seed, Stream.PAINT])
@@ -184,7 +184,7 @@ class World:
         return spec
 
     def _add_lamps(self, spec: mujoco.MjSpec) -> None:
-        for lamp in self.setting.lamps:
+        for lamp in self.room.lamps:
             spec.worldbody.add_light(
                 pos=lamp.position,
                 dir=-np.asarray(lamp.position) / np.linalg.norm(lamp.position),
@@ -203,9 +203,9 @@ class World:
         floor = block((2 * width, 2 * width, 0.02)).moved((0.0, 0.0, -TABLE_HEIGHT - 0.02))
         wall = block((2 * width, 0.02, height)).moved((0.0, 1.5, -TABLE_HEIGHT))
         for name, mesh, surface in (
-            ("table", table, self.setting.table),
-            ("floor", floor, self.setting.floor),
-            ("wall", wall, self.setting.wall),
+            ("table", table, self.room.table),
+            ("floor", floor, self.room.floor),
+            ("wall", wall, self.room.wall),
         ):
             _add_texture(spec, name, surface.paint(*surface.tones, rng))
             material = spec.add_material(name=name, specular=0.1, shininess=0.2)
@@ -228,7 +228,7 @@ class World:
             _add_geom(spec, body, name, part.mesh)
 
 
-def _add_texture(spec: mujoco.MjSpec, name: str, picture: textures.Picture) -> None:
+def _add_texture(spec: mujoco.MjSpec, name: str, picture: textures.Texture) -> None:
     texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, nchannel=3)
     texture.height, texture.width = picture.shape[:2]
     texture.data = picture.tobytes()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from rsagent_training.filter_report import FilterReport
+from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.synthesis.selection import Summary
 
 

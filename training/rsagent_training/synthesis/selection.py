@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.data.scene import Scene
-from rsagent_training.filter_report import FilterReport
+from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.rewards.quality import candidate_f1, masks_by_id
 from rsagent_training.synthesis.attempt import Attempt
 from rsagent_training.synthesis.config import SynthesisConfig

@@ -23,11 +23,11 @@ from training_cases import RIGHT, WRONG, finish, grpo_recipe, write_scenes
 from rsagent_ros.policies.family import QWEN2_5_VL
 from rsagent_training import grpo
 from rsagent_training.grpo import EpisodeTrainer
-from rsagent_training.mix import Mix
-from rsagent_training.policy_model import load_learner
 from rsagent_training.recipes import GrpoRecipe
-from rsagent_training.runs import TrainingStopped
-from rsagent_training.server_rollouts import ServerRollouts
+from rsagent_training.rollouts.server import ServerRollouts
+from rsagent_training.trainer.mix import Mix
+from rsagent_training.trainer.policy_model import load_policy_model
+from rsagent_training.trainer.run_folder import TrainingStopped
 
 
 class AdapterServer(OpenAIServer):
@@ -104,7 +104,7 @@ def recipe_for(folder: Path, url: str, **changes: Any) -> GrpoRecipe:
 def test_every_step_is_sampled_with_the_adapter_of_that_step(tmp_path: Path) -> None:
     with AdapterServer(models=["base"], reply_to=plays) as server:
         recipe = recipe_for(tmp_path, server.url, steps=3)
-        rollouts = ServerRollouts(load_learner(recipe), recipe, FakeSegmenter(), tmp_path / "out")
+        rollouts = ServerRollouts(load_policy_model(recipe), recipe, FakeSegmenter(), tmp_path / "out")
         final = grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
         assert (final / "adapter_model.safetensors").is_file()
         first, second, third = server.told[0][1], server.told[1][1], server.told[3][1]
@@ -133,7 +133,7 @@ def test_every_step_is_sampled_with_the_adapter_of_that_step(tmp_path: Path) -> 
 def test_a_run_that_was_killed_goes_on_at_a_server_that_has_its_last_adapter(tmp_path: Path) -> None:
     with AdapterServer(models=["base"], reply_to=plays) as server:
         recipe = recipe_for(tmp_path, server.url, steps=1)
-        learner = load_learner(recipe)
+        learner = load_policy_model(recipe)
         names = []
         for _ in range(2):  # the second begins as after a kill: nothing was unloaded
             rollouts = ServerRollouts(learner, recipe, FakeSegmenter(), tmp_path / "out")
@@ -145,7 +145,7 @@ def test_a_run_that_was_killed_goes_on_at_a_server_that_has_its_last_adapter(tmp
 def test_a_stale_sample_counts_by_its_truncated_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with AdapterServer(models=["base"], reply_to=plays) as server:
         recipe = recipe_for(tmp_path, server.url)
-        checkpoint = load_learner(recipe)
+        checkpoint = load_policy_model(recipe)
         rollouts = ServerRollouts(checkpoint, recipe, FakeSegmenter(), tmp_path / "out")
         trainer = EpisodeTrainer(checkpoint, Mix(recipe.mix, 0), rollouts, recipe, tmp_path / "out")
         plain: list[torch.Tensor] = []
@@ -171,7 +171,7 @@ def test_a_server_that_takes_no_adapters_says_what_to_do(tmp_path: Path) -> None
     with AdapterServer(models=["base"]) as server:
         server.allowed = False
         recipe = recipe_for(tmp_path, server.url)
-        rollouts = ServerRollouts(load_learner(recipe), recipe, FakeSegmenter(), tmp_path / "out")
+        rollouts = ServerRollouts(load_policy_model(recipe), recipe, FakeSegmenter(), tmp_path / "out")
         with pytest.raises(
             TrainingStopped, match=r"answered 404 .*; start vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
         ):
@@ -182,7 +182,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with AdapterServer(models=["base"]) as server:
         url = server.url
     recipe = recipe_for(tmp_path, url)
-    rollouts = ServerRollouts(load_learner(recipe), recipe, FakeSegmenter(), tmp_path / "out")
+    rollouts = ServerRollouts(load_policy_model(recipe), recipe, FakeSegmenter(), tmp_path / "out")
     with pytest.raises(TrainingStopped, match=r"load_lora_adapter can't be reached .*; is the server up\?"):
         grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
 

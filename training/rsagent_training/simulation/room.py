@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsagent_training.simulation import textures
+from rsagent_training.simulation.camera_path import CameraPath, Sway
 from rsagent_training.simulation.catalogue import RGB
-from rsagent_training.simulation.textures import Picture
-from rsagent_training.simulation.view import Sway, View
+from rsagent_training.simulation.textures import Texture
 
 TABLE_SIZE = (1.6, 1.1, 0.035)
 TABLE_HEIGHT = 0.74
@@ -27,7 +27,7 @@ class Surface:
         colours: Every colour name someone might call it by. Things on such a table do not come in these.
     """
 
-    paint: Callable[[RGB, RGB, np.random.Generator], Picture]
+    paint: Callable[[RGB, RGB, np.random.Generator], Texture]
     tones: tuple[RGB, RGB]
     repeat: tuple[float, float]
     colours: frozenset[str]
@@ -43,7 +43,7 @@ class Lamp:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Room:
     """Everything of a scene but the things on the table. `noise` is the sensor's, in grey levels (1 sigma)."""
 
     table: Surface
@@ -51,7 +51,7 @@ class Setting:
     floor: Surface
     lamps: tuple[Lamp, ...]
     ambient: float
-    view: View
+    view: CameraPath
     noise: float
 
 
@@ -85,15 +85,15 @@ FLOORS: tuple[Surface, ...] = (
 )
 
 
-def furnish(rng: np.random.Generator) -> Setting:
+def furnish(rng: np.random.Generator) -> Room:
     """A room drawn from `rng`."""
-    return Setting(
+    return Room(
         table=TABLES[rng.integers(len(TABLES))],
         wall=WALLS[rng.integers(len(WALLS))],
         floor=FLOORS[rng.integers(len(FLOORS))],
         lamps=_lamps(rng),
         ambient=float(rng.uniform(0.40, 0.48)),
-        view=View(
+        view=CameraPath(
             target=(float(rng.uniform(-0.05, 0.05)), float(rng.uniform(-0.06, 0.04)), 0.03),
             azimuth=float(rng.uniform(-28.0, 28.0)),
             elevation=float(rng.uniform(28.0, 50.0)),

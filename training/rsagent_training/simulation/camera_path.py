@@ -27,7 +27,7 @@ class Sway:
 
 
 @dataclass(frozen=True)
-class View:
+class CameraPath:
     """A camera that looks at a point of the table from around it, and moves smoothly with time.
 
     Attributes:

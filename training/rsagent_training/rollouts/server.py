@@ -31,8 +31,8 @@ from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.policy import ChatServerPolicy
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_training.recipes import GrpoRecipe
-from rsagent_training.rollouts import finished, make_episodes
-from rsagent_training.runs import TrainingStopped
+from rsagent_training.rollouts.episodes import make_episodes, traces_of
+from rsagent_training.trainer.run_folder import TrainingStopped
 
 MAX_ANSWER = 2_000
 """Characters of an error that the server gives."""
@@ -73,7 +73,7 @@ class ServerRollouts:
             with ThreadPoolExecutor(self._server.in_flight) as pool:
                 for _ in pool.map(lambda episode: drive(episode, policy), episodes):
                     pass
-        return finished(episodes)
+        return traces_of(episodes)
 
     def _config(self, model: str) -> ChatServerConfig:
         return ChatServerConfig(

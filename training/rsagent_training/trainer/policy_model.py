@@ -23,7 +23,7 @@ BESIDE_WEIGHTS = (
 """Files of a checkpoint that training does not change."""
 
 
-def load_learner(recipe: SftRecipe | GrpoRecipe) -> Checkpoint:
+def load_policy_model(recipe: SftRecipe | GrpoRecipe) -> Checkpoint:
     """The recipe's checkpoint on the CPU, ready to be given to a trainer.
 
     Raises:

@@ -20,7 +20,7 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_ros.policies.local.policy import LocalConversation, LocalPolicy
-from rsagent_training.token_sequence import IGNORED, Sequence, collate, sequence_of
+from rsagent_training.trainer.token_sequence import IGNORED, TokenSequence, collate, sequence_of
 
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 
@@ -33,11 +33,13 @@ def talk(policy: LocalPolicy, running: Episode) -> LocalConversation:
     return conversation
 
 
-def said(sequence: Sequence, family: Family) -> list[str]:
+def said(sequence: TokenSequence, family: Family) -> list[str]:
     """The texts of runs of tokens that carry loss."""
     vocabulary = tiny_checkpoint(family).vocabulary
     return [
-        vocabulary.decode(sequence.layout.ids[start:end]) for start, end in sequence.spans if sequence.learned[start]
+        vocabulary.decode(sequence.layout.ids[start:end])
+        for start, end in sequence.reply_spans
+        if sequence.loss_mask[start]
     ]
 
 
@@ -49,7 +51,7 @@ def test_tokens_are_those_of_the_conversation_that_was_held(family: Family, seed
     held = talk(policy, running).transcript.layout()
     rebuilt = sequence_of(running.trace, scene(seed).image, policy.checkpoint, sampled=True)
     assert rebuilt.layout.ids == held.ids
-    assert rebuilt.learned.tolist() == held.sampled
+    assert rebuilt.loss_mask.tolist() == held.sampled
     np.testing.assert_array_equal(rebuilt.layout.positions, held.positions)
     for one, other in zip(rebuilt.layout.pictures, held.pictures, strict=True):
         assert one.start == other.start
@@ -81,7 +83,7 @@ def test_second_looks_are_no_part_of_the_sequence() -> None:
     assert [look.verdict for look in running.trace.second_looks] == ["yes"]
     sequences = [sequence_of(one.trace, scene(0).image, plain.checkpoint, sampled=True) for one in (expected, running)]
     assert sequences[0].layout.ids == sequences[1].layout.ids
-    assert sequences[0].learned.tolist() == sequences[1].learned.tolist()
+    assert sequences[0].loss_mask.tolist() == sequences[1].loss_mask.tolist()
 
 
 @EACH_FAMILY

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from rsagent_training.runs import CURVE, TrainingStopped, newest_whole, write_json
+from rsagent_training.trainer.run_folder import CURVE, TrainingStopped, newest_whole, write_json
 
 
-class Guard(TrainerCallback):
+class FiniteGuard(TrainerCallback):
     """Keeps the curve on disk, and stops before a gradient that is not finite reaches the weights."""
 
     def __init__(self, out: Path) -> None:

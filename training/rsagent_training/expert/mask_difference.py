@@ -12,7 +12,7 @@ from rsagent_ros.agent.mask import Mask, area, bounding_box, iou
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class FaultRegion:
     """The largest connected part of a fault.
 
     Attributes:
@@ -27,7 +27,7 @@ class Region:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class MaskDifference:
     """How a mask compares with what it should show.
 
     Attributes:
@@ -37,13 +37,13 @@ class Comparison:
     """
 
     iou: float
-    missing: Region | None
-    extra: Region | None
+    missing: FaultRegion | None
+    extra: FaultRegion | None
 
 
-def compare(mask: Mask, truth: Mask) -> Comparison:
+def compare(mask: Mask, truth: Mask) -> MaskDifference:
     """Compare two (H, W) masks, neither of them empty."""
-    return Comparison(iou(mask, truth), _region(truth & ~mask, area(truth)), _region(mask & ~truth, area(mask)))
+    return MaskDifference(iou(mask, truth), _region(truth & ~mask, area(truth)), _region(mask & ~truth, area(mask)))
 
 
 def inside(mask: Mask) -> Point:
@@ -65,7 +65,7 @@ def side(spot: Point, around: Box) -> str:
     return "top" if down < 0 else "bottom"
 
 
-def _region(fault: Mask, of: int) -> Region | None:
+def _region(fault: Mask, of: int) -> FaultRegion | None:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(fault.astype(np.uint8), connectivity=4)
     if count < 2:
         return None
@@ -73,4 +73,4 @@ def _region(fault: Mask, of: int) -> Region | None:
     box = bounding_box(largest)
     if box is None:
         return None
-    return Region(area(fault) / of, inside(largest), box)
+    return FaultRegion(area(fault) / of, inside(largest), box)

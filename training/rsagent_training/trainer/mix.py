@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rsagent_ros.data.scene import Scene
-from rsagent_training.recipes import Part
+from rsagent_training.recipes import MixPart
 from rsagent_training.scene_index import SceneIndex
 
 
@@ -19,7 +19,7 @@ class Mix:
         counts: How many of each folder.
     """
 
-    def __init__(self, parts: Sequence[Part], seed: int) -> None:
+    def __init__(self, parts: Sequence[MixPart], seed: int) -> None:
         """Choose; the same seed chooses the same scenes.
 
         Raises:

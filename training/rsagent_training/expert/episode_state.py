@@ -17,18 +17,18 @@ from rsagent_ros.agent.mask import OVERLAY_SIDE, Mask, area, bounding_box, decod
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.data.scene import Scene
-from rsagent_training.expert.comparison import Comparison, compare
 from rsagent_training.expert.config import ExpertConfig
-from rsagent_training.expert.phrases import say
-from rsagent_training.expert.prompts import Pointer, words
+from rsagent_training.expert.mask_difference import MaskDifference, compare
+from rsagent_training.expert.pointing import Pointer, words
 from rsagent_training.expert.surroundings import look_around
+from rsagent_training.expert.thoughts import say
 
 _WORDS = re.compile(r"(all )?(the|a|an|something) [^<>{}]{1,100}")
 """Instructions that a thought can repeat as they are; others are "what is asked for"."""
 
 
 @dataclass(frozen=True)
-class Move:
+class ExpertReply:
     """One reply.
 
     Attributes:
@@ -42,17 +42,17 @@ class Move:
     learn: bool = True
 
     @property
-    def reply(self) -> str:
+    def text(self) -> str:
         """As the policy says it."""
         return f"<think>{self.thought}</think>{self.call}"
 
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
-Moves: TypeAlias = Generator[Move, None, None]
+Replies: TypeAlias = Generator[ExpertReply, None, None]
 
 
-class Stage:
+class EpisodeState:
     """The scene with its truth, and how far the episode has come.
 
     Attributes:
@@ -98,7 +98,7 @@ class Stage:
         """Points at places in the current view."""
         return Pointer(self.view, self._pictures)
 
-    def compared(self, mask_id: int, target: int) -> Comparison:
+    def compared(self, mask_id: int, target: int) -> MaskDifference:
         """A mask beside the target of that number."""
         return compare(self.masks[mask_id], self.scene.masks[target])
 
@@ -161,9 +161,9 @@ class Stage:
             }
         return say(self.rng, *keys, **(known | fields))
 
-    def move(self, thought: str, action: Action, *, learn: bool = True) -> Move:
+    def reply(self, thought: str, action: Action, *, learn: bool = True) -> ExpertReply:
         """A reply with a call whose numbers are in the unit of the chat."""
-        return Move(thought, render(action), learn)
+        return ExpertReply(thought, render(action), learn)
 
 
 def counted(number: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsagent_training.filter_report import FilterReport, NothingLeft
+from rsagent_training.jobs.filter_report import FilterReport, NothingLeft
 
 
 def test_each_filter_counts_what_it_drops_and_why() -> None:

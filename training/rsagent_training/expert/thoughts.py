@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-PHRASES: dict[str, tuple[str, ...]] = {
+THOUGHTS: dict[str, tuple[str, ...]] = {
     # --- before the first mask
     "found": (
         "I look for {wanted}. {It} at {box} is it.",
@@ -249,7 +249,7 @@ def say(rng: np.random.Generator, *keys: str, **fields: object) -> str:
     {It} and {Other} are {it} and {other} at the beginning of a sentence.
     """
     known = fields | {key.capitalize(): _capital(str(fields[key])) for key in ("it", "other") if key in fields}
-    said = [PHRASES[key][int(rng.integers(len(PHRASES[key])))].format(**known) for key in keys]
+    said = [THOUGHTS[key][int(rng.integers(len(THOUGHTS[key])))].format(**known) for key in keys]
     return " ".join(_capital(sentence) for sentence in said if sentence)
 
 

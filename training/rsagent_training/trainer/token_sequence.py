@@ -6,7 +6,7 @@ trained is what is run. Pictures are drawn again from the trace and its frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,28 +24,28 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, eq=False)
-class Sequence:
+class TokenSequence:
     """One episode as a model is trained on it.
 
     Attributes:
         name: Of the trajectory or scene, for messages.
         layout: Tokens, positions and pictures. It ends with the last reply.
-        spans: For each turn, the first token of its reply and the one behind its last.
-        learned: (tokens,) bool: which tokens carry loss.
+        reply_spans: For each turn, the first token of its reply and the one behind its last.
+        loss_mask: (tokens,) bool: which tokens carry loss.
     """
 
     name: str
     layout: Layout
-    spans: tuple[tuple[int, int], ...]
-    learned: NDArray[np.bool_]
+    reply_spans: tuple[tuple[int, int], ...]
+    loss_mask: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.layout.ids)
 
     @property
-    def prompt(self) -> int:
+    def prompt_length(self) -> int:
         """How many tokens come before the first reply."""
-        return self.spans[0][0]
+        return self.reply_spans[0][0]
 
 
 def sequence_of(
@@ -54,9 +54,9 @@ def sequence_of(
     checkpoint: Checkpoint,
     *,
     name: str = "",
-    learn: Several[bool] | None = None,
+    learn: Sequence[bool] | None = None,
     sampled: bool = False,
-) -> Sequence:
+) -> TokenSequence:
     """The sequence of a trace.
 
     Args:
@@ -80,28 +80,28 @@ def sequence_of(
     vocabulary = checkpoint.vocabulary
     transcript = Transcript(vocabulary, checkpoint.family)
     learn = [True] * len(trace.turns) if learn is None else learn
-    spans: list[tuple[int, int]] = []
-    heard: list[Message] = []
+    reply_spans: list[tuple[int, int]] = []
+    new_messages: list[Message] = []
     turns = iter(trace.turns)
     for message in trace.messages(frame):
         if message.role != "assistant":
-            heard.append(message)
+            new_messages.append(message)
             continue
         turn = next(turns)
-        ids = _sampled_ids(turn, name) if sampled else spoken(turn, vocabulary)
-        transcript.hear(heard)
-        heard = []
+        ids = _sampled_ids(turn, name) if sampled else reply_ids(turn, vocabulary)
+        transcript.hear(new_messages)
+        new_messages = []
         start = len(transcript.layout().ids)
         transcript.say(ids)
-        spans.append((start, start + len(ids)))
+        reply_spans.append((start, start + len(ids)))
     layout = transcript.layout()
-    learned = np.zeros(len(layout.ids), dtype=np.bool_)
-    for (start, end), wanted in zip(spans, learn, strict=True):
-        learned[start:end] = wanted
-    return Sequence(name, layout, tuple(spans), learned)
+    loss_mask = np.zeros(len(layout.ids), dtype=np.bool_)
+    for (start, end), wanted in zip(reply_spans, learn, strict=True):
+        loss_mask[start:end] = wanted
+    return TokenSequence(name, layout, tuple(reply_spans), loss_mask)
 
 
-def spoken(turn: Turn, vocabulary: Vocabulary) -> list[int]:
+def reply_ids(turn: Turn, vocabulary: Vocabulary) -> list[int]:
     """The ids of a reply: those that were recorded if they spell it in this vocabulary, else its text in tokens.
 
     A teacher of another family records ids of its own tokenizer, which mean something else here.
@@ -122,7 +122,9 @@ def _sampled_ids(turn: Turn, name: str) -> list[int]:
     return list(turn.token_ids)
 
 
-def seen(sequences: Several[Sequence], checkpoint: Checkpoint, device: torch.device) -> dict[str, torch.Tensor]:
+def image_inputs(
+    sequences: Sequence[TokenSequence], checkpoint: Checkpoint, device: torch.device
+) -> dict[str, torch.Tensor]:
     """The pictures of all sequences, one after the other, as the model takes them: empty where there are none.
 
     Returns:
@@ -140,7 +142,7 @@ def seen(sequences: Several[Sequence], checkpoint: Checkpoint, device: torch.dev
     }
 
 
-def padded(rows: Several[Several[int]], value: int, *, left: bool = False) -> torch.Tensor:
+def padded(rows: Sequence[Sequence[int]], value: int, *, left: bool = False) -> torch.Tensor:
     """Rows of different lengths as one (rows, longest) int64 tensor."""
     longest = max(map(len, rows))
     table = torch.full((len(rows), longest), value, dtype=torch.long)
@@ -150,14 +152,14 @@ def padded(rows: Several[Several[int]], value: int, *, left: bool = False) -> to
     return table
 
 
-def collate(sequences: Several[Sequence], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+def collate(sequences: Sequence[TokenSequence], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     """A batch for supervised training, on the CPU: padded on the right, labels only on tokens that carry loss.
 
     Positions are left to the model, which counts them as the transcript does when it is told which tokens are
     pictures (`mm_token_type_ids`); a test holds the two together.
     """
     ids = [sequence.layout.ids for sequence in sequences]
-    labels = [np.where(sequence.learned, sequence.layout.ids, IGNORED).tolist() for sequence in sequences]
+    labels = [np.where(sequence.loss_mask, sequence.layout.ids, IGNORED).tolist() for sequence in sequences]
     filled = padded(ids, checkpoint.vocabulary.message_end)
     attention = padded([[1] * len(row) for row in ids], 0)
     return {
@@ -165,5 +167,5 @@ def collate(sequences: Several[Sequence], checkpoint: Checkpoint) -> dict[str, t
         "attention_mask": attention,
         "labels": padded(labels, IGNORED),
         "mm_token_type_ids": ((filled == checkpoint.vocabulary.picture) & (attention == 1)).long(),
-        **seen(sequences, checkpoint, torch.device("cpu")),
+        **image_inputs(sequences, checkpoint, torch.device("cpu")),
     }

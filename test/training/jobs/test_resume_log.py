@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rsagent_training.resume_log import ResumeLog
+from rsagent_training.jobs.resume_log import ResumeLog
 
 SETTINGS = {"seed": 1, "teacher": "expert"}
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsagent_training.simulation.catalogue import THINGS, Noun
-from rsagent_training.simulation.seen import Seen
+from rsagent_training.simulation.visibility import VisibleItem
 
-Truth = bool | None
-Answer = dict[str, Truth]
+ThreeValued = bool | None
+Referents = dict[str, ThreeValued]
 """For each thing by name, whether it is meant."""
 
 SIDE_GAP = 0.045
@@ -30,7 +30,7 @@ NEAREST_RATIO = 1.4
 
 
 @dataclass(frozen=True)
-class Phrase:
+class NounPhrase:
     """A description of things of one noun: "small red boxes", "mugs that are not red"."""
 
     noun: Noun
@@ -52,7 +52,7 @@ class Phrase:
         head = " ".join(word for word in (self.size, self.colour, noun) if word is not None)
         return head if self.not_colour is None else f"{head} that {verb} not {self.not_colour}"
 
-    def among(self, things: Sequence[Seen]) -> Answer:
+    def among(self, things: Sequence[VisibleItem]) -> Referents:
         """Which of the things it describes. "Small" and "large" need something to compare with."""
         answer = {thing.name: self._plainly(thing) for thing in things}
         if self.size is None:
@@ -60,29 +60,29 @@ class Phrase:
         base = [thing for thing in things if answer[thing.name] is not False]
         return answer | {thing.name: both(answer[thing.name], _sized(thing, self.size, base)) for thing in base}
 
-    def _plainly(self, thing: Seen) -> Truth:
+    def _plainly(self, thing: VisibleItem) -> ThreeValued:
         """Noun and colour, whatever the size."""
         kind, colour = thing.item.kind, thing.item.colour
-        named: Truth = True if kind in self.noun.sure else None if kind in self.noun.possible else False
+        named: ThreeValued = True if kind in self.noun.sure else None if kind in self.noun.possible else False
         if not thing.legible and self.noun not in THINGS.values():
             named = None
         coloured = self.colour in (None, colour) and self.not_colour != colour
         return certain(thing, both(named, coloured))
 
 
-def certain(thing: Seen, truth: Truth) -> Truth:
+def certain(thing: VisibleItem, truth: ThreeValued) -> ThreeValued:
     """What is true of a barely visible thing is doubtful; what is false of it stays false."""
     return truth if thing.clear or truth is False else None
 
 
-def both(first: Truth, second: Truth) -> Truth:
+def both(first: ThreeValued, second: ThreeValued) -> ThreeValued:
     """And, where doubt stays doubt unless the other side is false."""
     if first is False or second is False:
         return False
     return None if first is None or second is None else True
 
 
-def _sized(thing: Seen, size: str, base: Sequence[Seen]) -> Truth:
+def _sized(thing: VisibleItem, size: str, base: Sequence[VisibleItem]) -> ThreeValued:
     """Whether `thing` is the small (large) one of those in `base`: by the catalogue and by what is visible."""
     called = [other for other in base if other.item.size == size]
     others = [other for other in base if other.item.size != size]
@@ -98,7 +98,7 @@ def _sized(thing: Seen, size: str, base: Sequence[Seen]) -> Truth:
     return thing.item.size == size
 
 
-def beside(thing: Seen, landmark: Seen, side: str) -> Truth:
+def beside(thing: VisibleItem, landmark: VisibleItem, side: str) -> ThreeValued:
     """Whether `thing` is "left of" or "right of" the landmark, as the picture shows it."""
     step = thing.centre[0] - landmark.centre[0]
     overlap = min(thing.span[1], landmark.span[1]) - max(thing.span[0], landmark.span[0])
@@ -112,7 +112,7 @@ def beside(thing: Seen, landmark: Seen, side: str) -> Truth:
     return None if step < SIDE_GAP or overlap > 0.25 * slim or steep or stacked else True
 
 
-def before(thing: Seen, landmark: Seen, side: str) -> Truth:
+def before(thing: VisibleItem, landmark: VisibleItem, side: str) -> ThreeValued:
     """Whether `thing` is "in front of" or "behind" the landmark: nearer or farther, and roughly in line with it."""
     near, far = (thing, landmark) if side == "in front of" else (landmark, thing)
     if _nearer(far, near):
@@ -122,7 +122,7 @@ def before(thing: Seen, landmark: Seen, side: str) -> Truth:
     return True if _nearer(near, far) and in_line else None
 
 
-def on(thing: Seen, landmark: Seen, _: str) -> Truth:
+def on(thing: VisibleItem, landmark: VisibleItem, _: str) -> ThreeValued:
     """Whether `thing` stands "on" the landmark."""
     return thing.item.on == landmark.name
 
@@ -130,7 +130,7 @@ def on(thing: Seen, landmark: Seen, _: str) -> Truth:
 RELATIONS = {"left of": beside, "right of": beside, "in front of": before, "behind": before, "on": on}
 
 
-def related(answer: Answer, relation: str, landmark: Seen, things: Sequence[Seen]) -> Answer:
+def related(answer: Referents, relation: str, landmark: VisibleItem, things: Sequence[VisibleItem]) -> Referents:
     """Those of the answer that also stand in the relation to the landmark (which is none of them itself)."""
     holds = RELATIONS[relation]
     return {
@@ -141,18 +141,18 @@ def related(answer: Answer, relation: str, landmark: Seen, things: Sequence[Seen
     }
 
 
-def only(answer: Answer) -> str | None:
+def only(answer: Referents) -> str | None:
     """The one thing that is meant, when that is beyond doubt."""
     names = every(answer)
     return names[0] if names is not None and len(names) == 1 else None
 
 
-def every(answer: Answer) -> list[str] | None:
+def every(answer: Referents) -> list[str] | None:
     """All that is meant (it may be nothing), when that is beyond doubt."""
     return None if None in answer.values() else [name for name, truth in answer.items() if truth]
 
 
-def foremost(answer: Answer, ahead: Mapping[str, Mapping[str, bool]]) -> str | None:
+def foremost(answer: Referents, ahead: Mapping[str, Mapping[str, bool]]) -> str | None:
     """The one that is ahead of all others that are or may be meant; None when there is none beyond doubt.
 
     Args:
@@ -164,7 +164,7 @@ def foremost(answer: Answer, ahead: Mapping[str, Mapping[str, bool]]) -> str | N
     return best[0] if best and len(field) > 1 else None
 
 
-def order(things: Sequence[Seen], superlative: str) -> dict[str, dict[str, bool]]:
+def order(things: Sequence[VisibleItem], superlative: str) -> dict[str, dict[str, bool]]:
     """Which thing is clearly ahead of which other.
 
     Args:
@@ -182,7 +182,7 @@ def order(things: Sequence[Seen], superlative: str) -> dict[str, dict[str, bool]
     return {a.name: {b.name: compare(a, b) for b in things if b is not a} for a in things}
 
 
-def _nearer(a: Seen, b: Seen) -> bool:
+def _nearer(a: VisibleItem, b: VisibleItem) -> bool:
     """Clearly nearer to the camera, in space and to the eye. What stands on something else only looks farther away."""
     return (
         a.distance + DEPTH_GAP <= b.distance
@@ -194,10 +194,10 @@ def _nearer(a: Seen, b: Seen) -> bool:
     )
 
 
-def _larger(a: Seen, b: Seen) -> bool:
+def _larger(a: VisibleItem, b: VisibleItem) -> bool:
     """Clearly larger: in the picture (hidden parts counted or not), in length and in the area of its largest side."""
 
-    def side(thing: Seen) -> float:
+    def side(thing: VisibleItem) -> float:
         extents = np.sort(np.ptp(thing.item.shape.vertices, axis=0))
         return float(extents[1] * extents[2])
 
@@ -209,10 +209,10 @@ def _larger(a: Seen, b: Seen) -> bool:
     )
 
 
-def closest(answer: Answer, landmark: Seen, things: Sequence[Seen]) -> str | None:
+def closest(answer: Referents, landmark: VisibleItem, things: Sequence[VisibleItem]) -> str | None:
     """The one closest to the landmark, on the table and in the picture; None when that is not beyond doubt."""
 
-    def gaps(thing: Seen) -> tuple[float, float]:
+    def gaps(thing: VisibleItem) -> tuple[float, float]:
         table = np.hypot(thing.spot[0] - landmark.spot[0], thing.spot[1] - landmark.spot[1])
         picture = np.hypot(thing.centre[0] - landmark.centre[0], 0.75 * (thing.centre[1] - landmark.centre[1]))
         return float(table), float(picture)

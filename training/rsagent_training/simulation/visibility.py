@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsagent_training.simulation.camera_path import projected
 from rsagent_training.simulation.catalogue import KINDS
 from rsagent_training.simulation.layout import Item
-from rsagent_training.simulation.view import projected
-from rsagent_training.simulation.world import Frame
+from rsagent_training.simulation.world import Rendering
 
 CLEAR_SHARE = 0.6
 CLEAR_PIXELS = 150
@@ -20,7 +20,7 @@ LEGIBLE_STEEPNESS = 60.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisibleItem:
     """One thing as the picture shows it.
 
     Attributes:
@@ -63,12 +63,12 @@ class Seen:
         return self.steepness <= LEGIBLE_STEEPNESS or not KINDS[self.item.kind].tall
 
 
-def seen(items: Sequence[Item], frame: Frame) -> list[Seen]:
+def visible_items(items: Sequence[Item], frame: Rendering) -> list[VisibleItem]:
     """The things of which at least one pixel is visible."""
-    return [_seen(item, frame.masks[item.name], frame) for item in items if frame.masks[item.name].any()]
+    return [_visible(item, frame.masks[item.name], frame) for item in items if frame.masks[item.name].any()]
 
 
-def _seen(item: Item, mask: NDArray[np.bool_], frame: Frame) -> Seen:
+def _visible(item: Item, mask: NDArray[np.bool_], frame: Rendering) -> VisibleItem:
     rows, columns = np.nonzero(mask)
     height, width = mask.shape
     vertices = item.vertices
@@ -79,7 +79,7 @@ def _seen(item: Item, mask: NDArray[np.bool_], frame: Frame) -> Seen:
     )
     inside = cv2.intersectConvexConvex(outline, border)[0] / max(cv2.contourArea(outline), 1e-6)
     away = frame.pose[:3, 3] - middle
-    return Seen(
+    return VisibleItem(
         item,
         pixels=len(rows),
         share=len(rows) / max(frame.whole[item.name], 1) * min(inside, 1.0),

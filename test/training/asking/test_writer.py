@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsagent_training.asking.writing import BadWriting, questions_in
+from rsagent_training.asking.writer import BadWriting, questions_in
 
 
 @pytest.mark.parametrize(

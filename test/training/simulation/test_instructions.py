@@ -14,14 +14,14 @@ pytest.importorskip("mujoco", reason="the simulator is the extra [sim]")
 from goal_reader import DRAWINGS, SOLIDS, Reader
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_training.simulate import CATEGORIES, DEMO_GOALS, Frame, Goal, World, demo_world, goals
-from rsagent_training.simulation import truth
+from rsagent_training.simulate import CATEGORIES, DEMO_GOALS, Goal, Rendering, World, demo_world, goals
+from rsagent_training.simulation import semantics
 from rsagent_training.simulation.catalogue import GEOMETRIC, NOUNS, THINGS
 from rsagent_training.simulation.layout import make_item
-from rsagent_training.simulation.seen import Seen, seen
-from rsagent_training.simulation.truth import Phrase
+from rsagent_training.simulation.semantics import NounPhrase
+from rsagent_training.simulation.visibility import VisibleItem, visible_items
 
-Asked = tuple[World, Frame, list[Goal]]
+Asked = tuple[World, Rendering, list[Goal]]
 
 
 @pytest.fixture(scope="module", params=[(v, s) for v in ("full", "plain") for s in range(40, 43)], ids=str)
@@ -56,7 +56,7 @@ def test_the_number_of_targets_fits_the_outcome(asked: Asked) -> None:
 
 def test_what_is_asked_for_is_clearly_visible(asked: Asked) -> None:
     world, frame, questions = asked
-    share = {thing.name: thing.share for thing in seen(world.items, frame)}
+    share = {thing.name: thing.share for thing in visible_items(world.items, frame)}
     for goal in questions:
         for name in goal.targets:
             assert frame.masks[name].sum() >= 150
@@ -98,10 +98,12 @@ def test_a_moving_camera_gets_goals_of_what_it_sees_then() -> None:
             assert reader.answer(goal.instruction) == set(goal.targets), goal.instruction
 
 
-def thing(kind: str, x: float, y: float = 0.5, colour: str = "red", size: str = "medium", **changes: float) -> Seen:
+def thing(
+    kind: str, x: float, y: float = 0.5, colour: str = "red", size: str = "medium", **changes: float
+) -> VisibleItem:
     """A thing as seen at (x, y) of the picture, 0.1 wide, nothing hidden."""
     item = make_item(f"{kind}_{colour}_{x}_{y}", kind, colour, size, "plain", np.random.default_rng(0))
-    made = Seen(
+    made = VisibleItem(
         item, pixels=2000, share=1.0, whole=2000, centre=(x, y), low=y + 0.05, span=(x - 0.05, x + 0.05),
         distance=1.5 - y, depth=1.5 - y, spot=(x, -y), steepness=40.0,
     )  # fmt: skip
@@ -114,7 +116,7 @@ def thing(kind: str, x: float, y: float = 0.5, colour: str = "red", size: str = 
     ids=["clear", "overlapping", "within the margin", "on the other side", "rather below than beside"],
 )
 def test_left_of(x: float, y: float, expected: bool | None) -> None:
-    assert truth.beside(thing("box", x, y), thing("cylinder", 0.43), "left of") is expected
+    assert semantics.beside(thing("box", x, y), thing("cylinder", 0.43), "left of") is expected
 
 
 @pytest.mark.parametrize(
@@ -123,52 +125,52 @@ def test_left_of(x: float, y: float, expected: bool | None) -> None:
     ids=["clear", "within the margin", "behind", "nearer but far aside"],
 )
 def test_in_front_of(x: float, y: float, expected: bool | None) -> None:
-    assert truth.before(thing("ball", x, y), thing("book", 0.5), "in front of") is expected
+    assert semantics.before(thing("ball", x, y), thing("book", 0.5), "in front of") is expected
 
 
 def test_a_can_may_or_may_not_be_the_cylinder() -> None:
     can, ball = thing("can", 0.2), thing("ball", 0.6)
-    assert Phrase(NOUNS["cylinder"]).among([can, ball]) == {can.name: None, ball.name: False}
-    assert truth.every(Phrase(NOUNS["cylinder"]).among([can, ball])) is None
-    assert truth.only(Phrase(NOUNS["can"]).among([can, ball])) == can.name
+    assert NounPhrase(NOUNS["cylinder"]).among([can, ball]) == {can.name: None, ball.name: False}
+    assert semantics.every(NounPhrase(NOUNS["cylinder"]).among([can, ball])) is None
+    assert semantics.only(NounPhrase(NOUNS["can"]).among([can, ball])) == can.name
 
 
 def test_a_drawing_may_or_may_not_be_a_thing() -> None:
     circle, ball = thing("circle", 0.2), thing("ball", 0.6)
-    assert truth.only(Phrase(THINGS["thing"], "red").among([circle, ball])) is None
-    assert truth.only(Phrase(THINGS["thing"], "red").among([ball])) == ball.name
+    assert semantics.only(NounPhrase(THINGS["thing"], "red").among([circle, ball])) is None
+    assert semantics.only(NounPhrase(THINGS["thing"], "red").among([ball])) == ball.name
 
 
 def test_what_is_hardly_visible_makes_an_answer_doubtful_only_where_it_would_change_it() -> None:
     mug, hidden = thing("mug", 0.2), thing("mug", 0.6, share=0.3)
-    assert truth.only(Phrase(NOUNS["mug"]).among([mug, hidden])) is None
+    assert semantics.only(NounPhrase(NOUNS["mug"]).among([mug, hidden])) is None
     blue = thing("mug", 0.6, colour="blue", share=0.3)
-    assert truth.only(Phrase(NOUNS["mug"], "red").among([mug, blue])) == mug.name
+    assert semantics.only(NounPhrase(NOUNS["mug"], "red").among([mug, blue])) == mug.name
 
 
 def test_what_is_seen_from_straight_above_has_no_certain_kind() -> None:
     cone = thing("cone", 0.2, steepness=75.0)
-    assert truth.every(Phrase(NOUNS["ball"]).among([cone])) is None
-    assert truth.only(Phrase(THINGS["thing"]).among([cone])) == cone.name
+    assert semantics.every(NounPhrase(NOUNS["ball"]).among([cone])) is None
+    assert semantics.only(NounPhrase(THINGS["thing"]).among([cone])) == cone.name
 
 
 def test_small_needs_something_larger_to_be_small_beside() -> None:
     small, large = thing("box", 0.2, size="small", pixels=800, whole=800), thing("box", 0.6, size="large")
-    assert truth.only(Phrase(NOUNS["box"], size="small").among([small, large])) == small.name
-    assert truth.every(Phrase(NOUNS["box"], size="small").among([small])) is None
+    assert semantics.only(NounPhrase(NOUNS["box"], size="small").among([small, large])) == small.name
+    assert semantics.every(NounPhrase(NOUNS["box"], size="small").among([small])) is None
     near = replace(small, pixels=1900, whole=1900)
-    assert truth.every(Phrase(NOUNS["box"], size="small").among([near, large])) is None, "it looks as large"
+    assert semantics.every(NounPhrase(NOUNS["box"], size="small").among([near, large])) is None, "it looks as large"
 
 
 def test_a_superlative_must_win_against_what_may_be_meant_too() -> None:
     left, right = thing("ball", 0.2), thing("ball", 0.6)
-    ahead = truth.order([left, right], "leftmost")
-    assert truth.foremost({left.name: True, right.name: None}, ahead) == left.name
-    assert truth.foremost({left.name: None, right.name: True}, ahead) is None
-    assert truth.foremost({left.name: True, right.name: False}, ahead) is None, "one thing alone is not leftmost"
+    ahead = semantics.order([left, right], "leftmost")
+    assert semantics.foremost({left.name: True, right.name: None}, ahead) == left.name
+    assert semantics.foremost({left.name: None, right.name: True}, ahead) is None
+    assert semantics.foremost({left.name: True, right.name: False}, ahead) is None, "one thing alone is not leftmost"
 
 
-def rectangle_grabcut(frame: Frame, name: str) -> float:
+def rectangle_grabcut(frame: Rendering, name: str) -> float:
     """IoU of OpenCV's GrabCut, given the exact bounding box of a thing and nothing else."""
     mask = frame.masks[name]
     rows, columns = np.nonzero(mask)
@@ -184,7 +186,7 @@ def test_the_demo_holds_what_it_promises() -> None:
     with demo_world() as world:
         frame = world.render()
     reader = Reader(world.items, frame)
-    things = {one.name: one for one in seen(world.items, frame)}
+    things = {one.name: one for one in visible_items(world.items, frame)}
     assert [goal.expected for goal in DEMO_GOALS].count(Outcome.NOT_IN_VIEW) == 1
     for goal in DEMO_GOALS:
         if goal.previous:

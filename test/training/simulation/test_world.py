@@ -14,10 +14,10 @@ import pytest
 
 pytest.importorskip("mujoco", reason="the simulator is the extra [sim]")
 
-from rsagent_training.simulate import Frame, World, demo_world
+from rsagent_training.simulate import Rendering, World, demo_world
+from rsagent_training.simulation.camera_path import projected
 from rsagent_training.simulation.catalogue import COLOURS
-from rsagent_training.simulation.seen import seen
-from rsagent_training.simulation.view import projected
+from rsagent_training.simulation.visibility import visible_items
 
 SIZE = (320, 240)
 
@@ -44,11 +44,11 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module", params=[0.0, 2.5], ids=["at rest", "moving"])
-def frame(world: World, request: pytest.FixtureRequest) -> Frame:
+def frame(world: World, request: pytest.FixtureRequest) -> Rendering:
     return world.render(request.param)
 
 
-def points(frame: Frame) -> np.ndarray:
+def points(frame: Rendering) -> np.ndarray:
     """(H, W, 3) world points of all pixels, from depth, intrinsics and pose alone."""
     camera = frame.camera
     x, y = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
@@ -56,7 +56,7 @@ def points(frame: Frame) -> np.ndarray:
     return rays * frame.depth[..., None] @ frame.pose[:3, :3].T + frame.pose[:3, 3]
 
 
-def test_types_and_shapes(world: World, frame: Frame) -> None:
+def test_types_and_shapes(world: World, frame: Rendering) -> None:
     assert frame.rgb.shape == (240, 320, 3)
     assert frame.rgb.dtype == np.uint8
     assert frame.depth.shape == (240, 320)
@@ -65,11 +65,11 @@ def test_types_and_shapes(world: World, frame: Frame) -> None:
     assert all(mask.dtype == np.bool_ and mask.shape == (240, 320) for mask in frame.masks.values())
 
 
-def test_masks_share_no_pixel(frame: Frame) -> None:
+def test_masks_share_no_pixel(frame: Rendering) -> None:
     assert np.sum(list(frame.masks.values()), axis=0).max() == 1
 
 
-def test_what_a_mask_shows_lies_inside_its_thing(world: World, frame: Frame) -> None:
+def test_what_a_mask_shows_lies_inside_its_thing(world: World, frame: Rendering) -> None:
     seen_at = points(frame)
     for item in world.items:
         there = seen_at[frame.masks[item.name]]
@@ -78,15 +78,15 @@ def test_what_a_mask_shows_lies_inside_its_thing(world: World, frame: Frame) -> 
             assert np.all((there > low) & (there < high)), item.name
 
 
-def test_what_no_mask_shows_is_the_room(frame: Frame) -> None:
+def test_what_no_mask_shows_is_the_room(frame: Rendering) -> None:
     room = points(frame)[~np.any(list(frame.masks.values()), axis=0) & np.isfinite(frame.depth)]
     on_table_or_below = room[:, 2] < 0.003
     on_wall = room[:, 1] > 1.45
     assert np.all(on_table_or_below | on_wall)
 
 
-def test_a_mask_has_the_outline_of_its_projected_body(world: World, frame: Frame) -> None:
-    free = [s for s in seen(world.items, frame) if s.share > 0.999]
+def test_a_mask_has_the_outline_of_its_projected_body(world: World, frame: Rendering) -> None:
+    free = [s for s in visible_items(world.items, frame) if s.share > 0.999]
     assert free
     for thing in free:
         rows, columns = np.nonzero(frame.masks[thing.name])
@@ -98,7 +98,7 @@ def test_a_mask_has_the_outline_of_its_projected_body(world: World, frame: Frame
 def test_whole_is_what_the_thing_alone_would_show(world: World) -> None:
     frame = world.render()
     hidden = max(world.items, key=lambda item: frame.whole[item.name] - frame.masks[item.name].sum())
-    with World(world.seed, setting=world.setting, items=[hidden], size=SIZE) as alone:
+    with World(world.seed, room=world.room, items=[hidden], size=SIZE) as alone:
         assert frame.whole[hidden.name] == alone.render().masks[hidden.name].sum()
     assert all(frame.whole[name] >= mask.sum() for name, mask in frame.masks.items())
 
@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process() -> None:
 def test_the_camera_at_rest_repeats_itself_and_the_moving_one_moves_smoothly(world: World) -> None:
     assert np.array_equal(world.render().rgb, world.render().rgb)
     assert not np.array_equal(world.render().rgb, world.render(1.0).rgb)
-    poses = [world.setting.view.pose(t) for t in np.arange(0.0, 20.0, 1 / 30)]
+    poses = [world.room.view.pose(t) for t in np.arange(0.0, 20.0, 1 / 30)]
     steps = [np.linalg.norm(b[:3, 3] - a[:3, 3]) for a, b in pairwise(poses)]
     assert max(steps) < 0.01, "more than 0.3 m/s"
     assert max(np.linalg.norm(pose[:3, 3] - poses[0][:3, 3]) for pose in poses) > 0.05

@@ -11,7 +11,7 @@ from failing_work import failing, no_model
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
-from rsagent_training.workers import work_on
+from rsagent_training.jobs.workers import work_on
 
 # divmod is a work that any process can be sent: of 0 it fails.
 MAKE = partial(partial, divmod, 100)

@@ -1,0 +1,84 @@
+"""The episodes of a training step: our one `Episode` on each scene, and what becomes of it.
+
+Sampling is at temperature 1 without any cut or grammar: the recorded log-probabilities are then those of the policy
+that is trained, and a grammar would make the reward for the format void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.agent.turn import Trace
+from rsagent_ros.data.scene import Scene
+from rsagent_training.recipes import GrpoRecipe
+from rsagent_training.trainer.run_folder import TrainingStopped
+
+ENDLESS = 1e9
+"""Seconds: in training the clock ends nothing, or a slow machine would learn other things."""
+
+
+class Rollouts(Protocol):
+    """A way to run the episodes of a step."""
+
+    def run(self, model: PreTrainedModel, scenes: Sequence[Scene], step: int, seeds: Sequence[int]) -> list[Trace]:
+        """One finished episode for each scene, in order.
+
+        Args:
+            model: The policy as it is now, in eval mode.
+            scenes: What the episodes are about; a group has its scene several times.
+            step: Optimizer steps so far.
+            seeds: Of each episode.
+
+        Raises:
+            TrainingStopped: An episode failed: not by what the policy did, but because it could not be run.
+        """
+        ...
+
+
+def make_episodes(
+    scenes: Sequence[Scene], recipe: GrpoRecipe, segmenter: Segmenter[Any], policy_name: str, pictures: PictureFormat
+) -> list[Episode]:
+    """An episode for each scene."""
+    budget = Budget(
+        seconds=ENDLESS,
+        max_turns=recipe.max_turns,
+        max_reply_tokens=recipe.max_reply_tokens,
+        max_tokens=recipe.max_turns * recipe.max_reply_tokens,
+    )
+    return [
+        Episode(
+            scene.image, scene.instruction, segmenter, budget,
+            goal_id=scene.id, policy_name=policy_name, pictures=pictures, previous=scene.previous,
+        )
+        for scene in scenes
+    ]  # fmt: skip
+
+
+def traces_of(episodes: Sequence[Episode]) -> list[Trace]:
+    """The traces of finished episodes, in order.
+
+    Raises:
+        TrainingStopped: One failed.
+    """
+    for episode in episodes:
+        if episode.result.outcome is Outcome.FAILED:
+            raise TrainingStopped(
+                f"the episode on scene {episode.trace.goal_id} failed: {episode.result.error_msg}; nothing was learned "
+                "from this step, and the run can be resumed"
+            )
+    return [episode.trace for episode in episodes]
+
+
+def seeds_of(seed: int, step: int, process: int, count: int) -> list[int]:
+    """Different seeds for each episode of each step, the same whenever that step is made again."""
+    words = np.random.SeedSequence((seed, step, process)).generate_state(count, np.uint64)
+    return [int(word) for word in words]

@@ -1,4 +1,4 @@
-"""A second, naive reading of goals: from the words alone, without the margins and doubts of `simulation.truth`.
+"""A second, naive reading of goals: from the words alone, without the margins and doubts of `simulation.semantics`.
 
 It knows nothing of how goals are made. It takes an instruction apart with regular expressions and looks the answer up
 in the masks, so that a goal whose answer it does not share is either wrong or unfair.

@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [MODULE...]
 
-Each module has `run() -> list[Entry]` and stands in a process of its own, so that none sees the memory, threads or CPU
-cores of another. Exit code 1 if a target is missed or a module fails.
+Each module has `run() -> list[Entry]` and runs in a process of its own, so that none sees the memory, threads or CPU
+cores of another; its other output goes to `out/bench/MODULE.log`. Exit code 1 if a target is missed or a module fails.
 """
 
 from __future__ import annotations
@@ -12,28 +12,38 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from entry import Entry, not_here
+from entry import Entry
 
 MODULES = (
     "turn_overhead", "ros_latency", "cancel", "baseline_scenes", "local_policy", "sam2_ratios", "records",
-    "evaluation", "tracking", "place", "training", "training_data",
+    "evaluation", "tracking", "pose3d", "training", "training_data",
 )  # fmt: skip
-"""What runs where none is named. `confidence`, `second_look`, `shadow` and `elsewhere` take long and run by name."""
+"""Run where none is named. `confidence`, `second_look`, `shadow` and `next_view` take long and run by name."""
 
 OUT = Path(__file__).resolve().parents[1] / "out" / "bench.json"
+LOGS = OUT.with_name("bench")
+LAST_LINES = 20
+"""Lines of the log of a module that failed, for the terminal."""
 
 
 def main(modules: list[str]) -> int:
     """Run the modules; returns the exit code."""
+    unknown = [name for name in modules or MODULES if not Path(__file__).with_name(f"{name}.py").is_file()]
+    if unknown:
+        print(f"there is no benchmark {', '.join(unknown)}", file=sys.stderr)
+        return 2
     entries: list[Entry] = []
+    LOGS.mkdir(parents=True, exist_ok=True)
     for name in modules or MODULES:
-        print(f"{name} ...", flush=True)
+        begun = time.monotonic()
+        print(f"{name} ... ", end="", flush=True)
         entries += _apart(name)
-    OUT.parent.mkdir(exist_ok=True)
+        print(f"{time.monotonic() - begun:.0f} s", flush=True)
     OUT.write_text(json.dumps([asdict(entry) for entry in entries], indent=1) + "\n", encoding="utf-8")
     print(_table(entries))
     return 1 if any(entry.ok is False for entry in entries) else 0
@@ -41,13 +51,15 @@ def main(modules: list[str]) -> int:
 
 def _apart(name: str) -> list[Entry]:
     """The entries of one module, measured in a process of its own."""
-    if not Path(__file__).with_name(f"{name}.py").is_file():
-        return [not_here(name, "there is no such module")]
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "entries.json"
-        done = subprocess.run([sys.executable, __file__, "--one", name, str(answer)], check=False)
+        log = LOGS / f"{name}.log"
+        with log.open("w", encoding="utf-8") as file:
+            command = [sys.executable, __file__, "--one", name, str(answer)]
+            done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:
-            return [Entry(name, None, "", "runs", False, f"ended with exit code {done.returncode}: see above")]
+            print("\n".join(["", *log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]]))
+            return [Entry(name, None, "", "runs", False, f"ended with exit code {done.returncode}: see {log}")]
         return [Entry(**row) for row in json.loads(answer.read_text(encoding="utf-8"))]
 
 

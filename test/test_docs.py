@@ -1,0 +1,51 @@
+"""What the docs point to is there: files, headings, modules and benchmarks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+NAMED = re.compile(
+    r"(?:rsagent_ros(?!/msg|/action|/srv)|training|test|benchmarks|examples|config|launch|environment|docs)/[\w./-]*\w"
+)
+"""A path from the root of the repository, as it stands in a code span or a command."""
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> Iterator[str]:
+    return (target for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")) if "://" not in target)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file) if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_in_code_spans_are_there(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        return  # it names what is gone, too
+    spans = re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8"))
+    named = {word for span in spans for word in span.split() if NAMED.fullmatch(word)}
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_benchmarks_by_name_are_there(page: Path) -> None:
+    for name in re.findall(r"benchmarks/run\.py (\w+)", page.read_text(encoding="utf-8")):
+        assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name

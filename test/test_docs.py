@@ -49,3 +49,25 @@ def test_files_in_code_spans_are_there(page: Path) -> None:
 def test_benchmarks_by_name_are_there(page: Path) -> None:
     for name in re.findall(r"benchmarks/run\.py (\w+)", page.read_text(encoding="utf-8")):
         assert (ROOT / "benchmarks" / f"{name}.py").is_file(), name
+
+
+def tree_of_contributing() -> Iterator[str]:
+    """The paths in CONTRIBUTING.md's tree: names that begin a line or follow one by two spaces, below their folder."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    folders: list[tuple[int, str]] = []
+    for line in text.split("## Where things are", 1)[1].split("## Rules", 1)[0].splitlines():
+        if not line.startswith("    "):
+            continue
+        depth = len(line) - len(line.lstrip())
+        folders = [(at, folder) for at, folder in folders if at < depth]
+        above = folders[-1][1] if folders else ""
+        names = re.match(r"((?:[\w./]+(?:/|\.py)(?:  )?)+)", line.strip())
+        assert names, line
+        yield from (above + name for name in names[1].split())
+        folders.append((depth, above + names[1].split()[0]))
+
+
+def test_the_tree_in_contributing_is_there() -> None:
+    paths = list(tree_of_contributing())
+    assert len(paths) > 50
+    assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -1,10 +1,10 @@
-"""Does the hint where to look next find what is not in view? Simulated tables, a narrow camera that can turn.
+"""Does the next best view find what is not in view? Simulated tables, a narrow camera that can turn.
 
     python benchmarks/next_view.py [--seeds A:B]
 
 The camera stands where the world has it, with a field of view of 26 degrees, and looks at a place of the table from
 which a thing, the target, can't be seen: it is out of the picture, or behind something. Then it looks up to three times
-more: by `place.elsewhere`, or past a side of the picture at random. Turning past an edge turns the camera in its place;
+more: by `next_view`, or past a side of the picture at random. Turning past an edge turns the camera in its place;
 where something hides what is behind it, the camera goes round it by 50 degrees. The target is found when 60 % of it, 40
 pixels or more, are in the picture of 320x240: what a policy makes of it is another question. Seeds 0:200 are held out.
 """
@@ -22,7 +22,7 @@ from entry import Entry, not_here, reported
 from numpy.typing import NDArray
 
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.pose3d.next_view import STEP, Hint, Turn, elsewhere
+from rsagent_ros.pose3d.next_view import STEP, NextView, PanTilt, next_view
 
 HELD_OUT = range(140, 180)
 LOOKS = 3
@@ -40,10 +40,10 @@ class Head:
     position: NDArray[np.float64]
     direction: NDArray[np.float64]
 
-    def turn(self, hint: Hint, pose: NDArray[np.float64]) -> None:
-        """Follow a hint that was made at a pose."""
-        towards = pose[:3, :3] @ hint.direction
-        if hint.hidden_by is not None:
+    def follow(self, view: NextView, pose: NDArray[np.float64]) -> None:
+        """Turn or move to a view that was recommended at a pose."""
+        towards = pose[:3, :3] @ view.direction
+        if view.hidden_by is not None:
             # Round the place on the table that the hidden part is at.
             place = self.position - towards * self.position[2] / min(towards[2], -0.05)
             angle = np.radians(ROUND)
@@ -53,7 +53,7 @@ class Head:
         self.direction = towards / np.linalg.norm(towards)
 
 
-Follow = Callable[[NDArray[np.float32], PinholeCamera, Hint | None], Hint | None]
+Follow = Callable[[NDArray[np.float32], PinholeCamera, NextView | None], NextView | None]
 
 
 def run() -> list[Entry]:
@@ -91,7 +91,7 @@ def _searched(seed: int) -> Iterator[tuple[str, str, bool]]:
             if start is None:
                 continue
             kind, direction = start
-            for name, follow in (("by the hint", elsewhere), ("at random", _at_random(rng))):
+            for name, follow in (("next_view", next_view), ("at random", _at_random(rng))):
                 yield kind, name, _found(world, Head(eye.copy(), direction.copy()), item.name, follow)
 
 
@@ -112,14 +112,14 @@ def _unseen_from(
 
 
 def _found(world: Any, head: Head, name: str, follow: Follow) -> bool:
-    after: Hint | None = None
+    after: NextView | None = None
     frame = _look(world, head)
     for _ in range(LOOKS):
-        hint = follow(frame.depth, frame.camera, after)
-        if hint is None:
+        view = follow(frame.depth, frame.camera, after)
+        if view is None:
             return False
-        head.turn(hint, frame.pose)
-        after = hint if hint.hidden_by is None else None
+        head.follow(view, frame.pose)
+        after = view if view.hidden_by is None else None
         frame = _look(world, head)
         pixels = int(frame.masks[name].sum())
         if pixels >= LEAST_PIXELS and pixels >= LEAST_VISIBLE * frame.whole[name]:
@@ -143,12 +143,12 @@ def _look(world: Any, head: Head) -> Any:
 
 
 def _at_random(rng: np.random.Generator) -> Follow:
-    def follow(depth: NDArray[np.float32], camera: PinholeCamera, after: Hint | None) -> Hint:
+    def follow(depth: NDArray[np.float32], camera: PinholeCamera, after: NextView | None) -> NextView:
         half = np.arctan(camera.width / 2 / camera.fx), np.arctan(camera.height / 2 / camera.fy)
         across, up = ((-1, 0), (1, 0), (0, -1), (0, 1))[rng.integers(4)]
         yaw, pitch = 2 * STEP * half[0] * across, 2 * STEP * half[1] * up
         direction = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-        return Hint(direction, Turn(float(yaw), float(pitch), 0.0), None, (), (), 0.0)
+        return NextView(direction, PanTilt(float(yaw), float(pitch), 0.0), None, (), (), 0.0)
 
     return follow
 

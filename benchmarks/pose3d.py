@@ -1,4 +1,4 @@
-"""How far off is the place of a thing? Simulated table tops through the model of a real depth camera.
+"""How accurate is the pose of an object? Simulated table tops through the model of a real depth camera.
 
     python benchmarks/pose3d.py [--seeds A:B]
 
@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import area
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.pose3d import NoPlace, Place, depth_in_metres, locate
+from rsagent_ros.images import depth_in_metres
+from rsagent_ros.pose3d import NoPose, Pose3d, estimate_pose
 
 HELD_OUT = range(120, 136)
 LIMIT_CM = 1.0
@@ -74,7 +75,7 @@ class Error:
 def run() -> list[Entry]:
     """Measure; about a minute."""
     if find_spec("mujoco") is None:
-        return [not_here("place", "needs MuJoCo: pip install 'rsagent[sim]'")]
+        return [not_here("pose3d", "needs MuJoCo: pip install 'rsagent[sim]'")]
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(allowed)[:1])
     try:
@@ -104,16 +105,14 @@ def measured(seeds: range) -> list[Entry]:
             f"{claimed:.0%} within two of the claimed sigmas"
         )
         entries.append(
-            at_most(
-                f"place of the visible surface, {name}, median at 1 m", statistics.median(surface), "cm", LIMIT_CM, note
-            )
+            at_most(f"pose: visible surface, {name}, median at 1 m", statistics.median(surface), "cm", LIMIT_CM, note)
         )
         note = f"p90 {np.percentile(centre, 90):.2f}; what the camera can't see is not made up"
         entries.append(reported(f"centre of the box, {name}, median at 1 m", statistics.median(centre), "cm", note))
     spent = [error.milliseconds for found in errors.values() for error in found]
     note = f"p95 {np.percentile(spent, 95):.1f}; plane, box and up to 20,000 points"
     entries.append(
-        at_most("place from a 640x480 mask and depth, median", statistics.median(spent), "ms", LIMIT_MS, note)
+        at_most("pose from a 640x480 mask and depth, median", statistics.median(spent), "ms", LIMIT_MS, note)
     )
     return entries
 
@@ -132,9 +131,9 @@ def _errors(seed: int, sensor: Sensor) -> list[Error | None]:
             if area(mask) < max(LEAST_PIXELS, LEAST_VISIBLE * frame.whole[item.name]):
                 continue
             before = time.perf_counter()
-            place: Place | NoPlace = locate(mask, depth, frame.camera, frame.rgb)
+            pose: Pose3d | NoPose = estimate_pose(mask, depth, frame.camera, frame.rgb)
             spent = (time.perf_counter() - before) * 1000
-            if isinstance(place, NoPlace):
+            if isinstance(pose, NoPose):
                 found.append(None)
                 continue
             surface = _surface(mask, frame.depth, frame.camera)
@@ -142,9 +141,9 @@ def _errors(seed: int, sensor: Sensor) -> list[Error | None]:
             centre = ((corners[0] + corners[1]) / 2 - frame.pose[:3, 3]) @ frame.pose[:3, :3]
             found.append(
                 Error(
-                    float(np.linalg.norm(place.surface - surface)),
-                    float(np.linalg.norm(place.position - centre)),
-                    place.std,
+                    float(np.linalg.norm(pose.surface - surface)),
+                    float(np.linalg.norm(pose.position - centre)),
+                    pose.std,
                     float(surface[2]),
                     spent,
                 )

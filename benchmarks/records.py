@@ -19,7 +19,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.images.pixels import compressed_to_rgb, raw_to_rgb
+from rsagent_ros.images import compressed_to_rgb, raw_to_rgb
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag
 from rsagent_ros.records.interfaces import blank, serialize, typestore

@@ -1,16 +1,14 @@
-"""From a mask and the depth image aligned with it to a place in space: position, oriented box, points.
+"""3-D pose of an object from its mask and the depth image aligned with it: position, oriented box, surface points.
 
-    metres = depth_in_metres(array, "16UC1")
-    place = locate(mask, metres, camera, image)
-    if isinstance(place, Place):
-        place.position, place.orientation, place.size, place.std
+    pose = estimate_pose(mask, depth, camera, image)
+    if isinstance(pose, Pose3d):
+        pose.position, pose.orientation, pose.size, pose.std
 
-Units are metres, the frame is the camera's optical one (x right, y down, z forward: REP 103). NumPy and OpenCV alone;
-nothing is waited for. Reading order: `locate`, `depth` (encodings), `surface` (which pixels are the thing's), `support`
-(what it stands on), `box`.
+Units are metres; the frame is the camera's optical one (x right, y down, z forward: REP 103). Only NumPy and OpenCV are
+needed, and nothing is waited for. Reading order: `estimate_pose`, `surface` (the object's own pixels), `support` (the
+plane it stands on), `box`; `next_view` is where to point the camera for what is not in view.
 """
 
-from rsagent_ros.pose3d.depth import depth_in_metres
-from rsagent_ros.pose3d.locate import NoPlace, Place, PlaceConfig, locate
+from rsagent_ros.pose3d.estimate_pose import NoPose, Pose3d, Pose3dConfig, estimate_pose
 
-__all__ = ["NoPlace", "Place", "PlaceConfig", "depth_in_metres", "locate"]
+__all__ = ["NoPose", "Pose3d", "Pose3dConfig", "estimate_pose"]

@@ -1,4 +1,4 @@
-"""The oriented box of a thing's visible points, upright on what it stands on where that is known."""
+"""Oriented box of an object's visible points, upright on its support plane where one is known."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rsagent_ros.pose3d.support import Plane, Vector
 from rsagent_ros.pose3d.surface import Points
 
 _TRIM = 0.5
-"""Percent of the points at either end of an axis that do not stretch the box: noise has long tails."""
+"""Percentile at either end of an axis that is cut off: noise has long tails."""
 
 
 @dataclass(frozen=True, eq=False)
 class OrientedBox:
-    """A box in the camera's optical frame.
+    """Box in the camera's optical frame.
 
     Attributes:
         centre: (3,) metres.
@@ -31,11 +31,10 @@ class OrientedBox:
 
 
 def fit_box(points: Points, support: Plane | None) -> OrientedBox:
-    """The box of (N, 3) points, N at least 1.
+    """Fit a box to (N, 3) points, N at least 1.
 
-    With a support, z is its normal, the bottom lies on it, and the outline seen from above has the least area. Without,
-    the axes are those of the points' spread (principal components). What the camera can't see is not made up: the back
-    of a ball is missing.
+    With a support plane, z is its normal, the bottom lies on it, and the outline seen from above has the least area.
+    Without, the axes are the principal components. Unseen parts are not extrapolated: the back of a ball is missing.
     """
     cloud = points.astype(np.float64)
     up = _least_spread(cloud) if support is None else support.normal
@@ -43,8 +42,8 @@ def fit_box(points: Points, support: Plane | None) -> OrientedBox:
     across /= np.linalg.norm(across)
     along = np.cross(up, across)
     flat = cloud @ np.stack([across, along], axis=1)
-    turn = _turn(flat)
-    x = np.cos(turn) * across + np.sin(turn) * along
+    angle = _rectangle_angle(flat)
+    x = np.cos(angle) * across + np.sin(angle) * along
     axes = np.stack([x, np.cross(up, x), up], axis=1)
     low, high = np.percentile(cloud @ axes, [_TRIM, 100 - _TRIM], axis=0)
     if support is not None and low[2] > support.offset:
@@ -56,7 +55,7 @@ def fit_box(points: Points, support: Plane | None) -> OrientedBox:
 
 
 def quaternion(axes: NDArray[np.float64]) -> Vector:
-    """A (3, 3) rotation as (x, y, z, w), of length 1, w not negative (Shepperd 1978: the largest part first)."""
+    """A (3, 3) rotation as a unit quaternion (x, y, z, w), w not negative (Shepperd 1978: the largest part first)."""
     trace = float(np.trace(axes))
     squares = np.array([1 + 2 * axes[i, i] - trace for i in range(3)] + [1 + trace])
     largest = int(np.argmax(squares))
@@ -74,18 +73,18 @@ def quaternion(axes: NDArray[np.float64]) -> Vector:
 
 
 def _least_spread(cloud: NDArray[np.float64]) -> Vector:
-    """The direction in which points spread least, towards the camera."""
+    """Unit vector along which points spread least, towards the camera."""
     middle = cloud.mean(axis=0)
     direction = np.linalg.eigh((cloud - middle).T @ (cloud - middle))[1][:, 0]
     return np.asarray(-direction if direction @ middle > 0 else direction)
 
 
-def _turn(flat: NDArray[np.float64]) -> float:
-    """Radians by which the rectangle of least area around (N, 2) points is turned."""
+def _rectangle_angle(flat: NDArray[np.float64]) -> float:
+    """Angle of the rectangle of least area around (N, 2) points, radians."""
     low, high = np.percentile(flat, [_TRIM, 100 - _TRIM], axis=0)
     kept = flat[np.all((flat >= low) & (flat <= high), axis=1)]
     if len(kept) < 3:
         return 0.0
-    # Float32 has 24 bits: millimetres from the middle of the thing, not metres from the camera.
+    # Float32 has 24 bits: use millimetres from the object's middle, not metres from the camera.
     outline = ((kept - kept.mean(axis=0)) * 1000).astype(np.float32)
     return float(np.radians(cv2.minAreaRect(outline)[2]))

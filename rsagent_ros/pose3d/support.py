@@ -1,4 +1,4 @@
-"""What a thing stands on: the plane around it, if there is one. It gives the box an upright and a bottom."""
+"""Support plane: what an object stands on, if its surroundings show one. It gives the box its up axis and bottom."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from rsagent_ros.pose3d.surface import Points
 Vector = NDArray[np.float64]
 
 _NEAR, _FAR = 5, 25
-"""Pixels from the mask between which its surroundings are looked at."""
+"""Inner and outer distance from the mask, pixels, of the ring that counts as its surroundings."""
 
 _TRIES = 60
 _THICK = 0.008
-"""Distance from a plane up to which points are on it, relative to their depth."""
+"""Largest distance from a plane at which points count as on it, relative to their depth."""
 
 _SHARE = 0.5
-"""Least share of the surroundings on one plane for it to count as what the thing stands on."""
+"""Smallest share of the surroundings that must lie on the support plane."""
 
 _ABOVE = 0.7
-"""Least share of the thing that must be on the camera's side of it."""
+"""Smallest share of the object that must be on the camera's side of it."""
 
 _GAP = 0.6
-"""Most distance between a plane and the lowest points of what stands on it, relative to its height above it: a wall
-behind a thing is no support."""
+"""Largest distance between a plane and the object's lowest points, relative to the object's height above it: a wall
+behind an object is no support."""
 
 _MOST = 1500
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """All x with normal . x = offset.
+    """Plane of all x with normal . x = offset.
 
     Attributes:
         normal: (3,) of length 1, towards the camera.
@@ -53,32 +53,32 @@ class Plane:
 
 
 def ring(mask: Mask) -> Mask:
-    """(h, w) bool: what is around a mask, at a little distance."""
+    """(h, w) bool: the surroundings of a mask, at a small distance."""
     grown = [
         cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) for reach in (_NEAR, _FAR)
     ]
     return np.asarray((grown[1] > 0) & (grown[0] == 0))
 
 
-def support_plane(around: Points, thing: Points) -> Plane | None:
-    """The plane that most of the surroundings lie on, with the thing on the camera's side of it.
+def support_plane(surroundings: Points, points: Points) -> Plane | None:
+    """The plane that most of the surroundings lie on, with the object on the camera's side of it; None if none is.
 
     Args:
-        around: (N, 3) points around the thing.
-        thing: (M, 3) points of the thing.
+        surroundings: (N, 3) points around the object.
+        points: (M, 3) points of the object.
     """
-    plane = largest_plane(around, _SHARE)
+    plane = largest_plane(surroundings, _SHARE)
     if plane is None:
         return None
-    thick = _THICK * float(np.median(around[:, 2]))
-    heights = plane.height(thing)
+    thick = _THICK * float(np.median(surroundings[:, 2]))
+    heights = plane.height(points)
     low, high = np.percentile(heights, [2, 98])
     stands = low < max(thick, _GAP * high) and np.mean(heights > -thick) >= _ABOVE
     return plane if stands else None
 
 
 def largest_plane(cloud: Points, share: float) -> Plane | None:
-    """The plane that most of the (N, 3) points lie on; None where that is less than this share of them.
+    """The plane that most of the (N, 3) points lie on; None if that is less than this share of them.
 
     RANSAC (Fischler and Bolles, 1981), then least squares over what agrees. The same points give the same plane.
     """

@@ -1,4 +1,4 @@
-"""Which pixels of a mask show the thing's own surface: not its torn edges, not what shines through beside it."""
+"""Pixels of a mask that show the object's own surface: without mixed edge pixels and without what is behind it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,40 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.pose3d.depth import Depth
+
+Depth = NDArray[np.float32]
+"""(H, W) metres along the optical axis."""
 
 Points = NDArray[np.float32]
+"""(N, 3) metres, optical frame."""
 
 _EDGE = 0.03
-"""How far the mask is drawn in, relative to the square root of its area: cameras smear depth across edges."""
+"""Erosion of the mask, relative to the square root of its area: cameras smear depth across edges."""
 
 _MOST_EDGE = 4
 _KEPT = 0.5
-"""Least share of the mask that must be left when it is drawn in; thin things keep their edges."""
+"""Smallest share of the mask that erosion must leave; thin objects keep their edges."""
 
 _TORN = 0.025
-"""Step in depth between neighbours, relative to the depth, from which on neither is believed: a pixel on an edge
-averages what is before and behind and lies on no surface. A surface at 75 degrees steps less."""
+"""Step in depth between neighbours, relative to the depth, above which both are dropped: a pixel on an edge averages
+foreground and background and lies on no surface. A surface at 75 degrees steps less."""
 
 _BIN = 0.006
 _QUIET = 0.05
 _GAP = 3
 """A gap in the histogram of depths is more than _GAP - 1 bins, each _BIN of the depth wide, with less than _QUIET of
-the mean bin in them: 1.2 cm at a metre. The far rim of a bowl is no other thing."""
+the mean bin in them: 1.2 cm at a metre. The far rim of a bowl belongs to the bowl."""
 
 
 def own_pixels(mask: Mask, depth: Depth) -> Mask:
-    """(h, w) bool: the pixels of a mask whose depth is known and the thing's own.
+    """(h, w) bool: the pixels of a mask with known depth that belongs to the object.
 
     Args:
         mask: (h, w) bool.
         depth: (h, w) float32 metres, NaN where unknown.
     """
     known = np.isfinite(depth)
-    inner = _drawn_in(mask)
+    inner = _eroded(mask)
     filled = np.where(known, depth, np.float32(0.0))
     square = np.ones((3, 3), np.uint8)
     highest = cv2.dilate(filled, square)
@@ -46,7 +49,7 @@ def own_pixels(mask: Mask, depth: Depth) -> Mask:
     torn = highest - lowest > _TORN * filled
     own = inner & known & ~torn
     if np.count_nonzero(own) < 0.2 * np.count_nonzero(inner & known):
-        # Thin or noisy all over: then edges can't be told from surfaces by steps, and the main layer has to do.
+        # Thin or noisy all over: steps do not tell edges from surfaces, so the main layer has to do.
         own = inner & known
     return own & _main_layer(depth, own)
 
@@ -54,14 +57,14 @@ def own_pixels(mask: Mask, depth: Depth) -> Mask:
 def to_points(
     own: Mask, depth: Depth, camera: PinholeCamera, corner: tuple[int, int], most: int
 ) -> tuple[Points, Mask]:
-    """The pixels of a window as (N, 3) float32 points in the optical frame, metres, and which pixels they are.
+    """Deproject the pixels of a window: (N, 3) float32 points in the optical frame, metres, and (h, w) bool of them.
 
     Args:
         own: (h, w) bool.
         depth: (h, w) float32 metres, known wherever `own` is true.
-        camera: Pinhole; centres of pixels are at whole numbers.
+        camera: Pinhole; pixel centres are at whole numbers.
         corner: (x, y) of the window in the camera's picture, pixels.
-        most: Points at most; beyond that, pixels on a coarser grid are taken.
+        most: Points at most; a coarser pixel grid is used where there are more.
     """
     stride = max(1, int(np.ceil(np.sqrt(np.count_nonzero(own) / most))))
     taken = np.zeros_like(own)
@@ -73,10 +76,10 @@ def to_points(
     return np.stack([x, y, z], axis=1).astype(np.float32), taken
 
 
-def _drawn_in(mask: Mask) -> Mask:
-    """The mask without its edge, as much of it as leaves at least half."""
+def _eroded(mask: Mask) -> Mask:
+    """(h, w) bool: the mask without its edge; at least _KEPT of it is left."""
     pixels = np.count_nonzero(mask)
-    # What touches the window's border touches the picture's: there the thing goes on, and that is no edge.
+    # A mask that touches the window's border touches the image's: the object goes on there, it has no edge.
     padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     for reach in range(min(_MOST_EDGE, max(1, round(_EDGE * float(np.sqrt(pixels))))), 0, -1):
         kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
@@ -87,14 +90,14 @@ def _drawn_in(mask: Mask) -> Mask:
 
 
 def _main_layer(depth: Depth, own: Mask) -> Mask:
-    """(h, w) bool: depths of the run of the histogram, without a gap, that most of the pixels are in."""
+    """(h, w) bool: depths within the fullest run of histogram bins without a gap."""
     values = depth[own]
     if values.size == 0:
         return own
     width = _BIN * float(np.median(values))
     low = float(values.min())
     bins = ((values - low) / width).astype(np.int64)
-    # The farthest pixels may be a wall at the other end of the room: only so many bins are worth counting.
+    # The farthest pixels may be a wall at the other end of the room: limit the number of bins.
     counts = np.bincount(np.minimum(bins, 9_999)).astype(np.float64)
     smooth = np.convolve(counts, [0.25, 0.5, 0.25], mode="same")
     loud = (smooth > _QUIET * values.size / len(np.flatnonzero(counts))).astype(np.float64)

@@ -18,7 +18,7 @@ from rsagent_ros.agent.mask import Mask, area, bounding_box, decode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.images.pixels import compressed_to_rgb
+from rsagent_ros.images import compressed_to_rgb
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.interfaces import blank
 from rsagent_ros.records.messages import camera_of, stamp_of, verdict_of

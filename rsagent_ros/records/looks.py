@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.images.pixels import compressed_to_rgb, raw_to_rgb, to_depth
+from rsagent_ros.images import compressed_to_rgb, raw_to_rgb, to_depth
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag, Logged
 from rsagent_ros.records.cameras import Topics

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.images.pixels import to_mask
+from rsagent_ros.images import to_mask
 from rsagent_ros.records.record import VERDICT_SOURCES, Verdict
 
 

@@ -169,7 +169,7 @@ class AgentNode(SafeLifecycleNode):
             self._calibration,
         )
         self._recorder.open(self.parameters)
-        self._outputs.places.open(self.parameters.output_frame)
+        self._outputs.poses.open(self.parameters.output_frame)
         self._cameras.open()
         self._desk.open()
         self._shadowing.open(self.parameters)
@@ -187,7 +187,7 @@ class AgentNode(SafeLifecycleNode):
         self._desk.close(Outcome.SHUTDOWN, "the node was deactivated or stopped")
         self._shadowing.close()
         self._cameras.close()
-        self._outputs.places.close()
+        self._outputs.poses.close()
         self._tracking = None
         self._state = "inactive"
         return SUCCESS
@@ -342,7 +342,7 @@ class AgentNode(SafeLifecycleNode):
             ),
             diagnostics.models_status(name, self._state, models, self._problem, self.overdue),
             diagnostics.records_status(name, self._recorder),
-            diagnostics.tracking_status(name, self._tracking, self._outputs.places),
+            diagnostics.tracking_status(name, self._tracking, self._outputs.poses),
             diagnostics.shadow_status(name, self._shadowing),
         ]
         self._diagnostics.publish(message)

@@ -121,13 +121,13 @@ def records_status(name: str, recorder: Recorder) -> DiagnosticStatus:
     return _status(f"{name}: records", level, message, values)
 
 
-def tracking_status(name: str, tracking: Tracking | None, places: Poses) -> DiagnosticStatus:
+def tracking_status(name: str, tracking: Tracking | None, poses: Poses) -> DiagnosticStatus:
     """What is followed and how fast, and why things have no pose."""
     facts = {} if tracking is None else tracking.facts()
     level, message = OK, f"following {facts['followed']}" if facts.get("followed") else "following nothing"
     if facts.get("lost"):
         level, message = WARN, f"{message}, {facts['lost']} of them lost"
-    facts |= {"poses": places.count, "no pose because": places.problem, "not moved because": places.untransformed}
+    facts |= {"poses": poses.count, "no pose because": poses.problem, "not moved because": poses.transform_problem}
     return _status(f"{name}: tracking", level, message, facts)
 
 

@@ -18,8 +18,8 @@ from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.outcome import Result as CoreResult
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import Turn
+from rsagent_ros.images import to_mask
 from rsagent_ros.ros import conversions
-from rsagent_ros.ros.camera.images import to_mask
 from rsagent_ros.ros.conversions import OUTCOMES, mask_message, nanoseconds, result_message, same, stamp, turn_message
 
 HEADER = Header(stamp=Time(sec=3, nanosec=4), frame_id="camera")

@@ -10,7 +10,7 @@ pytest.importorskip("rsagent_training.simulate", reason="no MuJoCo or no OpenGL 
 
 from rsagent_ros.agent.mask import area, iou
 from rsagent_ros.baseline.tracker import ClassicalTracker
-from rsagent_ros.pose3d import Place, locate
+from rsagent_ros.pose3d import Pose3d, estimate_pose
 from rsagent_training.simulate import World
 
 FPS = 10
@@ -30,8 +30,8 @@ def test_masks_and_places_of_the_largest_things_over_a_second_and_a_half() -> No
         assert iou(first.masks[name], last.masks[name]) < 0.8, name
         there = []
         for frame, mask in ((first, first.masks[name]), (last, answer.mask)):
-            place = locate(mask, frame.depth, frame.camera)
-            assert isinstance(place, Place)
+            place = estimate_pose(mask, frame.depth, frame.camera)
+            assert isinstance(place, Pose3d)
             there.append(frame.pose[:3, :3] @ place.position + frame.pose[:3, 3])
         # It did not move; what the camera sees of it did.
         assert np.linalg.norm(there[0] - there[1]) < 0.03, name

@@ -158,7 +158,7 @@ class Camera:
         if depth is not None and abs(depth[0] - stamp) > self._parameters().stamp_tolerance * 1e9:
             depth = None
         known, near = None if info is None else info[1], None if depth is None else depth[1]
-        return companions(size, known, near, lambda why: None)  # `places` says that there is no depth, once
+        return companions(size, known, near, lambda why: None)  # `Poses` logs once that there is no depth
 
     def nearest(self, name: str, stamp: int) -> tuple[int, Any] | None:
         """Of what is kept of `image`, `camera_info` or `depth`: the stamp nearest to one, and its message."""

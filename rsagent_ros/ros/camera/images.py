@@ -1,6 +1,6 @@
-"""Pixels of live messages: to (H, W, 3) RGB and depth in metres as `records.pixels` does it, and back to messages.
+"""Image messages of rclpy: to RGB, with cv_bridge's colour conversion where ROS has one, and back to messages.
 
-Where a ROS install has cv_bridge it does the colour conversions.
+Everything that needs no message class is in `rsagent_ros.images`, and serves bags too.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.images.pixels import Tight, by_opencv, compressed_to_rgb, raw_to_rgb, to_depth, to_mask
-
-__all__ = ["cv_bridge", "jpeg", "mask_image", "rgb_image", "to_depth", "to_mask", "to_rgb"]
+from rsagent_ros.images import compressed_to_rgb, raw_to_rgb
+from rsagent_ros.images.raw import PackedImage, convert_with_opencv
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +27,12 @@ _FOR_CV_BRIDGE = re.compile(r"mono16|rgb16|bgr8|bgr16|rgba8|rgba16|bgra8|bgra16|
 
 
 def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
-    """The picture as (H, W, 3) uint8 RGB, read-only; rgb8 without padding is not copied.
+    """Pixels of a message as (H, W, 3) uint8 RGB, read-only; rgb8 without padding is not copied.
 
     Raises:
         RunFailed: BAD_IMAGE, with the reason.
     """
-    return compressed_to_rgb(message) if isinstance(message, CompressedImage) else raw_to_rgb(message, _by_ros)
+    return compressed_to_rgb(message) if isinstance(message, CompressedImage) else raw_to_rgb(message, _convert)
 
 
 def mask_image(mask: Mask, header: Header) -> Image:
@@ -59,16 +58,20 @@ def _image(pixels: NDArray[np.uint8], encoding: str, header: Header) -> Image:
     return Image(header=header, height=height, width=width, encoding=encoding, step=pixels.size // height, data=data)
 
 
-def _by_ros(tight: Tight) -> NDArray[np.uint8]:
+def _convert(image: PackedImage) -> NDArray[np.uint8]:
+    """Convert to (H, W, 3) uint8 RGB by cv_bridge where there is one that knows the encoding, else by OpenCV."""
     bridge = cv_bridge()
-    if bridge is None or not _FOR_CV_BRIDGE.fullmatch(tight.encoding):
-        return by_opencv(tight)
-    return np.array(bridge.imgmsg_to_cv2(_bare(tight), "rgb8"))
+    if bridge is None or not _FOR_CV_BRIDGE.fullmatch(image.encoding):
+        return convert_with_opencv(image)
+    data = array.array("B", image.data.tobytes())
+    step = len(data) // image.height
+    message = Image(height=image.height, width=image.width, encoding=image.encoding, step=step, data=data)
+    return np.array(bridge.imgmsg_to_cv2(message, "rgb8"))
 
 
 @cache
 def cv_bridge() -> Any | None:
-    """A CvBridge where ROS has one that works with this NumPy, else None."""
+    """The CvBridge, where ROS has one that works with this NumPy; else None."""
     try:
         from cv_bridge import CvBridge  # in no registry of Python packages
     except ImportError:
@@ -77,11 +80,3 @@ def cv_bridge() -> Any | None:
         log.info("cv_bridge is there but can't be used (%s); images are converted without it", error)
         return None
     return CvBridge()
-
-
-def _bare(tight: Tight) -> Image:
-    """A message again, as cv_bridge insists on one."""
-    data = array.array("B", tight.data.tobytes())
-    return Image(
-        height=tight.height, width=tight.width, encoding=tight.encoding, step=len(data) // tight.height, data=data
-    )

@@ -13,7 +13,7 @@ from rsagent_ros.action import Segment
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome
-from rsagent_ros.ros.camera.images import to_mask
+from rsagent_ros.images import to_mask
 from rsagent_ros.ros.conversions import OUTCOMES
 
 

@@ -16,8 +16,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from rsagent_ros.agent.mask import Mask
+from rsagent_ros.images import to_mask
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
-from rsagent_ros.ros.camera.images import to_mask
 from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.goals.newest import Newest
 

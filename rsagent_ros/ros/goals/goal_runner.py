@@ -78,7 +78,7 @@ class GoalRunner:
 
     def __call__(self, run: ActiveGoal) -> None:
         """Run a goal to its end and close it. Blocks; returns soon after `run.stop`, whatever the models do."""
-        footage = self._tracking.footage(run)
+        footage = self._tracking.frame_buffer(run)
         try:
             looked = self._look_around(run, footage)
         except RunFailed as failure:

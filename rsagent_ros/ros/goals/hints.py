@@ -8,7 +8,7 @@ from geometry_msgs.msg import Vector3
 from rsagent_ros.action import Segment
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.msg import Result as ResultMessage
-from rsagent_ros.pose3d.next_view import Hint, elsewhere
+from rsagent_ros.pose3d.next_view import NextView, next_view
 from rsagent_ros.records.messages import camera_of
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.goals.active_goal import GoalRequest
@@ -22,9 +22,9 @@ class Hints:
     """The last hints by the id of their goal. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._given: Newest[str, Hint] = Newest(KEPT)
+        self._given: Newest[str, NextView] = Newest(KEPT)
 
-    def give(self, request: GoalRequest, frame: Frame | None, result: Result) -> Hint | None:
+    def give(self, request: GoalRequest, frame: Frame | None, result: Result) -> NextView | None:
         """A hint for a goal that ended as NOT_IN_VIEW on a frame with depth; None for any other. Takes milliseconds.
 
         A goal with the `previous_id` of one that got a hint is taken to have followed it: by turning the camera, unless
@@ -38,13 +38,13 @@ class Hints:
         followed = self._given.get(request.previous_id)
         if followed is not None and followed.hidden_by is not None:
             followed = None
-        hint = elsewhere(frame.depth, camera, followed)
+        hint = next_view(frame.depth, camera, followed)
         if hint is not None:
             self._given[request.id] = hint
         return hint
 
 
-def fill(message: ResultMessage | Segment.Result, hint: Hint) -> None:
+def fill(message: ResultMessage | Segment.Result, hint: NextView) -> None:
     """Write a hint into a result."""
     message.has_view_direction = True
     x, y, z = (float(part) for part in hint.direction)

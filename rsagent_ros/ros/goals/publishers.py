@@ -22,14 +22,14 @@ from rsagent_ros.msg import Mask as MaskMessage
 from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.msg import Turn as TurnMessage
-from rsagent_ros.pose3d.next_view import Hint
+from rsagent_ros.pose3d.next_view import NextView
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.camera.images import rgb_image
 from rsagent_ros.ros.conversions import mask_message, result_message, turn_message
 from rsagent_ros.ros.goals.active_goal import ActiveGoal
 from rsagent_ros.ros.goals.goal_log import GoalLog
 from rsagent_ros.ros.goals.hints import fill
-from rsagent_ros.ros.poses.poses import Poses, View
+from rsagent_ros.ros.poses.poses import Poses
 
 STRIP = 20
 """Pixels of one line of the caption under `~/overlay`."""
@@ -65,7 +65,7 @@ class Publishers:
         self._mask_image = node.create_publisher(Image, "~/mask_image", 1)
         self._overlay = node.create_publisher(Image, "~/overlay", 1)
         self._tracked = node.create_publisher(TrackedMaskMessage, "~/tracked_mask", TRACKS)
-        self.places = Poses(node)
+        self.poses = Poses(node)
         self._lock = threading.Lock()
         self.outcomes: Counter[Outcome] = Counter()
         self.seconds: deque[float] = deque(maxlen=100)
@@ -93,7 +93,7 @@ class Publishers:
         waited: float = 0.0,
         trace: Trace | None = None,
         track_ids: Sequence[int] = (),
-        hint: Hint | None = None,
+        hint: NextView | None = None,
     ) -> None:
         """Close a goal and tell everybody how it ended.
 
@@ -145,14 +145,13 @@ class Publishers:
     @property
     def tracks_wanted(self) -> bool:
         """Whether somebody listens to where things are."""
-        return bool(self._tracked.get_subscription_count()) or self.places.wanted
+        return bool(self._tracked.get_subscription_count()) or self.poses.wanted
 
     def _place(self, message: ResultMessage, result: Result, frame: Frame) -> None:
         """Say where instances and candidates are."""
-        view = View(frame.header, frame.rgb, frame.camera_info, frame.depth)
         things = zip([*message.instances, *message.candidates], [*result.instances, *result.candidates], strict=True)
-        places = [self.places.fill(filled, thing.mask, view) for filled, thing in things]
-        self.places.publish([place for place in places if place is not None], frame.header)
+        poses = [self.poses.fill(filled, thing.mask, frame) for filled, thing in things]
+        self.poses.publish([pose for pose in poses if pose is not None], frame.header)
 
 
 def captioned(picture: NDArray[np.uint8], lines: tuple[str, ...]) -> NDArray[np.uint8]:

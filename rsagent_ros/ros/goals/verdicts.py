@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.images import to_mask
 from rsagent_ros.msg import Verdict as VerdictMessage
-from rsagent_ros.ros.camera.images import to_mask
 from rsagent_ros.ros.goals.newest import Newest
 
 SOURCES = {VerdictMessage.OPERATOR: "operator", VerdictMessage.GRASP: "grasp", VerdictMessage.PLANNER: "planner"}

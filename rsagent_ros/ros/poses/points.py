@@ -1,4 +1,4 @@
-"""Points of a thing's surface as a PointCloud2."""
+"""Surface points of objects as a sensor_msgs/PointCloud2."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from rsagent_ros.pose3d import Place
+from rsagent_ros.pose3d import Pose3d
 
 _POINT = np.dtype({"names": ["xyz", "rgb"], "formats": [("f4", 3), "u4"], "offsets": [0, 12], "itemsize": 16})
 
 
-def points_message(places: Sequence[Place], header: Header) -> PointCloud2:
-    """The visible surfaces of all places together: x, y, z in metres, optical frame, and rgb packed as PCL does it.
+def point_cloud(poses: Sequence[Pose3d], header: Header) -> PointCloud2:
+    """The visible surfaces of all objects: x, y, z in metres, optical frame, and rgb packed as PCL does it.
 
     Args:
-        places: Those without colours are grey.
+        poses: Objects; those without colours are grey.
         header: Of the image that they were seen in.
     """
-    points = np.zeros(sum(len(place.points) for place in places), _POINT)
-    if places:
-        points["xyz"] = np.concatenate([place.points for place in places])
-        grey = [
-            np.full(place.points.shape, 128, np.uint8) if place.colours is None else place.colours for place in places
+    points = np.zeros(sum(len(pose.points) for pose in poses), _POINT)
+    if poses:
+        points["xyz"] = np.concatenate([pose.points for pose in poses])
+        colours = [
+            np.full(pose.points.shape, 128, np.uint8) if pose.colours is None else pose.colours for pose in poses
         ]
-        red, green, blue = np.concatenate(grey).astype(np.uint32).T
+        red, green, blue = np.concatenate(colours).astype(np.uint32).T
         points["rgb"] = (red << 16) | (green << 8) | blue
     fields = [
         PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)

@@ -1,4 +1,4 @@
-"""Poses in another frame, through tf2 where it is installed. Nothing is ever waited for."""
+"""Poses in another frame, through tf2 where it is installed. Never waits for a transform."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from rclpy.time import Time
 
 
 class Transforms:
-    """Moves poses into `output_frame`. A pose whose transform is not there stays where it is: its header says where."""
+    """Transforms of poses to `output_frame`; without one, a pose stays in its frame, as its header says.
+
+    Attributes:
+        problem: Why the last pose stayed in its frame; empty if it did not, or needed no transform.
+    """
 
     def __init__(self, node: Node) -> None:
         """Nothing is subscribed yet."""
@@ -22,10 +26,9 @@ class Transforms:
         self._listener: Any = None
         self._failure: type[Exception] = Exception
         self.problem = ""
-        """Why the last pose stayed where it was; empty if it did not, or need not move."""
 
     def open(self, target: str) -> None:
-        """Listen to /tf and /tf_static, unless the target is empty. Says so where tf2_ros is not installed."""
+        """Subscribe to /tf and /tf_static, unless the target is empty. Warns where tf2_ros is not installed."""
         self.close()
         self._target, self.problem = target, ""
         if not target:
@@ -41,15 +44,15 @@ class Transforms:
         self._listener = tf2_ros.TransformListener(self._buffer, self._node)
 
     def close(self) -> None:
-        """Stop listening. Idempotent."""
+        """Unsubscribe. Idempotent."""
         listener, self._listener, self._buffer = self._listener, None, None
         if listener is not None:
             listener.unregister()
 
-    def moved(self, pose: PoseStamped) -> PoseStamped:
-        """The pose in the target frame, by the transform of the pose's own stamp; the pose itself where there is none.
+    def transformed(self, pose: PoseStamped) -> PoseStamped:
+        """The pose in the target frame, by the transform at the pose's stamp; the pose itself where there is none.
 
-        A camera that moves makes an older transform wrong, and a newer one too: neither is used.
+        The camera may move: neither an older nor a newer transform is used.
         """
         buffer = self._buffer
         if buffer is None or pose.header.frame_id == self._target:
@@ -60,33 +63,32 @@ class Transforms:
             self.problem = f"no transform from {pose.header.frame_id!r} to {self._target!r}: {error}"
             return pose
         self.problem = ""
-        return _moved(pose, found)
+        return _transformed(pose, found)
 
 
-def _moved(pose: PoseStamped, transform: Any) -> PoseStamped:
-    """A pose by a geometry_msgs/TransformStamped."""
-    shift, turn = transform.transform.translation, _numbers(transform.transform.rotation)
-    here = pose.pose.position
-    place = np.array([shift.x, shift.y, shift.z]) + _rotated(turn, np.array([here.x, here.y, here.z]))
-    orientation = _product(turn, _numbers(pose.pose.orientation))
-    moved = PoseStamped()
-    moved.header.stamp, moved.header.frame_id = pose.header.stamp, transform.header.frame_id
-    moved.pose.position = Point(x=float(place[0]), y=float(place[1]), z=float(place[2]))
-    x, y, z, w = (float(part) for part in orientation)
-    moved.pose.orientation = Quaternion(x=x, y=y, z=z, w=w)
-    return moved
+def _transformed(pose: PoseStamped, transform: Any) -> PoseStamped:
+    """Apply a geometry_msgs/TransformStamped to a pose."""
+    shift, rotation = transform.transform.translation, _vector(transform.transform.rotation)
+    point = pose.pose.position
+    position = np.array([shift.x, shift.y, shift.z]) + _rotated(rotation, np.array([point.x, point.y, point.z]))
+    orientation = _product(rotation, _vector(pose.pose.orientation))
+    result = PoseStamped()
+    result.header.stamp, result.header.frame_id = pose.header.stamp, transform.header.frame_id
+    result.pose.position = Point(**dict(zip("xyz", map(float, position), strict=True)))
+    result.pose.orientation = Quaternion(**dict(zip("xyzw", map(float, orientation), strict=True)))
+    return result
 
 
-def _numbers(quaternion: Quaternion) -> NDArray[np.float64]:
+def _vector(quaternion: Quaternion) -> NDArray[np.float64]:
     return np.array([quaternion.x, quaternion.y, quaternion.z, quaternion.w])
 
 
 def _rotated(quaternion: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A vector turned by a quaternion (x, y, z, w) of length 1."""
+    """(3,) vector rotated by a unit quaternion (x, y, z, w)."""
     across = 2 * np.cross(quaternion[:3], vector)
     return np.asarray(vector + quaternion[3] * across + np.cross(quaternion[:3], across))
 
 
 def _product(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Hamilton's product of two quaternions (x, y, z, w): first b, then a."""
+    """Hamilton product of two quaternions (x, y, z, w): first b, then a."""
     return np.array([*(a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3])), a[3] * b[3] - a[:3] @ b[:3]])

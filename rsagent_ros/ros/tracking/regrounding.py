@@ -1,8 +1,8 @@
-"""The agent looks again for what a track has lost: when, how often, and what it is told from.
+"""Re-detection of lost objects: when the agent looks again, how often, and what for.
 
-A look is a goal of the node's own, with the instruction of the goal that is followed; any other goal pre-empts it, and
-then it does not count. Each look waits twice as long as the one before, and there are `reground_tries` of them until
-all has gone well for `track_lost_timeout`.
+Each look is a goal of the node's own, with the instruction of the tracked goal. Any other goal pre-empts it, and then
+it does not count. Each look waits twice as long as the one before, and there are `reground_tries` of them until nothing
+was lost for `track_lost_timeout`.
 """
 
 from __future__ import annotations
@@ -19,71 +19,71 @@ from rsagent_ros.ros.tracking.track_group import TrackGroup
 
 
 class Regrounding:
-    """The agent's looks for what one goal's tracks have lost. For the thread that tracks; `seen_then` for any.
+    """Looks of the agent for what one group has lost. For the tracking thread; `seen_during` for any.
 
     Attributes:
-        count: Of the looks so far.
+        count: Looks so far.
     """
 
-    def __init__(self, look: Callable[[GoalRequest], ActiveGoal | None]) -> None:
-        """No look yet.
+    def __init__(self, submit: Callable[[GoalRequest], ActiveGoal | None]) -> None:
+        """Prepare; nothing is looked for yet.
 
         Args:
-            look: Lets the agent look, as a goal; returns at once. None: other goals come first.
+            submit: Submits a goal of the node's own and returns at once; None while other goals run or wait.
         """
-        self._look = look
-        self._run: ActiveGoal | None = None
-        self._sought: tuple[str, Mapping[int, Mask]] = ("", {})
+        self._submit = submit
+        self._goal: ActiveGoal | None = None
+        self._seen: tuple[str, Mapping[int, Mask]] = ("", {})
         self._tries = 0
         self._next = self._last = 0.0
         self.count = 0
 
     @property
-    def under_way(self) -> bool:
-        """Whether one is, or has ended and nobody has taken note of it by `ended`."""
-        return self._run is not None
+    def running(self) -> bool:
+        """Whether a look is under way, or has ended and `finish` has not noted it yet."""
+        return self._goal is not None
 
-    def seen_then(self, goal_id: str) -> Mapping[int, Mask] | None:
-        """Where the things were that were not lost when the look of this id began; None where it is not under way."""
-        name, seen = self._sought
-        return seen if name == goal_id else None
+    def seen_during(self, goal_id: str) -> Mapping[int, Mask] | None:
+        """Masks of the objects that were not lost when the look of this id began; None unless it is under way."""
+        look_id, seen = self._seen
+        return seen if look_id == goal_id else None
 
-    def ended(self, parameters: NodeParameters, now: float) -> bool:
-        """Whether the look under way has ended; it is under way no longer then.
+    def finish(self, parameters: NodeParameters, now: float) -> bool:
+        """Note the end of the look under way; False while it goes on.
 
         Args:
-            parameters: Of the goal that is followed.
+            parameters: Of the tracked goal.
             now: `time.monotonic()`.
         """
-        if self._run is None or not self._run.closed.is_set():
+        if self._goal is None or not self._goal.closed.is_set():
             return False
-        if _cut_short(self._run.answer):
+        if _was_preempted(self._goal.answer):
             self._tries -= 1
         self._next = now + parameters.reground_after * 2**self._tries
-        self._sought, self._run = ("", {}), None
+        self._seen, self._goal = ("", {}), None
         return True
 
-    def begin(self, pursuit: TrackGroup, now: float) -> None:
-        """Look, unless the goal did not ask for that, or it is not yet time. Returns at once."""
-        request, parameters = pursuit.run.request, pursuit.run.parameters
+    def begin(self, group: TrackGroup, now: float) -> None:
+        """Look, if the goal asked for `reground` and it is time. Returns at once."""
+        request, parameters = group.goal.request, group.goal.parameters
         if self._tries and now - self._last > parameters.track_lost_timeout:
-            self._tries = 0  # it went well for a while
+            self._tries = 0  # nothing was lost for a while
         if not request.reground or self._tries >= parameters.reground_tries or now < self._next:
             return
-        name = f"{request.id[:100]}/look-{self.count + 1}"
-        self._sought = name, {thing.track_id: thing.mask for thing in pursuit.things if thing.lost_since is None}
-        self._run = self._look(replace(request, id=name, camera=pursuit.camera, stamp=0, source="track"))
-        if self._run is not None:
+        look_id = f"{request.id[:100]}/look-{self.count + 1}"
+        self._seen = look_id, {one.track_id: one.mask for one in group.objects if not one.lost}
+        self._goal = self._submit(replace(request, id=look_id, camera=group.camera, stamp=0, source="track"))
+        if self._goal is not None:
             self.count, self._tries, self._last = self.count + 1, self._tries + 1, now
 
-    def stop(self, why: str) -> None:
-        """End the one under way."""
-        if self._run is not None:
-            self._run.stop(Outcome.CANCELED, f"what it looked for is no longer followed: {why}")
+    def stop(self, reason: str) -> None:
+        """Cancel the look under way."""
+        if self._goal is not None:
+            self._goal.stop(Outcome.CANCELED, f"tracking of what it looks for stopped: {reason}")
 
 
-def _cut_short(answer: ResultMessage | None) -> bool:
-    """Whether another goal took the place of a look."""
+def _was_preempted(answer: ResultMessage | None) -> bool:
+    """Whether another goal replaced a look."""
     return answer is not None and (
         answer.outcome in (ResultMessage.PREEMPTED, ResultMessage.SHUTDOWN)
         or answer.error_code == ResultMessage.REJECTED_BUSY

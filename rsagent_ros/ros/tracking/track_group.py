@@ -1,10 +1,9 @@
-"""The things that one goal has found, followed from frame to frame. For one thread, which `tracking` has."""
+"""`TrackGroup`: the objects that one goal has found, tracked from frame to frame. For the thread of `Tracking`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,222 +14,180 @@ from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.camera.frame_buffer import FrameBuffer, StampedImage
 from rsagent_ros.ros.camera.images import to_rgb
 from rsagent_ros.ros.goals.active_goal import ActiveGoal
-from rsagent_ros.trackers import Caught, Track, TrackedMask, Tracker, catch_up
+from rsagent_ros.ros.tracking.tracked_object import TrackedObject
+from rsagent_ros.trackers import Caught, Tracker, catch_up
 
-BACK_NS = 1_000_000_000
-"""A frame so much older than the last one is from another run of the clock; one that is less so came late."""
+CLOCK_RESET_NS = 1_000_000_000
+"""A stamp this much older than the last one is from another run of the clock; a younger one is of a late image."""
 
 ROUNDS = 3
-"""While a thing catches up, more frames come; those are caught up with too, in less time each round."""
+"""Rounds of catching up: what arrives during one is caught up with in the next, in less time."""
 
-SAME = 0.5
-"""IoU from which on what was found again is a thing that is followed already."""
-
-
-@dataclass
-class TrackedObject:
-    """One thing that is followed.
-
-    Attributes:
-        track_id: Unique in the node's run.
-        grounded_ns: Stamp of the frame that the agent found it on.
-        stamp_ns: Of the last frame that it was looked for in.
-        mask: (H, W) bool, where it was seen last.
-        score: 0..1 in the last frame.
-        track: None when it can't be followed any more, only found again by the agent.
-        lost_since: `time.monotonic()`; None while it is seen.
-        reason: Why it is lost; empty while it is seen.
-        told: State that was published last; 0 before the first.
-    """
-
-    track_id: int
-    grounded_ns: int
-    stamp_ns: int
-    mask: Mask
-    score: float = 1.0
-    track: Track | None = None
-    lost_since: float | None = None
-    reason: str = ""
-    told: int = 0
-
-    def saw(self, answer: TrackedMask) -> None:
-        """Take over what the track says of a frame."""
-        self.stamp_ns, self.score = answer.stamp_ns, answer.score
-        if answer.lost or not answer.mask.any():
-            self.lose(answer.reason or "nothing of it is visible")
-        else:
-            self.mask, self.lost_since, self.reason = answer.mask, None, ""
-
-    def lose(self, reason: str) -> None:
-        """It is not seen; since when does not change while that goes on."""
-        self.lost_since = time.monotonic() if self.lost_since is None else self.lost_since
-        self.score, self.reason = 0.0, reason
-
-    def give_up(self, reason: str) -> None:
-        """It can't be followed any more."""
-        if self.track is not None:
-            self.track.close()
-        self.track = None
-        self.lose(reason)
+SAME_IOU = 0.5
+"""IoU from which on a mask that the agent found again is an object that is tracked already."""
 
 
 class _Unreadable(Exception):
-    """An image that can't be converted; it is passed over."""
+    """Image that can't be converted; it is skipped."""
 
     def __init__(self, stamp: int) -> None:
         self.stamp = stamp
 
 
-class _Broken(Exception):
-    """No track goes on from here; the sentence says why."""
+class _TracksBroken(Exception):
+    """Reason why no track can go on from here, as a sentence."""
 
 
-class _Reel(Sequence[tuple[int, NDArray[np.uint8]]]):
-    """Messages as frames, converted when they are looked at: `catch_up` leaves most of them out."""
+class _LazyFrames(Sequence[tuple[int, NDArray[np.uint8]]]):
+    """Stamped messages as stamped RGB, converted on access: `catch_up` leaves most of them out."""
 
-    def __init__(self, shots: Sequence[StampedImage], size: tuple[int, int]) -> None:
-        self._shots = shots
+    def __init__(self, images: Sequence[StampedImage], size: tuple[int, int]) -> None:
+        self._images = images
         self._size = size
 
     def __len__(self) -> int:
-        return len(self._shots)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> tuple[int, NDArray[np.uint8]]:  # type: ignore[override]  # no slices
-        stamp, message = self._shots[index]
+        stamp, message = self._images[index]
         try:
             rgb = to_rgb(message)
         except RunFailed as error:
             raise _Unreadable(stamp) from error
         if rgb.shape[:2] != self._size:
             height, width = self._size
-            raise _Broken(f"the camera's images are {rgb.shape[1]} x {rgb.shape[0]} now, they were {width} x {height}")
+            raise _TracksBroken(
+                f"the camera's images changed from {width} x {height} to {rgb.shape[1]} x {rgb.shape[0]}"
+            )
         return stamp, rgb
 
 
 class TrackGroup:
-    """What one goal found.
+    """Objects of one goal.
 
     Attributes:
-        run: The goal.
-        feed: The images that come; it is emptied by `step`.
-        camera: Name of the camera that they come from.
-        things: In the order of the result's instances.
+        goal: The goal.
+        buffer: Images of the camera; `step` empties it.
+        camera: Name of that camera.
+        objects: In the order of the result's instances.
         header: Of the last frame.
-        size: (height, width) of it.
-        rgb: (H, W, 3) uint8 of it; None before the first step, and when it can't be read.
-        seen_at: `time.monotonic()` of the last frame that could be looked at.
-        used, skipped, seconds: Frames of the last catching up, and what it took.
+        size: (height, width) of the last frame.
+        rgb: (H, W, 3) uint8 of the last frame; None where it could not be used.
+        last_frame_at: `time.monotonic()` of the last frame that could be used.
+        used: Frames of the last catching up that the tracks took a step to.
+        skipped: Frames of the last catching up that were left out.
+        seconds: Duration of the last catching up.
     """
 
     def __init__(
-        self, run: ActiveGoal, tracker: Tracker, feed: FrameBuffer, frame: Frame, masks: Mapping[int, Mask]
+        self, goal: ActiveGoal, tracker: Tracker, buffer: FrameBuffer, frame: Frame, masks: Mapping[int, Mask]
     ) -> None:
-        """Say what is to be followed; `ground` begins with it."""
-        self.run = run
-        self.feed = feed
+        """Note what to track; `ground` starts the tracks."""
+        self.goal = goal
+        self.buffer = buffer
         self.camera = frame.camera
-        self.things = [
-            TrackedObject(track_id, frame.stamp_ns, frame.stamp_ns, mask) for track_id, mask in masks.items()
-        ]
+        self.objects = _objects(frame, masks)
         self.header = frame.header
         self.size = (frame.rgb.shape[0], frame.rgb.shape[1])
         self.rgb: NDArray[np.uint8] | None = None
-        self.seen_at = time.monotonic()
+        self.last_frame_at = time.monotonic()
         self.used = self.skipped = 0
         self.seconds = 0.0
         self._tracker = tracker
 
     @property
     def lost(self) -> list[TrackedObject]:
-        """Those that are not seen."""
-        return [thing for thing in self.things if thing.lost_since is not None]
+        """Objects that are not seen."""
+        return [one for one in self.objects if one.lost]
 
-    def ground(self, frame: Frame, masks: Mapping[int, Mask], footage: FrameBuffer) -> None:
-        """Begin, or begin again, where the agent has found them, and catch up. Blocks for `catch_up_seconds`.
+    def ground(self, frame: Frame, masks: Mapping[int, Mask], buffer: FrameBuffer) -> None:
+        """Start tracks, or start them again, where the agent found the objects, and catch up.
+
+        Blocks for about `catch_up_seconds`.
 
         Args:
-            frame: The agent's.
-            masks: (H, W) bool of each thing, by its track id.
-            footage: What the camera saw since.
+            frame: The one that the agent looked at.
+            masks: (H, W) bool of each object, by its track id.
+            buffer: Images that came since.
         """
         started = time.monotonic()
         if self.size != frame.rgb.shape[:2]:
-            for thing in self.things:
-                thing.give_up("the camera's images have another size")
-        self.size, self.header = (frame.rgb.shape[0], frame.rgb.shape[1]), frame.header
-        before = {thing.track_id: thing for thing in self.things}
-        grounded = {
-            track_id: TrackedObject(track_id, frame.stamp_ns, frame.stamp_ns, mask) for track_id, mask in masks.items()
-        }
-        self.things = [*(before | grounded).values()]
+            self._end_tracks(self.objects, "the camera's images have another size")
+        self.size, self.header, self.rgb = (frame.rgb.shape[0], frame.rgb.shape[1]), frame.header, frame.rgb
+        before = {one.track_id: one for one in self.objects}
+        grounded = {one.track_id: one for one in _objects(frame, masks)}
+        self.objects = [*(before | grounded).values()]
         begun = []
-        for thing in grounded.values():
-            if thing.track_id in before:
-                thing.told = before[thing.track_id].told
-                before[thing.track_id].give_up("")
+        for one in grounded.values():
+            if one.track_id in before:
+                one.published_state = before[one.track_id].published_state
+                before[one.track_id].end_track("")
             try:
-                thing.track = self._tracker.start(frame.rgb, thing.mask, frame.stamp_ns)
+                one.track = self._tracker.start(frame.rgb, one.mask, frame.stamp_ns)
             except (RunFailed, ValueError) as error:
-                thing.lose(f"it can't be followed: {describe(error)}")
+                one.mark_lost(f"it can't be tracked: {describe(error)}")
             else:
-                begun.append(thing)
+                begun.append(one)
         try:
-            self._catch_up(begun, footage)
-        except _Broken as error:
-            for thing in begun:
-                thing.give_up(str(error))
-        if footage is not self.feed:
-            self.feed.take()  # what came meanwhile is older than what was caught up with, not a clock that went back
-        self.seen_at = time.monotonic()
-        self.seconds = self.seen_at - started
+            self._catch_up(begun, buffer)
+        except _TracksBroken as error:
+            self._end_tracks(begun, str(error))
+        if buffer is not self.buffer:
+            self.buffer.take()  # these are older than what was caught up with: no clock that went back
+        self.last_frame_at = time.monotonic()
+        self.seconds = self.last_frame_at - started
 
     def step(self) -> bool:
-        """Look for all of them in the newest image that has come; False if none has. Blocks while it computes."""
-        shots = self.feed.take()
-        if not shots:
+        """Search all objects in the newest image; False if none has come. Blocks while it computes."""
+        images = self.buffer.take()
+        if not images:
             return False
         now = time.monotonic()
-        followed = [thing for thing in self.things if thing.track is not None]
-        if not followed:
-            self.seen_at, self.header, self.rgb = now, shots[-1][1].header, None
-            return True
+        tracked = [one for one in self.objects if one.track is not None]
+        newest = images[-1]
         try:
-            newest = self._forward(shots, max(thing.stamp_ns for thing in followed))[-1:]
-            if not newest:
-                return False
-            stamp, self.rgb = _Reel(newest, self.size)[0]
+            if tracked:
+                newer = self._newer(images, max(one.stamp_ns for one in tracked))
+                if not newer:
+                    return False
+                newest = newer[-1]
+                stamp, self.rgb = _LazyFrames([newest], self.size)[0]
+                for one in tracked:
+                    if stamp > one.stamp_ns:
+                        self._advance(one, [(stamp, self.rgb)], 0.0)
+            else:
+                self.rgb = None
         except _Unreadable:
             return False
-        except _Broken as error:
-            for thing in followed:
-                thing.give_up(str(error))
-            self.seen_at, self.header, self.rgb = now, shots[-1][1].header, None
-            return True
-        self.seen_at, self.header = now, newest[0][1].header
-        for thing in followed:
-            if stamp > thing.stamp_ns:
-                self._advance(thing, [(stamp, self.rgb)], 0.0)
+        except _TracksBroken as error:
+            self._end_tracks(tracked, str(error))
+            newest = images[-1]
+        self.last_frame_at, self.header = now, newest[1].header
         return True
 
     def close(self) -> None:
         """Free what the tracks hold."""
-        for thing in self.things:
-            if thing.track is not None:
-                thing.track.close()
+        for one in self.objects:
+            if one.track is not None:
+                one.track.close()
 
-    def recognised(self, masks: Sequence[Mask], then: Mapping[int, Mask]) -> list[int]:
-        """Which of those that are lost were found again: a track id for each mask, -1 for what is none of them.
+    def match_lost(self, masks: Sequence[Mask], seen: Mapping[int, Mask]) -> list[int]:
+        """Assign masks that the agent found again to lost objects, nearest first.
 
         Args:
-            masks: (H, W) bool, what the agent found when it looked again.
-            then: Where those were that were not lost then, by track id.
+            masks: (H, W) bool, of the agent's result.
+            seen: Masks of the objects that were not lost when the agent looked, by track id.
+
+        Returns:
+            A track id for each mask; -1 for one of an object that was not lost, or of none.
         """
         ids = [-1] * len(masks)
-        lost = {thing.track_id: _centre(thing.mask) for thing in self.lost}
+        lost = {one.track_id: _centre(one.mask) for one in self.lost}
         new = [
             number
             for number, mask in enumerate(masks)
-            if mask.any() and not any(mask.shape == other.shape and iou(mask, other) > SAME for other in then.values())
+            if mask.any()
+            and not any(mask.shape == other.shape and iou(mask, other) > SAME_IOU for other in seen.values())
         ]
         distances = sorted(
             (float(np.linalg.norm(_centre(masks[number]) - centre)), number, track_id)
@@ -242,68 +199,81 @@ class TrackGroup:
                 ids[number] = track_id
         return ids
 
-    def _catch_up(self, things: Sequence[TrackedObject], footage: FrameBuffer) -> None:
+    def _end_tracks(self, objects: Iterable[TrackedObject], reason: str) -> None:
+        self.rgb = None
+        for one in objects:
+            one.end_track(reason)
+
+    def _catch_up(self, objects: Sequence[TrackedObject], buffer: FrameBuffer) -> None:
         self.used = self.skipped = 0
-        left = self.run.parameters.catch_up_seconds
+        left = self.goal.parameters.catch_up_seconds
         for number in range(ROUNDS):
-            shots = self._forward(footage.take(), max((thing.stamp_ns for thing in things), default=0))
-            if not shots or not things:
+            images = self._newer(buffer.take(), max((one.stamp_ns for one in objects), default=0))
+            if not images or not objects:
                 return
             share = left if number == ROUNDS - 1 else left / 2
-            for thing in things:
-                self._follow(thing, shots, share / len(things))
-            self.header = shots[-1][1].header
+            for one in objects:
+                self._follow(one, images, share / len(objects))
+            self.header, self.rgb = images[-1][1].header, self._readable(images[-1])
             left -= share
-            if len(shots) == 1:
+            if len(images) == 1:
                 return
 
-    def _follow(self, thing: TrackedObject, shots: Sequence[StampedImage], seconds: float) -> None:
-        """Through buffered images to the newest one; those that can't be read are passed over."""
-        while shots and thing.track is not None:
+    def _readable(self, image: StampedImage) -> NDArray[np.uint8] | None:
+        try:
+            return _LazyFrames([image], self.size)[0][1]
+        except _Unreadable:
+            return None
+
+    def _follow(self, one: TrackedObject, images: Sequence[StampedImage], seconds: float) -> None:
+        """Track an object through buffered images to the newest one; unreadable ones are skipped."""
+        while images and one.track is not None:
             try:
-                caught = self._advance(thing, _Reel(shots, self.size), seconds)
+                caught = self._advance(one, _LazyFrames(images, self.size), seconds)
             except _Unreadable as error:
-                shots = [shot for shot in shots if shot[0] > error.stamp]
+                images = [image for image in images if image[0] > error.stamp]
                 continue
             if caught is not None:
                 self.used, self.skipped = self.used + caught.used, self.skipped + caught.skipped
             return
 
     @staticmethod
-    def _advance(
-        thing: TrackedObject, frames: Sequence[tuple[int, NDArray[np.uint8]]], seconds: float
-    ) -> Caught | None:
-        if thing.track is None:
+    def _advance(one: TrackedObject, frames: Sequence[tuple[int, NDArray[np.uint8]]], seconds: float) -> Caught | None:
+        if one.track is None:
             return None
         try:
-            caught = catch_up(thing.track, frames, seconds)
+            caught = catch_up(one.track, frames, seconds)
         except RunFailed as error:  # out of memory: the next frame may do
-            thing.lose(error.message)
+            one.mark_lost(error.message)
             return None
         except ValueError as error:
-            thing.give_up(describe(error))
+            one.end_track(describe(error))
             return None
-        thing.saw(caught.newest)
+        one.update(caught.newest)
         return caught
 
     @staticmethod
-    def _forward(shots: Iterable[StampedImage], last: int) -> list[StampedImage]:
-        """The images that are newer than the last one; what came late or twice is passed over.
+    def _newer(images: Iterable[StampedImage], last: int) -> list[StampedImage]:
+        """Images newer than the last stamp; late and repeated ones are dropped.
 
         Raises:
-            _Broken: Time went back.
+            _TracksBroken: Time went back.
         """
         newer = []
-        for stamp, message in shots:
-            if stamp < last - BACK_NS:
-                raise _Broken(f"the camera's stamps went back by {(last - stamp) / 1e9:.3f} s")
+        for stamp, message in images:
+            if stamp < last - CLOCK_RESET_NS:
+                raise _TracksBroken(f"the camera's stamps went back by {(last - stamp) / 1e9:.3f} s")
             if stamp > last:
                 last = stamp
                 newer.append((stamp, message))
         return newer
 
 
+def _objects(frame: Frame, masks: Mapping[int, Mask]) -> list[TrackedObject]:
+    return [TrackedObject(track_id, frame.stamp_ns, frame.stamp_ns, mask) for track_id, mask in masks.items()]
+
+
 def _centre(mask: Mask) -> NDArray[np.float64]:
-    """(x, y) of the middle of a mask's pixels."""
+    """(2,) mean x and y of a mask's pixels."""
     rows, columns = np.nonzero(mask)
     return np.array([columns.mean(), rows.mean()])

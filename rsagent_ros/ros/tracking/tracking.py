@@ -1,14 +1,14 @@
-"""Keeps found masks alive: on the newest frame, at camera rate, until they are stopped, lost or replaced.
+"""Tracking of found objects on the newest frame, at camera rate, until they are stopped, lost for good, or replaced.
 
-A thread of its own does all that takes time. Goals hand over what they found (`begin`) and go on; the newest frame wins
-where steps take longer than the camera's period.
+One thread does all that takes time. A goal hands over what it found (`begin`) and goes on; where a step takes longer
+than the camera's period, the newest frame is used.
 
-- One goal's things are followed at a time: those of the newest goal that tracks and was FOUND. The ones before are
-  STOPPED when it begins, not earlier.
-- A thing that is LOST is looked for in every frame. It is STOPPED after `track_lost_timeout`. Where its goal says
-  `reground`, the agent looks again after `reground_after`; see regrounding.py.
-- Without images for `max_frame_age`, everything is LOST. So it is when images change their size or stamps go back, and
-  then only the agent can find it again: the track has ended, and the log says why.
+- One group is tracked at a time: the objects of the newest goal that tracks and was FOUND. The group before is STOPPED
+  when that one begins, not earlier.
+- A LOST object is searched in every frame, and STOPPED after `track_lost_timeout`. With `reground`, the agent looks
+  again after `reground_after`; see regrounding.py.
+- Without images for `max_frame_age`, all objects are LOST. So they are when images change their size or stamps go back;
+  then the tracks have ended, and only the agent can find the objects again. The log says why.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from rsagent_ros.ros.camera.frame_buffer import FrameBuffer
 from rsagent_ros.ros.conversions import tracked_message
 from rsagent_ros.ros.goals.active_goal import ActiveGoal, GoalRequest
 from rsagent_ros.ros.goals.publishers import Publishers
-from rsagent_ros.ros.poses.poses import View
 from rsagent_ros.ros.tracking.regrounding import Regrounding
-from rsagent_ros.ros.tracking.track_group import TrackedObject, TrackGroup
+from rsagent_ros.ros.tracking.track_group import TrackGroup
+from rsagent_ros.ros.tracking.tracked_object import TrackedObject
 from rsagent_ros.trackers import Tracker
 
 log = logging.getLogger(__name__)
@@ -44,295 +44,302 @@ TRACKING = "tracking"
 """Name of the thread."""
 
 TRACK_IDS = itertools.count(1)
-"""Numbers of tracks, never used twice while the process runs."""
+"""Track ids, never used twice while the process runs."""
 
 POLL = 0.05
-"""Seconds between looks at what no image tells: silence, time-outs, a goal that has ended."""
+"""Seconds between checks of what no image tells: silence, time-outs, a look that has ended."""
 
 JOIN = 1.0
-"""Seconds that closing waits for a step; one that takes longer is left behind."""
+"""Seconds that `close` waits for the step under way; a longer one is left behind."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Grounding:
-    """Where an agent has found things, on its way to the thread.
+    """Masks that the agent found, on their way to the thread.
 
     Attributes:
-        pursuit: Of these things.
-        again: It goes on already; the agent has looked for what it had lost.
-        frame: The agent's.
-        masks: (H, W) bool of each thing, by its track id.
-        footage: What the camera saw since.
+        group: Of these objects.
+        again: The group is tracked already, and the agent looked for what it had lost.
+        frame: The one that the agent looked at.
+        masks: (H, W) bool of each object, by its track id.
+        buffer: Images that came since.
     """
 
-    pursuit: TrackGroup
+    group: TrackGroup
     again: bool
     frame: Frame
     masks: Mapping[int, Mask]
-    footage: FrameBuffer
+    buffer: FrameBuffer
 
 
 class Tracking:
-    """Follows what goals have found, from one activation of the node to its end."""
+    """Tracking from one activation of the node to its end. Thread-safe."""
 
     def __init__(
         self,
         tracker: Tracker,
-        outputs: Publishers,
-        look: Callable[[GoalRequest], ActiveGoal | None],
+        publishers: Publishers,
+        submit: Callable[[GoalRequest], ActiveGoal | None],
         logger: RcutilsLogger,
     ) -> None:
-        """Start the thread; it sleeps while there is nothing to follow.
+        """Start the thread; it sleeps while there is nothing to track.
 
         Args:
             tracker: Of all tracks.
-            outputs: Where masks go.
-            look: Lets the agent look again; see Regrounding.
+            publishers: Of masks and poses.
+            submit: Submits the goals that look again; see Regrounding.
             logger: Of the node.
         """
         self._tracker = tracker
-        self._outputs = outputs
-        self._look = look
+        self._publishers = publishers
+        self._submit = submit
         self._logger = logger
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._closed = False
-        self._asked: list[_Grounding | str] = []
+        self._commands: list[_Grounding | str] = []
+        """Groundings, and ids of goals to stop, in the order they came."""
         self._taken: _Grounding | None = None
-        """Taken from `_asked`, and not yet the pursuit."""
-        self._pursuit: TrackGroup | None = None
-        self._looks = Regrounding(look)
+        """Taken from `_commands`, and not yet the group."""
+        self._group: TrackGroup | None = None
+        self._regrounding = Regrounding(submit)
         self._steps: deque[float] = deque(maxlen=30)
         self._thread = threading.Thread(target=self._serve, name=TRACKING, daemon=True)
         self._thread.start()
 
-    def footage(self, run: ActiveGoal) -> FrameBuffer | None:
-        """What gathers images for a goal while its agent thinks; None for one that does not track."""
-        return FrameBuffer(run.parameters.track_megabytes) if run.request.track else None
+    def frame_buffer(self, goal: ActiveGoal) -> FrameBuffer | None:
+        """Buffer for the images that come while the goal's agent thinks; None for a goal that does not track."""
+        return FrameBuffer(goal.parameters.track_megabytes) if goal.request.track else None
 
     def begin(
-        self, run: ActiveGoal, frame: Frame | None, result: Result, footage: FrameBuffer | None
+        self, goal: ActiveGoal, frame: Frame | None, result: Result, buffer: FrameBuffer | None
     ) -> tuple[int, ...]:
-        """Follow what a goal found, if it is to be followed. Returns at once.
+        """Track what a goal found, if it asked for that. Returns at once.
 
         Args:
-            run: The goal.
-            frame: It was found on.
-            result: Its ending.
-            footage: What has gathered since that frame; let go of where nothing is followed.
+            goal: The goal.
+            frame: The one it was found on.
+            result: How the goal ended.
+            buffer: Images that came since that frame; left where nothing is tracked.
 
         Returns:
-            A track id for each of the first instances of the result, -1 for one that is not followed.
+            A track id for each of the first instances of the result; -1 for one that is not tracked.
         """
-        if footage is None:
+        if buffer is None:
             return ()
         ids: list[int] = []
         if frame is not None and result.outcome is Outcome.FOUND:
-            masks = [instance.mask for instance in result.instances][: run.parameters.track_limit]
+            masks = [instance.mask for instance in result.instances][: goal.parameters.track_limit]
             with self._lock:
-                ids = [] if self._closed else self._numbers(run, masks)
-                known = {track_id: mask for track_id, mask in zip(ids, masks, strict=False) if track_id >= 0}
-                if known:
-                    footage.on_news = self._news.set
-                    again = run.request.source == "track"
-                    pursuit = self._pursuit if again else None
-                    pursuit = pursuit or TrackGroup(run, self._tracker, footage, frame, known)
-                    self._asked.append(_Grounding(pursuit, again, frame, known, footage))
+                ids = [] if self._closed else self._track_ids(goal, masks)
+                tracked = {track_id: mask for track_id, mask in zip(ids, masks, strict=False) if track_id >= 0}
+                if tracked:
+                    buffer.on_news = self._news.set
+                    again = goal.request.source == "track"
+                    group = self._group if again else None
+                    group = group or TrackGroup(goal, self._tracker, buffer, frame, tracked)
+                    self._commands.append(_Grounding(group, again, frame, tracked, buffer))
                     self._news.set()
         if not any(track_id >= 0 for track_id in ids):
-            footage.leave()
+            buffer.leave()
         return tuple(ids)
 
     def stop(self, goal_id: str) -> None:
-        """Follow the things of this goal no longer; of any goal, where it is empty. Returns at once."""
+        """Stop tracking the objects of this goal; of any goal, if empty. Returns at once."""
         with self._lock:
-            self._asked.append(goal_id)
+            self._commands.append(goal_id)
         self._news.set()
 
     def close(self) -> None:
         """Stop everything, for good. Blocks until the step under way is done, but no longer than JOIN."""
         with self._lock:
-            pursuit, self._pursuit = self._pursuit, None
-            asked = [one for one in [self._taken, *self._asked] if isinstance(one, _Grounding)]
-            begun = [one.pursuit for one in asked if not one.again]
-            for ending in [*([] if pursuit is None else [pursuit]), *begun]:
-                for thing in list(ending.things):
-                    thing.reason = "the node was deactivated or stopped"
-                    self._publish(ending, thing, self._message(ending, thing, TrackedMaskMessage.STOPPED))
+            group, self._group = self._group, None
+            waiting = [one for one in [self._taken, *self._commands] if isinstance(one, _Grounding)]
+            begun = [one.group for one in waiting if not one.again]
+            for ending in [*([] if group is None else [group]), *begun]:
+                for one in list(ending.objects):
+                    one.reason = "the node was deactivated or stopped"
+                    self._publish(ending, one, self._message(ending, one, TrackedMaskMessage.STOPPED))
             self._closed = True
         self._news.set()
         self._thread.join(JOIN)
-        if pursuit is not None and not self._thread.is_alive():
-            pursuit.close()
+        if group is not None and not self._thread.is_alive():
+            group.close()
 
     def facts(self) -> dict[str, object]:
-        """What diagnostics tell about it."""
-        pursuit, steps, now = self._pursuit, list(self._steps), time.monotonic()
-        things, lost = ([], []) if pursuit is None else (pursuit.things, pursuit.lost)
-        facts: dict[str, object] = {"tracker": self._tracker.name, "followed": len(things), "lost": len(lost)}
-        if pursuit is None:
+        """State for diagnostics."""
+        group, steps, now = self._group, list(self._steps), time.monotonic()
+        objects, lost = ([], []) if group is None else (group.objects, group.lost)
+        facts: dict[str, object] = {"tracker": self._tracker.name, "followed": len(objects), "lost": len(lost)}
+        if group is None:
             return facts
         rate = (len(steps) - 1) / (steps[-1] - steps[0]) if len(steps) > 1 and now - steps[-1] < 1.0 else 0.0
         return facts | {
-            "goal": pursuit.run.request.id,
+            "goal": group.goal.request.id,
             "frames per second": f"{rate:.1f}",
-            "seconds since the last frame": f"{now - pursuit.seen_at:.2f}",
-            "last catching up": f"{pursuit.used} frames, {pursuit.skipped} left out, {pursuit.seconds:.2f} s",
-            "looks of the agent": self._looks.count,
+            "seconds since the last frame": f"{now - group.last_frame_at:.2f}",
+            "last catching up": f"{group.used} frames, {group.skipped} left out, {group.seconds:.2f} s",
+            "looks of the agent": self._regrounding.count,
         }
 
-    def _numbers(self, run: ActiveGoal, masks: list[Mask]) -> list[int]:
-        """A track id for each mask: a new one, or that of what the agent looked for again; -1 for what is neither."""
-        if run.request.source != "track":
+    def _track_ids(self, goal: ActiveGoal, masks: list[Mask]) -> list[int]:
+        """A track id for each mask: a new one, or that of a lost object that was found again; -1 for neither."""
+        if goal.request.source != "track":
             return [next(TRACK_IDS) for _ in masks]
-        seen = self._looks.seen_then(run.request.id)
-        return [] if self._pursuit is None or seen is None else self._pursuit.recognised(masks, seen)
+        seen = self._regrounding.seen_during(goal.request.id)
+        return [] if self._group is None or seen is None else self._group.match_lost(masks, seen)
 
     # In the thread ---------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
         while not self._closed:
-            self._news.wait(None if self._pursuit is None else POLL)
+            self._news.wait(None if self._group is None else POLL)
             self._news.clear()
             try:
-                self._do_what_was_asked()
-                pursuit = self._pursuit
-                if pursuit is not None:
-                    self._follow(pursuit)
-                    self._look_after(pursuit)
-            except Exception as error:  # whatever a tracker does, the next goal's things are followed
+                self._run_commands()
+                group = self._group
+                if group is not None:
+                    self._follow(group)
+                    self._handle_lost(group)
+            except Exception as error:  # whatever a tracker does, the next goal's objects are tracked
                 self._logger.error(f"tracking failed: {describe(error)}; please report this")
                 log.debug("tracking failed", exc_info=True)
                 self._end("tracking failed")
 
-    def _do_what_was_asked(self) -> None:
+    def _run_commands(self) -> None:
         while True:
             with self._lock:
-                if not self._asked or self._closed:
+                if not self._commands or self._closed:
                     return
-                asked = self._asked.pop(0)
-                self._taken = asked if isinstance(asked, _Grounding) else None
-            if isinstance(asked, _Grounding):
-                self._ground(asked)
-            elif self._pursuit is not None and asked in ("", self._pursuit.run.request.id):
-                self._end("somebody asked for it")
+                command = self._commands.pop(0)
+                self._taken = command if isinstance(command, _Grounding) else None
+            if isinstance(command, _Grounding):
+                self._ground(command)
+            elif self._group is not None and command in ("", self._group.goal.request.id):
+                self._end("stopped on request")
 
     def _ground(self, grounding: _Grounding) -> None:
-        """Begin at what a goal found; where the agent looked again, go on there."""
-        pursuit, footage = grounding.pursuit, grounding.footage
+        """Start at what a goal found; after a look of the agent, go on there."""
+        group, buffer = grounding.group, grounding.buffer
         if not grounding.again:
-            self._end(f"goal {pursuit.run.request.id!r} took its place")
+            self._end(f"goal {group.goal.request.id!r} replaced it")
         with self._lock:
             self._taken = None
             if not grounding.again and not self._closed:
-                self._pursuit, self._looks = pursuit, Regrounding(self._look)
-            stopped = pursuit is not self._pursuit
+                self._group, self._regrounding = group, Regrounding(self._submit)
+            stopped = group is not self._group
         if stopped:
-            footage.leave()
+            buffer.leave()
             return
         try:
-            pursuit.ground(grounding.frame, grounding.masks, footage)
+            group.ground(grounding.frame, grounding.masks, buffer)
         finally:
             if grounding.again:
-                footage.leave()
-        self._tell(pursuit)
-        if not pursuit.feed.empty:
+                buffer.leave()
+        self._publish_all(group)
+        if not group.buffer.empty:
             self._news.set()
 
-    def _follow(self, pursuit: TrackGroup) -> None:
-        """Look at the newest image, or notice that there is none."""
-        patience = pursuit.run.parameters.max_frame_age
-        if pursuit.step():
+    def _follow(self, group: TrackGroup) -> None:
+        """Step to the newest image, or mark all as lost where none has come for too long."""
+        max_age = group.goal.parameters.max_frame_age
+        if group.step():
             self._steps.append(time.monotonic())
-            self._tell(pursuit)
-        elif time.monotonic() - pursuit.seen_at > patience and len(pursuit.lost) < len(pursuit.things):
-            for thing in pursuit.things:
-                thing.lose(f"no image has come for {patience:g} s")
-            self._tell(pursuit)
+            self._publish_all(group)
+        elif time.monotonic() - group.last_frame_at > max_age and len(group.lost) < len(group.objects):
+            for one in group.objects:
+                one.mark_lost(f"no image has come for {max_age:g} s")
+            self._publish_all(group)
 
-    def _look_after(self, pursuit: TrackGroup) -> None:
-        """Let the agent look for what is lost, or give it up."""
+    def _handle_lost(self, group: TrackGroup) -> None:
+        """Let the agent look for lost objects, or stop them."""
         if self._closed:
             return
-        now, parameters, looks = time.monotonic(), pursuit.run.parameters, self._looks
-        if looks.under_way:
-            if looks.ended(parameters, now):
+        now, parameters, regrounding = time.monotonic(), group.goal.parameters, self._regrounding
+        if regrounding.running:
+            if regrounding.finish(parameters, now):
                 self._news.set()  # what it has found comes first
             return
-        lost = {thing.track_id: now - (thing.lost_since or now) for thing in pursuit.lost}
-        given_up = [thing for thing in pursuit.things if lost.get(thing.track_id, 0.0) > parameters.track_lost_timeout]
-        for thing in given_up:
-            thing.give_up(f"it was lost for more than {parameters.track_lost_timeout:g} s")
-            self._stopped(pursuit, thing)
-        pursuit.things = [thing for thing in pursuit.things if thing not in given_up]
-        if not pursuit.things:
+        lost = {one.track_id: now - (one.lost_since or now) for one in group.lost}
+        overdue = [one for one in group.objects if lost.get(one.track_id, 0.0) > parameters.track_lost_timeout]
+        for one in overdue:
+            one.end_track(f"it was lost for more than {parameters.track_lost_timeout:g} s")
+            self._publish_stopped(group, one)
+        group.objects = [one for one in group.objects if one not in overdue]
+        if not group.objects:
             self._end("nothing is left")
         elif max(lost.values(), default=0.0) > parameters.reground_after:
-            looks.begin(pursuit, now)
+            regrounding.begin(group, now)
 
-    def _end(self, why: str) -> None:
-        """Stop all that is followed."""
+    def _end(self, reason: str) -> None:
+        """Stop all objects."""
         with self._lock:
-            pursuit, self._pursuit = self._pursuit, None
-        if pursuit is None:
+            group, self._group = self._group, None
+        if group is None:
             return
-        self._looks.stop(why)
-        for thing in pursuit.things:
-            thing.reason = why
-            self._stopped(pursuit, thing)
-        pursuit.close()
-        pursuit.feed.leave()
+        self._regrounding.stop(reason)
+        for one in group.objects:
+            one.reason = reason
+            self._publish_stopped(group, one)
+        group.close()
+        group.buffer.leave()
 
-    # What is published -----------------------------------------------------------------------------------------------
+    # Publishing ------------------------------------------------------------------------------------------------------
 
-    def _tell(self, pursuit: TrackGroup) -> None:
-        """Publish where everything is in the last image."""
-        view: View | None = None
-        if self._outputs.tracks_wanted:
-            newest = max(thing.stamp_ns for thing in pursuit.things)
-            camera = pursuit.feed.camera
-            depth = (None, None) if camera is None else camera.depth_of(newest, pursuit.size)
-            view = View(pursuit.header, pursuit.rgb, *depth)
-        messages, places = [], []
-        for thing in pursuit.things:
-            seen = thing.lost_since is None
-            message = self._message(pursuit, thing, TrackedMaskMessage.TRACKING if seen else TrackedMaskMessage.LOST)
-            place = self._outputs.places.fill(message, thing.mask, view) if seen and view is not None else None
-            messages.append((thing, message))
-            places += [] if place is None else [place]
+    def _publish_all(self, group: TrackGroup) -> None:
+        """Publish all objects as they are in the last frame, with poses where depth is there."""
+        frame = self._frame(group) if self._publishers.tracks_wanted else None
+        messages, poses = [], []
+        for one in group.objects:
+            state = TrackedMaskMessage.LOST if one.lost else TrackedMaskMessage.TRACKING
+            message = self._message(group, one, state)
+            messages.append((one, message))
+            pose = None if one.lost or frame is None else self._publishers.poses.fill(message, one.mask, frame)
+            poses += [] if pose is None else [pose]
         with self._lock:
-            for thing, message in messages:
-                self._publish(pursuit, thing, message)
-        if view is not None and view.rgb is not None and not self._closed:
-            self._outputs.places.publish(places, pursuit.header)
-
-    def _stopped(self, pursuit: TrackGroup, thing: TrackedObject) -> None:
-        message = self._message(pursuit, thing, TrackedMaskMessage.STOPPED)
-        with self._lock:
-            self._publish(pursuit, thing, message)
+            for one, message in messages:
+                self._publish(group, one, message)
+        if frame is not None and not self._closed:
+            self._publishers.poses.publish(poses, group.header)
 
     @staticmethod
-    def _message(pursuit: TrackGroup, thing: TrackedObject, state: int) -> TrackedMaskMessage:
+    def _frame(group: TrackGroup) -> Frame | None:
+        """The last frame with its calibration and depth; None where it could not be used."""
+        if group.rgb is None:
+            return None
+        newest = max(one.stamp_ns for one in group.objects)
+        camera = group.buffer.camera
+        info, depth = (None, None) if camera is None else camera.depth_of(newest, group.size)
+        return Frame(group.rgb, group.header, info, depth, newest, group.camera)
+
+    def _publish_stopped(self, group: TrackGroup, one: TrackedObject) -> None:
+        message = self._message(group, one, TrackedMaskMessage.STOPPED)
+        with self._lock:
+            self._publish(group, one, message)
+
+    @staticmethod
+    def _message(group: TrackGroup, one: TrackedObject, state: int) -> TrackedMaskMessage:
         seen = state == TrackedMaskMessage.TRACKING
         return tracked_message(
-            thing.mask if seen else np.zeros(pursuit.size, np.bool_),
-            pursuit.header,
-            goal_id=pursuit.run.request.id,
-            track_id=thing.track_id,
+            one.mask if seen else np.zeros(group.size, np.bool_),
+            group.header,
+            goal_id=group.goal.request.id,
+            track_id=one.track_id,
             state=state,
-            age=max(0, thing.stamp_ns - thing.grounded_ns) / 1e9,
-            score=thing.score if seen else 0.0,
+            age=max(0, one.stamp_ns - one.grounded_ns) / 1e9,
+            score=one.score if seen else 0.0,
         )
 
-    def _publish(self, pursuit: TrackGroup, thing: TrackedObject, message: TrackedMaskMessage) -> None:
-        """Send a message, and log where it says something new; nothing after `close`. The lock is held."""
+    def _publish(self, group: TrackGroup, one: TrackedObject, message: TrackedMaskMessage) -> None:
+        """Send a message, and log a change of state; nothing after `close`. The lock is held."""
         if self._closed:
             return
-        self._outputs.track(message)
-        if thing.told != message.state:
-            words = {TrackedMaskMessage.LOST: "is lost", TrackedMaskMessage.STOPPED: "is stopped"}
-            again = "is followed" if thing.told == 0 else "is found again"
-            why = f": {thing.reason}" if thing.reason else ""
-            name = f"track {thing.track_id} of goal {pursuit.run.request.id!r}"
-            self._logger.info(f"{name} {words.get(message.state, again)}{why}")
-            thing.told = message.state
+        self._publishers.track(message)
+        if one.published_state == message.state:
+            return
+        change = {TrackedMaskMessage.LOST: "is lost", TrackedMaskMessage.STOPPED: "stopped"}.get(message.state)
+        if change is None:
+            change = "found again" if one.published_state else "started"
+        reason = f": {one.reason}" if one.reason else ""
+        self._logger.info(f"track {one.track_id} of goal {group.goal.request.id!r} {change}{reason}")
+        one.published_state = message.state

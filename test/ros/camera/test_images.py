@@ -16,8 +16,9 @@ from std_msgs.msg import Header
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.images import to_depth, to_mask
 from rsagent_ros.ros.camera import images
-from rsagent_ros.ros.camera.images import jpeg, mask_image, rgb_image, to_depth, to_mask, to_rgb
+from rsagent_ros.ros.camera.images import jpeg, mask_image, rgb_image, to_rgb
 
 HEIGHT, WIDTH = 32, 48
 

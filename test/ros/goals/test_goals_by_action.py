@@ -17,7 +17,8 @@ from rsagent_ros.msg import Turn as TurnMessage
 from std_msgs.msg import Header
 
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.ros.camera.images import rgb_image, to_mask
+from rsagent_ros.images import to_mask
+from rsagent_ros.ros.camera.images import rgb_image
 
 Start = Callable[..., AgentProcess]
 

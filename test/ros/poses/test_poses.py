@@ -20,7 +20,7 @@ from ros_support import REAL_AGENT, AgentProcess, Robot, image_of, picture
 from rsagent_ros.msg import Result, TrackedMask
 from sensor_msgs.msg import Image, PointCloud2
 
-from rsagent_ros.ros.camera.images import to_mask
+from rsagent_ros.images import to_mask
 from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.poses.transforms import Transforms
 
@@ -236,14 +236,14 @@ def test_a_pose_is_moved_by_the_transform_of_its_own_stamp(monkeypatch: pytest.M
     pose = PoseStamped()
     pose.header.frame_id, pose.header.stamp.sec = "camera", 5
     pose.pose.position.x, pose.pose.position.z = 1.0, 2.0
-    moved = transforms.moved(pose)
+    moved = transforms.transformed(pose)
     assert (moved.header.frame_id, moved.header.stamp.sec, transforms.problem) == ("map", 5, "")
     assert (moved.pose.position.x, moved.pose.position.y, moved.pose.position.z) == pytest.approx((10.0, 1.0, 2.0))
     turn = moved.pose.orientation
     assert (turn.x, turn.y, turn.z, turn.w) == pytest.approx((0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5)))
 
     pose.header.stamp.sec = 6
-    assert transforms.moved(pose) is pose
+    assert transforms.transformed(pose) is pose
     assert transforms.problem == "no transform from 'camera' to 'map': it would be extrapolated"
     transforms.close()
     assert tf2.listeners == []

@@ -1,4 +1,4 @@
-"""Following the things of one goal: what a track, an image, or a tracker that hangs does to it. No node is needed."""
+"""Tracking the objects of one goal: faults of tracks, images and trackers. No node is needed."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ class FakeTrack:
 
 
 def begun(tracker: FakeTracker, masks: dict[int, Mask] | None = None, at: int = 100) -> TrackGroup:
-    """A pursuit that was grounded at a second."""
+    """A group that was grounded at a second."""
     masks = {1: square(10)} if masks is None else masks
-    pursuit = TrackGroup(run_of(), tracker, FrameBuffer(10.0), frame(at), masks)
-    ground(pursuit, masks, at)
-    return pursuit
+    group = TrackGroup(goal_of(), tracker, FrameBuffer(10.0), frame(at), masks)
+    ground(group, masks, at)
+    return group
 
 
-def run_of(**parameters: Any) -> ActiveGoal:
+def goal_of(**parameters: Any) -> ActiveGoal:
     return ActiveGoal(
         GoalRequest.of(Goal(id="mine", instruction="a thing", track=True), "topic"), NodeParameters(**parameters)
     )
@@ -107,127 +107,127 @@ class Recorded:
     def track(self, message: TrackedMaskMessage) -> None:
         self.states.append(message.state)
 
-    def unwatch(self, footage: object) -> None:
-        self.unwatched.append(footage)
+    def unwatch(self, buffer: object) -> None:
+        self.unwatched.append(buffer)
 
 
-def ground(pursuit: TrackGroup, masks: dict[int, Mask], at: int) -> None:
-    pursuit.ground(frame(at), masks, pursuit.feed)
+def ground(group: TrackGroup, masks: dict[int, Mask], at: int) -> None:
+    group.ground(frame(at), masks, group.buffer)
 
 
 def test_it_steps_to_the_newest_image_only() -> None:
     tracker = FakeTracker()
-    pursuit = begun(tracker)
-    assert not pursuit.step()
+    group = begun(tracker)
+    assert not group.step()
     for second in (101, 102, 103):
-        pursuit.feed.push(second * SECOND, picture(WIDTH, HEIGHT))
-    assert pursuit.step()
+        group.buffer.push(second * SECOND, picture(WIDTH, HEIGHT))
+    assert group.step()
     assert tracker.steps == [103 * SECOND]
-    pursuit.feed.push(103 * SECOND, picture(WIDTH, HEIGHT))  # twice
-    pursuit.feed.push(103 * SECOND - 5, picture(WIDTH, HEIGHT))  # late
-    assert not pursuit.step()
-    assert pursuit.lost == []
+    group.buffer.push(103 * SECOND, picture(WIDTH, HEIGHT))  # twice
+    group.buffer.push(103 * SECOND - 5, picture(WIDTH, HEIGHT))  # late
+    assert not group.step()
+    assert group.lost == []
 
 
 def test_images_that_cannot_be_read_are_passed_over() -> None:
     tracker = FakeTracker()
-    pursuit = TrackGroup(run_of(catch_up_seconds=10.0), tracker, FrameBuffer(10.0), frame(100), {1: square(10)})
+    group = TrackGroup(goal_of(catch_up_seconds=10.0), tracker, FrameBuffer(10.0), frame(100), {1: square(10)})
     broken = picture(WIDTH, HEIGHT)
     broken.encoding = "cmyk"
     for second, message in ((101, picture(WIDTH, HEIGHT)), (102, broken), (103, picture(WIDTH, HEIGHT))):
-        pursuit.feed.push(second * SECOND, message)
-    ground(pursuit, {1: square(10)}, 100)
+        group.buffer.push(second * SECOND, message)
+    ground(group, {1: square(10)}, 100)
     assert tracker.steps == [101 * SECOND, 103 * SECOND]
-    pursuit.feed.push(104 * SECOND, broken)
-    assert not pursuit.step()
-    assert pursuit.lost == []
+    group.buffer.push(104 * SECOND, broken)
+    assert not group.step()
+    assert group.lost == []
 
 
 def test_images_of_which_none_can_be_read_are_like_no_images() -> None:
-    pursuit = begun(FakeTracker())
-    seen_at = pursuit.seen_at
+    group = begun(FakeTracker())
+    last_frame_at = group.last_frame_at
     broken = picture(WIDTH, HEIGHT)
     broken.encoding = "cmyk"
-    pursuit.feed.push(101 * SECOND, broken)
-    assert not pursuit.step()
-    assert pursuit.seen_at == seen_at
-    pursuit.feed.push(102 * SECOND, picture(WIDTH, HEIGHT))
-    assert pursuit.step()
-    assert pursuit.seen_at > seen_at
+    group.buffer.push(101 * SECOND, broken)
+    assert not group.step()
+    assert group.last_frame_at == last_frame_at
+    group.buffer.push(102 * SECOND, picture(WIDTH, HEIGHT))
+    assert group.step()
+    assert group.last_frame_at > last_frame_at
 
 
 def test_what_came_while_it_was_grounded_again_is_no_jump_back() -> None:
     tracker = FakeTracker()
-    pursuit = begun(tracker, {1: square(10), 2: square(30)})
+    group = begun(tracker, {1: square(10), 2: square(30)})
     look = FrameBuffer(10.0)
     for second in range(101, 110):
-        pursuit.feed.push(second * SECOND, picture(WIDTH, HEIGHT))
+        group.buffer.push(second * SECOND, picture(WIDTH, HEIGHT))
         look.push(second * SECOND, picture(WIDTH, HEIGHT))
-    pursuit.ground(frame(100), {2: square(33)}, look)
-    pursuit.step()
-    pursuit.feed.push(110 * SECOND, picture(WIDTH, HEIGHT))
-    assert pursuit.step()
-    assert pursuit.lost == []
+    group.ground(frame(100), {2: square(33)}, look)
+    group.step()
+    group.buffer.push(110 * SECOND, picture(WIDTH, HEIGHT))
+    assert group.step()
+    assert group.lost == []
     assert tracker.steps[-1] == 110 * SECOND
 
 
 def test_memory_that_is_full_loses_a_frame_and_not_the_thing() -> None:
-    pursuit = begun(FakeTracker(at_101=RunFailed(ErrorCode.OUT_OF_MEMORY, "the GPU is full")))
-    pursuit.feed.push(101 * SECOND, picture(WIDTH, HEIGHT))
-    assert pursuit.step()
-    assert [thing.reason for thing in pursuit.lost] == ["the GPU is full"]
-    pursuit.feed.push(102 * SECOND, picture(WIDTH, HEIGHT))
-    assert pursuit.step()
-    assert pursuit.lost == []
+    group = begun(FakeTracker(at_101=RunFailed(ErrorCode.OUT_OF_MEMORY, "the GPU is full")))
+    group.buffer.push(101 * SECOND, picture(WIDTH, HEIGHT))
+    assert group.step()
+    assert [one.reason for one in group.lost] == ["the GPU is full"]
+    group.buffer.push(102 * SECOND, picture(WIDTH, HEIGHT))
+    assert group.step()
+    assert group.lost == []
 
 
 @pytest.mark.parametrize(
     ("stamp", "size", "told"),
     [
-        (101, (2 * WIDTH, HEIGHT), "the camera's images are 128 x 48 now, they were 64 x 48"),
+        (101, (2 * WIDTH, HEIGHT), "the camera's images changed from 64 x 48 to 128 x 48"),
         (40, (WIDTH, HEIGHT), "the camera's stamps went back by 60.000 s"),
     ],
 )
 def test_nothing_goes_on_after_a_break_until_it_is_grounded_again(stamp: int, size: tuple[int, int], told: str) -> None:
     tracker = FakeTracker()
-    pursuit = begun(tracker, {1: square(10), 2: square(30)})
-    pursuit.feed.push(stamp * SECOND, picture(*size))
-    assert pursuit.step()
-    assert [thing.reason for thing in pursuit.lost] == [told, told]
+    group = begun(tracker, {1: square(10), 2: square(30)})
+    group.buffer.push(stamp * SECOND, picture(*size))
+    assert group.step()
+    assert [one.reason for one in group.lost] == [told, told]
     assert tracker.open == 0
-    pursuit.feed.push((stamp + 1) * SECOND, picture(WIDTH, HEIGHT))
-    assert pursuit.step()
-    assert len(pursuit.lost) == 2
-    ground(pursuit, {2: square(33)}, stamp + 2)
-    pursuit.feed.push((stamp + 3) * SECOND, picture(WIDTH, HEIGHT))
-    assert pursuit.step()
-    assert [thing.track_id for thing in pursuit.lost] == [1]
-    assert [thing.track_id for thing in pursuit.things] == [1, 2]
-    pursuit.close()
+    group.buffer.push((stamp + 1) * SECOND, picture(WIDTH, HEIGHT))
+    assert group.step()
+    assert len(group.lost) == 2
+    ground(group, {2: square(33)}, stamp + 2)
+    group.buffer.push((stamp + 3) * SECOND, picture(WIDTH, HEIGHT))
+    assert group.step()
+    assert [one.track_id for one in group.lost] == [1]
+    assert [one.track_id for one in group.objects] == [1, 2]
+    group.close()
     assert tracker.open == 0
 
 
-def test_a_thing_that_cannot_be_started_is_lost_and_the_others_are_followed() -> None:
-    pursuit = begun(FakeTracker(start=ValueError("the mask is empty")))
-    assert [thing.reason for thing in pursuit.lost] == ["it can't be followed: ValueError: the mask is empty"]
+def test_an_object_that_cannot_be_started_is_lost() -> None:
+    group = begun(FakeTracker(start=ValueError("the mask is empty")))
+    assert [one.reason for one in group.lost] == ["it can't be tracked: ValueError: the mask is empty"]
 
 
 def test_what_the_agent_found_again_gets_its_old_number() -> None:
-    pursuit = begun(FakeTracker(), {3: square(5), 4: square(30), 5: square(50)})
-    for thing in pursuit.things[1:]:
-        thing.lose("out of view")
+    group = begun(FakeTracker(), {3: square(5), 4: square(30), 5: square(50)})
+    for one in group.objects[1:]:
+        one.mark_lost("out of view")
     found = [square(48, 12), square(6), square(28, 30), square(20, 30)]
     #        nearest to 5, is 3 itself, nearest to 4, nobody's
-    assert pursuit.recognised(found, {3: square(5)}) == [5, -1, 4, -1]
-    assert pursuit.recognised([square(6)], {3: square(5)}) == [-1]
-    assert pursuit.recognised([], {}) == []
+    assert group.match_lost(found, {3: square(5)}) == [5, -1, 4, -1]
+    assert group.match_lost([square(6)], {3: square(5)}) == [-1]
+    assert group.match_lost([], {}) == []
 
 
 def test_an_image_of_another_size_on_the_way_ends_the_catching_up() -> None:
-    pursuit = TrackGroup(run_of(), FakeTracker(), FrameBuffer(10.0), frame(100), {1: square(10)})
-    pursuit.feed.push(101 * SECOND, image_of(np.zeros((10, 10, 3), np.uint8), "rgb8"))
-    ground(pursuit, {1: square(10)}, 100)
-    assert [thing.reason for thing in pursuit.lost] == ["the camera's images are 10 x 10 now, they were 64 x 48"]
+    group = TrackGroup(goal_of(), FakeTracker(), FrameBuffer(10.0), frame(100), {1: square(10)})
+    group.buffer.push(101 * SECOND, image_of(np.zeros((10, 10, 3), np.uint8), "rgb8"))
+    ground(group, {1: square(10)}, 100)
+    assert [one.reason for one in group.lost] == ["the camera's images changed from 64 x 48 to 10 x 10"]
 
 
 # --- in its thread
@@ -238,21 +238,21 @@ def tracking_of(tracker: FakeTracker, node: Recorded) -> Tracking:
 
 
 def found(tracking: Tracking, node: Recorded) -> tuple[tuple[int, ...], FrameBuffer]:
-    run = run_of()
-    footage = tracking.footage(run)
-    assert footage is not None
-    footage.camera = cast(Camera, node)
+    goal = goal_of()
+    buffer = tracking.frame_buffer(goal)
+    assert buffer is not None
+    buffer.camera = cast(Camera, node)
     result = Result(Outcome.FOUND, instances=(Instance(square(10), Box(10, 10, 18, 18), 0.9, 1),))
-    return tracking.begin(run, frame(100), result, footage), footage
+    return tracking.begin(goal, frame(100), result, buffer), buffer
 
 
 def test_a_tracker_that_hangs_is_left_behind_and_says_nothing_more() -> None:
     node, tracker = Recorded(), FakeTracker()
     tracking = tracking_of(tracker, node)
-    _, footage = found(tracking, node)
+    _, buffer = found(tracking, node)
     until(lambda: node.states == [TrackedMaskMessage.TRACKING])
     tracker.release.clear()
-    footage.push(101 * SECOND, picture(WIDTH, HEIGHT))
+    buffer.push(101 * SECOND, picture(WIDTH, HEIGHT))
     until(lambda: tracker.steps == [101 * SECOND])
     tracking.close()  # returns, though the step does not
     assert node.states == [TrackedMaskMessage.TRACKING, TrackedMaskMessage.STOPPED]
@@ -266,16 +266,16 @@ def test_a_track_that_is_stopped_before_it_has_begun_ends_all_the_same() -> None
     node, tracker = Recorded(), FakeTracker()
     tracking = tracking_of(tracker, node)
     tracker.release.clear()
-    _, footage = found(tracking, node)
-    footage.push(101 * SECOND, picture(WIDTH, HEIGHT))
+    _, buffer = found(tracking, node)
+    buffer.push(101 * SECOND, picture(WIDTH, HEIGHT))
     tracking.stop("mine")  # as soon as the result was out
     tracker.release.set()
     until(lambda: node.states[-1:] == [TrackedMaskMessage.STOPPED])
-    until(lambda: footage in node.unwatched)
+    until(lambda: buffer in node.unwatched)
 
     tracker.release.clear()
-    first, footage = found(tracking, node)
-    footage.push(101 * SECOND, picture(WIDTH, HEIGHT))
+    first, buffer = found(tracking, node)
+    buffer.push(101 * SECOND, picture(WIDTH, HEIGHT))
     second, _ = found(tracking, node)  # waits for the first one, which hangs
     before = len(node.states)
     tracking.close()
@@ -287,10 +287,10 @@ def test_a_track_that_is_stopped_before_it_has_begun_ends_all_the_same() -> None
 def test_a_defect_of_a_tracker_ends_its_tracks_and_not_the_next_ones() -> None:
     node, tracker = Recorded(), FakeTracker(at_101=KeyError("a defect"))
     tracking = tracking_of(tracker, node)
-    _, footage = found(tracking, node)
-    footage.push(101 * SECOND, picture(WIDTH, HEIGHT))
+    _, buffer = found(tracking, node)
+    buffer.push(101 * SECOND, picture(WIDTH, HEIGHT))
     until(lambda: TrackedMaskMessage.STOPPED in node.states)
-    until(lambda: footage in node.unwatched)
+    until(lambda: buffer in node.unwatched)
     before = len(node.states)
     found(tracking, node)
     until(lambda: node.states[before:] == [TrackedMaskMessage.TRACKING])
@@ -309,11 +309,11 @@ def test_what_is_closed_just_as_it_begins_is_stopped_all_the_same(monkeypatch: p
 
     monkeypatch.setattr(tracking, "_end", end_slowly)
     monkeypatch.setattr(tracking_module, "JOIN", 0.1)
-    ids, footage = found(tracking, node)
+    ids, buffer = found(tracking, node)
     assert ending.wait(PATIENCE)
     tracking.close()
     closed.set()
     assert len(ids) == 1
     assert node.states == [TrackedMaskMessage.STOPPED]
-    until(lambda: footage in node.unwatched)
+    until(lambda: buffer in node.unwatched)
     assert tracker.open == 0

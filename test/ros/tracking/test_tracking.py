@@ -20,7 +20,7 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
 from rsagent_ros.agent.mask import Mask, iou
-from rsagent_ros.ros.camera.images import to_mask
+from rsagent_ros.images import to_mask
 from rsagent_ros.ros.client.agent import Agent
 from rsagent_ros.ros.conversions import nanoseconds, stamp
 
@@ -201,7 +201,7 @@ def test_a_hidden_thing_is_lost_and_found_again_under_the_same_id(
     assert {message.track_id for message in masks.messages} == {track_id}
     agent.wait_for(f"track {track_id} of goal ")
     agent.wait_for("is lost: ")
-    agent.wait_for("is found again")
+    agent.wait_for("found again")
 
 
 def test_what_is_lost_for_too_long_is_stopped_and_the_camera_is_left(
@@ -216,7 +216,7 @@ def test_what_is_lost_for_too_long_is_stopped_and_the_camera_is_left(
     camera.change(shots_of(Film(shutter=(0, 0)), 1))
     masks.wait(1, in_state(LOST))
     masks.wait(1, in_state(STOPPED))
-    agent.wait_for("is stopped: it was lost for more than 0.3 s")
+    agent.wait_for("stopped: it was lost for more than 0.3 s")
     until(lambda: robot.node.count_subscribers("/image") == 0)
 
 
@@ -247,7 +247,7 @@ def test_a_camera_that_changes_its_size_loses_the_thing_for_good(
     masks.wait(2, in_state(TRACKING))
     camera.change(bigger(still))
     masks.wait(1, in_state(LOST))
-    agent.wait_for("is lost: the camera's images are 640 x 480 now, they were 320 x 240")
+    agent.wait_for("is lost: the camera's images changed from 320 x 240 to 640 x 480")
     camera.change(still)
     masks.wait(1, in_state(STOPPED))
     last = max(index for index, message in enumerate(masks.messages) if message.state == TRACKING)

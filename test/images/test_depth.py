@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsagent_ros.pose3d import depth_in_metres
+from rsagent_ros.images import depth_in_metres
 
 
 def test_millimetres_with_zeros() -> None:

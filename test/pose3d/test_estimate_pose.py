@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.pose3d import NoPlace, Place, PlaceConfig, locate
-from rsagent_ros.pose3d.depth import Depth
+from rsagent_ros.pose3d import NoPose, Pose3d, Pose3dConfig, estimate_pose
+from rsagent_ros.pose3d.surface import Depth
 
 CAMERA = PinholeCamera(320, 240, 300.0, 300.0, 159.5, 119.5)
 SIZE = np.array([0.16, 0.10, 0.06])
@@ -39,10 +39,10 @@ def table_and_box(yaw: float = 0.4, away: float = 0.9) -> tuple[Mask, Depth, NDA
     return hit, depth, centre, axes
 
 
-def found(mask: Mask, depth: Depth, **named: object) -> Place:
-    place = locate(mask, depth, CAMERA, **named)  # type: ignore[arg-type]
-    assert isinstance(place, Place), place
-    return place
+def found(mask: Mask, depth: Depth, **named: object) -> Pose3d:
+    pose = estimate_pose(mask, depth, CAMERA, **named)  # type: ignore[arg-type]
+    assert isinstance(pose, Pose3d), pose
+    return pose
 
 
 def rotation(q: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,37 +60,37 @@ def surface_of(mask: Mask, depth: Depth) -> NDArray[np.float64]:
 @pytest.mark.parametrize("yaw", [0.0, 0.4, 1.2, -0.9])
 def test_a_box_on_a_table_is_found_with_its_pose_and_size(yaw: float) -> None:
     mask, depth, centre, axes = table_and_box(yaw)
-    place = found(mask, depth)
-    assert place.on_support
-    assert place.covered == 1.0
-    assert np.linalg.norm(place.position - centre) < 0.006
-    assert np.linalg.norm(place.surface - surface_of(mask, depth)) < 0.006
-    assert place.size == pytest.approx(SIZE, abs=0.01)
-    turned = rotation(place.orientation)
-    assert np.linalg.norm(place.orientation) == pytest.approx(1.0)
+    pose = found(mask, depth)
+    assert pose.on_support
+    assert pose.coverage == 1.0
+    assert np.linalg.norm(pose.position - centre) < 0.006
+    assert np.linalg.norm(pose.surface - surface_of(mask, depth)) < 0.006
+    assert pose.size == pytest.approx(SIZE, abs=0.01)
+    turned = rotation(pose.orientation)
+    assert np.linalg.norm(pose.orientation) == pytest.approx(1.0)
     assert turned[:, 2] @ axes[:, 2] > 0.999  # its z is up, away from the table
     assert abs(turned[:, 0] @ axes[:, 0]) > 0.99  # its x the longer side, either way round
     assert np.linalg.det(turned) == pytest.approx(1.0)
-    assert place.orientation[3] >= 0
+    assert pose.orientation[3] >= 0
     # The corners of the box that was found are those of the box, in the frame x right, y down, z forward.
-    assert place.position[2] > 0.8
+    assert pose.position[2] > 0.8
 
 
 def test_points_and_colours_are_of_the_thing() -> None:
     mask, depth, centre, _ = table_and_box()
     image = np.zeros((240, 320, 3), np.uint8)
     image[mask] = (200, 10, 20)
-    place = found(mask, depth, image=image)
-    assert place.points.dtype == np.float32
-    assert place.points.shape[1] == 3
-    assert place.colours is not None
-    assert place.colours.shape == place.points.shape
-    assert (place.colours == (200, 10, 20)).all()
-    assert np.linalg.norm(place.points - centre, axis=1).max() < 0.12
+    pose = found(mask, depth, image=image)
+    assert pose.points.dtype == np.float32
+    assert pose.points.shape[1] == 3
+    assert pose.colours is not None
+    assert pose.colours.shape == pose.points.shape
+    assert (pose.colours == (200, 10, 20)).all()
+    assert np.linalg.norm(pose.points - centre, axis=1).max() < 0.12
     assert found(mask, depth).colours is None
-    few = found(mask, depth, config=PlaceConfig(max_points=100))
+    few = found(mask, depth, config=Pose3dConfig(max_points=100))
     assert 30 < len(few.points) <= 110
-    assert np.linalg.norm(few.position - place.position) < 0.01
+    assert np.linalg.norm(few.position - pose.position) < 0.01
 
 
 def test_noise_holes_and_torn_edges_move_it_less_than_a_centimetre() -> None:
@@ -102,10 +102,10 @@ def test_noise_holes_and_torn_edges_move_it_less_than_a_centimetre() -> None:
     noisy[cv2.resize(rng.random((30, 40)), (320, 240)) > 0.75] = np.nan
     noisy[::17] = 0.0
     noisy[5::31] = np.inf
-    place = found(mask, noisy.astype(np.float32))
-    assert np.linalg.norm(place.position - centre) < 0.01
-    assert np.linalg.norm(place.surface - surface_of(mask, depth)) < max(0.01, 2 * place.std)
-    assert 0.3 < place.covered < 0.9
+    pose = found(mask, noisy.astype(np.float32))
+    assert np.linalg.norm(pose.position - centre) < 0.01
+    assert np.linalg.norm(pose.surface - surface_of(mask, depth)) < max(0.01, 2 * pose.std)
+    assert 0.3 < pose.coverage < 0.9
 
 
 def test_a_mask_that_bleeds_onto_the_background_does_not_drag_it_away() -> None:
@@ -113,8 +113,8 @@ def test_a_mask_that_bleeds_onto_the_background_does_not_drag_it_away() -> None:
     far = depth.copy()
     far[~mask] += 1.0
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    place = found(wide, far)
-    assert np.linalg.norm(place.surface - surface_of(mask, depth)) < 0.01
+    pose = found(wide, far)
+    assert np.linalg.norm(pose.surface - surface_of(mask, depth)) < 0.01
     on_table = found(wide, depth)
     assert np.linalg.norm(on_table.position - centre) < 0.012
     assert on_table.size == pytest.approx(SIZE, abs=0.02)
@@ -126,28 +126,28 @@ def test_something_in_front_of_part_of_it_is_left_out() -> None:
     middle = int(columns.mean())
     bar = depth.copy()
     bar[:, middle - 4 : middle + 4] = 0.4
-    place = found(mask, bar)
-    assert abs(place.surface[2] - surface_of(mask, depth)[2]) < 0.02
-    assert place.points[:, 2].min() > 0.7
+    pose = found(mask, bar)
+    assert abs(pose.surface[2] - surface_of(mask, depth)[2]) < 0.02
+    assert pose.points[:, 2].min() > 0.7
 
 
 def test_without_a_table_it_is_the_box_of_the_visible_surface() -> None:
     mask, depth, _, _ = table_and_box()
     alone = np.where(mask, depth, np.float32(np.nan)).astype(np.float32)
-    place = found(mask, alone)
-    assert not place.on_support
-    assert np.linalg.norm(place.surface - surface_of(mask, depth)) < 0.006
-    assert 0.12 < place.size.max() < 0.2
+    pose = found(mask, alone)
+    assert not pose.on_support
+    assert np.linalg.norm(pose.surface - surface_of(mask, depth)) < 0.006
+    assert 0.12 < pose.size.max() < 0.2
 
 
 def test_a_sheet_of_paper_is_as_flat_as_the_table_and_still_found() -> None:
     _, depth, _, _ = table_and_box()
     rows, columns = np.mgrid[:240, :320]
     mask = (np.abs(rows - 60) < 20) & (np.abs(columns - 80) < 30)
-    place = found(mask, depth)
-    assert place.on_support
-    assert place.size[2] < 0.01
-    assert np.linalg.norm(place.surface - surface_of(mask, depth)) < 0.01
+    pose = found(mask, depth)
+    assert pose.on_support
+    assert pose.size[2] < 0.01
+    assert np.linalg.norm(pose.surface - surface_of(mask, depth)) < 0.01
 
 
 def test_uncertainty_says_when_less_is_known() -> None:
@@ -163,20 +163,20 @@ def test_uncertainty_says_when_less_is_known() -> None:
 def test_no_depth_is_no_place_with_a_reason(value: float) -> None:
     mask, depth, _, _ = table_and_box()
     depth[mask] = value
-    place = locate(mask, depth, CAMERA)
-    assert isinstance(place, NoPlace)
-    assert place.covered == 0.0
-    assert place.reason == "0% of the mask has depth; at least 10% is needed"
+    pose = estimate_pose(mask, depth, CAMERA)
+    assert isinstance(pose, NoPose)
+    assert pose.coverage == 0.0
+    assert pose.reason == "0% of the mask has depth; at least 10% is needed"
 
 
 def test_too_few_pixels_are_no_place() -> None:
     _, depth, _, _ = table_and_box()
     tiny = np.zeros(depth.shape, np.bool_)
     tiny[100:103, 100:103] = True
-    place = locate(tiny, depth, CAMERA)
-    assert isinstance(place, NoPlace)
-    assert "9 pixels show its surface; at least 25 are needed" in place.reason
-    assert locate(~np.ones_like(tiny), depth, CAMERA) == NoPlace("the mask is empty", 0.0)
+    pose = estimate_pose(tiny, depth, CAMERA)
+    assert isinstance(pose, NoPose)
+    assert "9 pixels show its surface; at least 25 are needed" in pose.reason
+    assert estimate_pose(~np.ones_like(tiny), depth, CAMERA) == NoPose("the mask is empty", 0.0)
 
 
 def test_at_the_border_of_the_picture() -> None:
@@ -184,24 +184,24 @@ def test_at_the_border_of_the_picture() -> None:
     columns = np.flatnonzero(mask.any(axis=0))
     middle = int(columns.mean())
     shifted = PinholeCamera(320 - middle, 240, CAMERA.fx, CAMERA.fy, CAMERA.cx - middle, CAMERA.cy)
-    place = locate(mask[:, middle:], depth[:, middle:], shifted)
-    assert isinstance(place, Place)
+    pose = estimate_pose(mask[:, middle:], depth[:, middle:], shifted)
+    assert isinstance(pose, Pose3d)
     whole = surface_of(np.where(np.arange(320) >= middle, mask, False), depth)
-    assert np.linalg.norm(place.surface - whole) < 0.012
+    assert np.linalg.norm(pose.surface - whole) < 0.012
 
 
 def test_what_does_not_fit_together_is_an_error_that_says_so() -> None:
     mask, depth, _, _ = table_and_box()
     with pytest.raises(ValueError, match=r"the depth is \(120, 160\).*aligned with the colour image"):
-        locate(mask, depth[::2, ::2], CAMERA)
+        estimate_pose(mask, depth[::2, ::2], CAMERA)
     with pytest.raises(ValueError, match="the image is"):
-        locate(mask, depth, CAMERA, np.zeros((10, 10, 3), np.uint8))
+        estimate_pose(mask, depth, CAMERA, np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(ValueError, match="bool and float32 metres"):
-        locate(mask, depth.astype(np.float64), CAMERA)
+        estimate_pose(mask, depth.astype(np.float64), CAMERA)
     with pytest.raises(ValueError, match="not calibrated"):
-        locate(mask, depth, PinholeCamera(320, 240, 0.0, 0.0, 0.0, 0.0))
+        estimate_pose(mask, depth, PinholeCamera(320, 240, 0.0, 0.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="min_pixels is 0"):
-        PlaceConfig(min_pixels=0)
+        Pose3dConfig(min_pixels=0)
 
 
 def test_inputs_stay_as_they_are_and_the_same_inputs_give_the_same_place() -> None:

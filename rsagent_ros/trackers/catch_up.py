@@ -1,4 +1,4 @@
-"""From the frame that the agent looked at to the newest one: through what the camera saw meanwhile, in bounded time."""
+"""Catching up: a track goes through buffered frames to the newest one, in bounded time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rsagent_ros.trackers.tracker import Track, TrackedMask
 
 @dataclass(frozen=True, eq=False)
 class Caught:
-    """What came of catching up.
+    """Result of catching up.
 
     Attributes:
         newest: The answer for the newest frame.
-        used: Frames that the track took a step to.
-        skipped: Frames that were left out to be done in time.
-        seconds: Steady clock.
+        used: Frames that were tracked.
+        skipped: Frames that were left out for lack of time.
+        seconds: Time it took, by the steady clock.
     """
 
     newest: TrackedMask
@@ -36,15 +36,15 @@ def catch_up(
     seconds: float = 0.5,
     clock: Callable[[], float] = time.monotonic,
 ) -> Caught:
-    """Step a track through buffered frames to the newest one. Blocks until there, about `seconds` at most.
+    """Step a track through buffered frames to the newest one. Blocks for about `seconds` at most.
 
-    The newest frame is always reached. How many others are used follows from what a step takes: those left out are
-    spread evenly, so that no single gap is larger than it must be.
+    The newest frame is always reached. The others are used as far as the time allows, and left out evenly, so that the
+    largest gap is as small as it can be.
 
     Args:
         track: Begun at a frame older than all of these.
         frames: Stamps in nanoseconds, going forward, and (H, W, 3) uint8 RGB frames; at least one.
-        seconds: What it may take. The step that is under way when they are over is finished, then the newest taken.
+        seconds: Time limit. The step under way when it is over is finished, then the newest frame is tracked.
         clock: Steady seconds.
 
     Raises:
@@ -56,7 +56,7 @@ def catch_up(
     last, position, used = len(frames) - 1, -1, 0
     while True:
         spent = clock() - started
-        # What is left, in steps as long as those so far: one for the newest frame, the others spread over the rest.
+        # Steps that the rest of the time allows at the present pace: one is for the newest frame.
         affordable = int((seconds - spent) * used / spent) if used and spent > 0 else last - position
         position = min(last, position + math.ceil((last - position) / max(1, affordable)))
         stamp_ns, frame = frames[position]

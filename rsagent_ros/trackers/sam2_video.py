@@ -1,10 +1,11 @@
-"""SAM 2.1's memory for video, and EdgeTAM's: a Tracker for machines with a GPU, through transformers.
+"""SAM 2.1 video tracking, and EdgeTAM's: a Tracker for machines with a GPU, through transformers.
 
     tracker = open_sam2_tracker(Sam2Config("models/sam2.1-hiera-large"))    # a folder that `rsagent models fetch` made
     track = tracker.start(frame, mask, stamp_ns)
 
-The network remembers the first frame with its mask, for ever, and the last ones with its own answers; of the latter as
-many are kept as it looks at, and no more. Pixels are prepared and masks brought to size here, without torchvision.
+The network's memory is the first frame with its mask, kept for good, and its own answers for the last frames, of which
+only as many are kept as it attends to. A mask whose area jumped is not remembered. Pixels are prepared and masks
+resized here, without torchvision.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_network import place
 from rsagent_ros.segmenters.sam2_tensors import InputFormat, to_masks, to_pixels
 from rsagent_ros.segmenters.transformers_sam2 import IMAGENET, load_model, read_input_format
-from rsagent_ros.trackers.loss import LossLimits, area_jumped, sentence
-from rsagent_ros.trackers.tracker import Loss, TrackedMask, check_start, check_step
+from rsagent_ros.trackers.lost import AreaGuard, LostLimits, lost_sentence
+from rsagent_ros.trackers.tracker import LostReason, TrackedMask, check_start, check_step
 
 _Answer = TypeVar("_Answer")
 
@@ -42,10 +43,10 @@ _BORDER = 2
 
 
 class Sam2VideoTracker:
-    """A Tracker over one network. For several threads: steps of all its tracks wait for one another."""
+    """Tracker over one network. Thread-safe: the steps of all its tracks wait for one another."""
 
     def __init__(
-        self, model: Any, input_format: InputFormat, config: Sam2Config, name: str, limits: LossLimits
+        self, model: Any, input_format: InputFormat, config: Sam2Config, name: str, limits: LostLimits
     ) -> None:
         """Place the model, a Sam2VideoModel or EdgeTamVideoModel, on its device.
 
@@ -75,7 +76,7 @@ class Sam2VideoTracker:
         return Sam2VideoTrack(self, frame, mask, stamp_ns)
 
     def warm_up(self) -> None:
-        """Track a grey square over two frames, so that faults show and kernels are built before a goal comes.
+        """Track a grey square over two frames, so that faults show and kernels are compiled before the first goal.
 
         Raises:
             RunFailed: OUT_OF_MEMORY.
@@ -88,10 +89,10 @@ class Sam2VideoTracker:
         track.close()
 
     def run(self, work: Callable[[], _Answer]) -> _Answer:
-        """Do a step's work under the lock, in the network's floating-point type.
+        """Run one step under the lock, in the network's floating-point type.
 
         Raises:
-            RunFailed: OUT_OF_MEMORY, also when it was tried once more after unused memory was given back.
+            RunFailed: OUT_OF_MEMORY, after unused memory was freed and the step tried once more.
         """
         half = self.dtype is not torch.float32
         with self._lock, torch.inference_mode(), torch.autocast(self.device.type, dtype=self.dtype, enabled=half):
@@ -111,15 +112,15 @@ class Sam2VideoTracker:
 
 
 class Sam2VideoTrack:
-    """One thing that is followed. Its memory is bounded: one first frame, and the network's window of recent ones."""
+    """One tracked object. Its memory is bounded: the first frame, and the network's window of recent ones."""
 
     def __init__(self, tracker: Sam2VideoTracker, frame: NDArray[np.uint8], mask: Mask, stamp_ns: int) -> None:
         self._tracker = tracker
         self._size = frame.shape[0], frame.shape[1]
         self._stamp = stamp_ns
         self._index = 0
-        self._area = 0.0
-        self._before = mask.copy()
+        self._area = AreaGuard(float(np.count_nonzero(mask)), tracker.limits)
+        self._last_mask = mask.copy()
         self._session: Any = Sam2VideoInferenceSession(
             video_height=self._size[0],
             video_width=self._size[1],
@@ -131,7 +132,7 @@ class Sam2VideoTrack:
         tracker.run(lambda: self._begin(frame, mask))
 
     def step(self, frame: NDArray[np.uint8], stamp_ns: int) -> TrackedMask:
-        """Follow the thing into a newer frame; see `Track.step`.
+        """Find the object in a newer frame; see `Track.step`.
 
         Raises:
             ValueError: As in `Track.step`.
@@ -142,15 +143,18 @@ class Sam2VideoTrack:
         check_step(frame, stamp_ns, self._size, self._stamp)
         logits, appears = self._tracker.run(lambda: self._ask(frame))
         self._stamp = stamp_ns
-        return self._answer(logits, appears)
+        answer = self._answer(logits, appears)
+        if answer.lost_reason is LostReason.AREA_JUMP:
+            self._session.output_dict_per_obj[0]["non_cond_frame_outputs"].pop(self._index - 1, None)
+        return answer
 
     def close(self) -> None:
-        """Free the memory of the network. May be called twice."""
+        """Free the track's memory. May be called twice."""
         self._session = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors that the track holds."""
+        """Size of all tensors that the track holds, bytes."""
         return sum(tensor.nbytes for tensor in _tensors(vars(self._session))) if self._session is not None else 0
 
     def _begin(self, frame: NDArray[np.uint8], mask: Mask) -> None:
@@ -160,18 +164,17 @@ class Sam2VideoTrack:
         side = (tracker.input_format.image_size, tracker.input_format.image_size)
         if given.shape[-2:] != side:
             given = F.interpolate(given, size=side, mode="bilinear", align_corners=False, antialias=True)
-            # A thing of a pixel or two must not vanish.
+            # An object of a pixel or two must not vanish.
             given = (given >= min(0.5, float(given.max()))).float()
         session.add_mask_inputs(session.obj_id_to_idx(_OBJECT), 0, given)
         session.obj_with_new_inputs = [_OBJECT]
         self._ask(frame)
 
     def _ask(self, frame: NDArray[np.uint8]) -> tuple[torch.Tensor, float]:
-        """Logits (1, h, w) of the newest frame, and how sure the network is that the thing is in it, 0..1."""
+        """Logits (1, h, w) of the newest frame, and the probability that the object is in it, 0..1."""
         tracker = self._tracker
         session = self._session
-        # A step that failed may have left its frame and its features under the number that this frame now gets, and
-        # the network would take them for this frame's.
+        # A failed step may have left its frame and features under the index of this frame; the network would use them.
         if session.processed_frames is not None:
             session.processed_frames.clear()
         session.cache.clear_all()
@@ -183,7 +186,7 @@ class Sam2VideoTrack:
         return answer.pred_masks[:, 0].float(), appears
 
     def _forget(self) -> None:
-        """Drop what the network will not look at again. transformers' session keeps every frame and every answer."""
+        """Drop what the network will not attend to again: transformers' session keeps every frame and every answer."""
         session = self._session
         settings = self._tracker.model.config
         session.processed_frames.clear()
@@ -196,7 +199,7 @@ class Sam2VideoTrack:
             age = self._index + 1 - number
             if age >= settings.max_object_pointers_in_encoder and age >= settings.num_maskmem:
                 del recent[number]
-            elif age >= settings.num_maskmem:  # of the older ones only the pointers are looked at
+            elif age >= settings.num_maskmem:  # of the older ones only the pointers are used
                 recent[number].pop("maskmem_features", None)
                 recent[number].pop("maskmem_pos_enc", None)
         for output in (*outputs["cond_frame_outputs"].values(), *recent.values()):
@@ -206,32 +209,34 @@ class Sam2VideoTrack:
     def _answer(self, logits: torch.Tensor, appears: float) -> TrackedMask:
         limits = self._tracker.limits
         if not (bool(torch.isfinite(logits).all()) and np.isfinite(appears)):
-            return self._without(Loss.LOW_SCORE, 0.0, limits.min_score)
+            return self._not_visible(LostReason.LOW_SCORE, 0.0, limits.min_score)
         mask = to_masks(logits, self._size)[0]
         if appears < 0.5 or not mask.any():
-            # The network says that it is not there; where it was last says whether it left or is hidden.
-            loss = Loss.LEFT_VIEW if _at_border(self._before) else Loss.HIDDEN
-            limit = limits.min_in_view if loss is Loss.LEFT_VIEW else limits.min_visible
-            return self._without(loss, 0.0, limit)
+            # The network says that it is not there; its last mask says whether it left the view or is hidden.
+            if _at_border(self._last_mask):
+                return self._not_visible(LostReason.LEFT_VIEW, 0.0, limits.min_in_view)
+            return self._not_visible(LostReason.HIDDEN, 0.0, limits.min_visible)
         score = appears * stability(logits[0].cpu().numpy())
         if score < limits.min_score:
-            return self._without(Loss.LOW_SCORE, score, limits.min_score)
+            return self._not_visible(LostReason.LOW_SCORE, score, limits.min_score)
         area = float(np.count_nonzero(mask))
-        before, self._area = self._area, area
-        self._before = mask
-        if before and area_jumped(area, before, limits):
-            return self._without(Loss.AREA_JUMP, area / before, limits.max_area_ratio)
+        if not self._area.trusts(area):
+            return self._lost(LostReason.AREA_JUMP, self._area.factor(area), limits.max_area_ratio)
+        self._last_mask = mask
         return TrackedMask(self._stamp, mask.copy(), score, False)
 
-    def _without(self, loss: Loss, figure: float, limit: float) -> TrackedMask:
-        """The answer for a frame without a mask to be trusted; the next area is not held against the last one."""
-        self._area = 0.0
+    def _not_visible(self, reason: LostReason, figure: float, limit: float) -> TrackedMask:
+        self._area.not_visible()
+        return self._lost(reason, figure, limit)
+
+    def _lost(self, reason: LostReason, figure: float, limit: float) -> TrackedMask:
+        """The answer for a frame without a trusted mask."""
         empty = np.zeros(self._size, np.bool_)
-        score = figure if loss is Loss.LOW_SCORE else 0.0
-        return TrackedMask(self._stamp, empty, score, True, loss, sentence(loss, figure, limit))
+        score = figure if reason is LostReason.LOW_SCORE else 0.0
+        return TrackedMask(self._stamp, empty, score, True, reason, lost_sentence(reason, figure, limit))
 
 
-def open_sam2_tracker(config: Sam2Config, limits: LossLimits | None = None) -> Sam2VideoTracker:
+def open_sam2_tracker(config: Sam2Config, limits: LostLimits | None = None) -> Sam2VideoTracker:
     """Load a tracker from a folder; blocks while it loads, and downloads nothing.
 
     Raises:
@@ -260,7 +265,7 @@ def open_sam2_tracker(config: Sam2Config, limits: LossLimits | None = None) -> S
     encoder = model.prompt_encoder
     expected = read_input_format(folder, encoder.input_image_size, encoder.mask_input_size[0], IMAGENET)
     name = f"{said['model_type']}:{folder.resolve().name}"
-    return Sam2VideoTracker(model, expected, config, name, LossLimits() if limits is None else limits)
+    return Sam2VideoTracker(model, expected, config, name, LostLimits() if limits is None else limits)
 
 
 def _at_border(mask: Mask) -> bool:

@@ -1,4 +1,4 @@
-"""The third seam: a Tracker starts a Track at a mask, and the Track says for each newer frame where the thing is."""
+"""The tracker seam: a Tracker starts a Track at a mask, and the Track gives a mask for each newer frame."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.mask import MAX_PIXELS, Mask
 
 
-class Loss(StrEnum):
-    """Why a frame has no mask to be trusted; NONE while the thing is followed."""
+class LostReason(StrEnum):
+    """Reason why a frame has no trusted mask; NONE while the object is tracked."""
 
     NONE = ""
     LOW_SCORE = "low_score"
@@ -24,14 +24,14 @@ class Loss(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class TrackedMask:
-    """Where the thing is in one frame.
+    """Answer of a track for one frame.
 
     Attributes:
-        stamp_ns: Of the frame, nanoseconds, as given.
-        mask: (H, W) bool, of the frame's size: what is visible of the thing; all False where `lost`.
-        score: How sure the tracker is that this is still the thing, 0..1. Not calibrated.
-        lost: This frame has no mask to be trusted. The track goes on: it may find the thing again in a later frame.
-        loss: The reason as a code; NONE unless `lost`.
+        stamp_ns: Stamp of the frame, nanoseconds, as given.
+        mask: (H, W) bool, of the frame's size: the visible part of the object; all False where `lost`.
+        score: Confidence that this is still the object, 0..1. Not calibrated.
+        lost: This frame has no trusted mask. The track goes on: it may find the object again in a later frame.
+        lost_reason: The reason as a code; NONE unless `lost`.
         reason: The reason as one sentence; empty unless `lost`.
     """
 
@@ -39,15 +39,15 @@ class TrackedMask:
     mask: Mask
     score: float
     lost: bool
-    loss: Loss = Loss.NONE
+    lost_reason: LostReason = LostReason.NONE
     reason: str = ""
 
 
 class Track(Protocol):
-    """One thing that is followed. Used by one thread at a time. Its memory does not grow with the number of frames."""
+    """One tracked object. For one thread at a time. Its memory does not grow with the number of frames."""
 
     def step(self, frame: NDArray[np.uint8], stamp_ns: int) -> TrackedMask:
-        """Follow the thing into a newer frame. Blocks while it computes, and never waits for anything else.
+        """Find the object in a newer frame. Blocks while it computes, and never waits for anything else.
 
         Being lost is an answer, not an error. Frames may be skipped; the fewer, the better.
 
@@ -67,15 +67,15 @@ class Track(Protocol):
 
 
 class Tracker(Protocol):
-    """Starts tracks. One instance serves many tracks at the same time, all used by one thread at a time."""
+    """Source of tracks. One instance serves many tracks at the same time, all used by one thread at a time."""
 
     @property
     def name(self) -> str:
-        """What records and diagnostics call it."""
+        """Name in records and diagnostics."""
         ...
 
     def start(self, frame: NDArray[np.uint8], mask: Mask, stamp_ns: int) -> Track:
-        """Begin at the frame that the thing was found on. Blocks while it computes, about as long as a step.
+        """Start a track at the frame that the object was found on. Blocks while it computes, about as long as a step.
 
         Args:
             frame: (H, W, 3) uint8 RGB; not kept, not changed.
@@ -83,13 +83,13 @@ class Tracker(Protocol):
             stamp_ns: Of the frame, nanoseconds.
 
         Raises:
-            ValueError: Frame and mask are not what they have to be.
+            ValueError: Frame or mask has the wrong shape or type, or the mask is empty.
         """
         ...
 
 
 def check_start(frame: NDArray[np.uint8], mask: Mask) -> None:
-    """Refuse what no track can begin with.
+    """Check the frame and mask of a new track.
 
     Raises:
         ValueError: One sentence says what is wrong.
@@ -105,12 +105,12 @@ def check_start(frame: NDArray[np.uint8], mask: Mask) -> None:
 
 
 def check_step(frame: NDArray[np.uint8], stamp_ns: int, size: tuple[int, int], last_ns: int) -> None:
-    """Refuse a frame that the track can't go on with.
+    """Check a frame that a track is to go on with.
 
     Args:
         frame: The new frame.
         stamp_ns: Its stamp.
-        size: (height, width) that the track began with.
+        size: (height, width) of the track's first frame.
         last_ns: Stamp of the last step.
 
     Raises:
@@ -130,7 +130,7 @@ def check_step(frame: NDArray[np.uint8], stamp_ns: int, size: tuple[int, int], l
 
 
 def check_image(frame: NDArray[np.uint8]) -> None:
-    """Refuse what is not an (H, W, 3) uint8 picture.
+    """Check that an image is (H, W, 3) uint8 and not too large.
 
     Raises:
         ValueError: One sentence says what is wrong.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,16 +19,17 @@ from moving_pictures import Film  # noqa: E402
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession  # noqa: E402
 
 from rsagent_ros.agent.errors import RunFailed  # noqa: E402
+from rsagent_ros.agent.mask import Mask  # noqa: E402
 from rsagent_ros.agent.outcome import ErrorCode  # noqa: E402
 from rsagent_ros.segmenters.sam2_config import Sam2Config  # noqa: E402
 from rsagent_ros.segmenters.sam2_tensors import to_masks, to_pixels  # noqa: E402
-from rsagent_ros.trackers import Loss  # noqa: E402
-from rsagent_ros.trackers.loss import LossLimits  # noqa: E402
+from rsagent_ros.trackers import LostReason, TrackedMask  # noqa: E402
+from rsagent_ros.trackers.lost import LostLimits  # noqa: E402
 from rsagent_ros.trackers.sam2_video import Sam2VideoTracker, open_sam2_tracker  # noqa: E402
 from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2, save_tiny_sam2_video  # noqa: E402
 
 FILM = Film(pan=(1.0, 0.5))
-LENIENT = LossLimits(min_score=0.0, max_area_ratio=1e9)
+LENIENT = LostLimits(min_score=0.0, max_area_ratio=1e9)
 FRAMES = 20  # more than the 16 that the network looks back
 
 
@@ -90,7 +94,7 @@ def test_tracks_of_one_network_do_not_mix(tracker: Sam2VideoTracker) -> None:
     tracks = [tracker.start(*film.frame(0), 0) for film in (first, second)]
     together = [track.step(film.frame(1)[0], 1) for track, film in zip(tracks, (first, second), strict=True)]
     for one, other in zip(alone, together, strict=True):
-        assert (one.score, one.loss) == (other.score, other.loss)
+        assert (one.score, one.lost_reason) == (other.score, other.lost_reason)
         assert np.array_equal(one.mask, other.mask)
 
 
@@ -104,28 +108,89 @@ def test_half_precision_gives_a_similar_answer(checkpoint: Path, tracker: Sam2Vi
     assert correlation > 0.98 or torch.equal(*logits)
 
 
-def test_what_is_lost_and_why(tracker: Sam2VideoTracker) -> None:
-    strict = Sam2VideoTracker(tracker.model, tracker.input_format, Sam2Config("x", device="cpu"), "tiny", LossLimits())
-    picture, mask = FILM.frame(0)
-    sure = torch.full((1, 64, 64), -8.0)
-    sure[:, 20:40, 20:40] = 8.0
-    vague = sure.clone()
-    vague[:, 10:50, 10:50] = 0.2
-    small = torch.full((1, 64, 64), -8.0)
-    small[:, 20:24, 20:24] = 8.0
+def squares(side: int, level: float = 8.0) -> Any:
+    """Logits (1, 1, 64, 64) of a square in the middle."""
+    logits = torch.full((1, 1, 64, 64), -8.0)
+    low = 32 - side // 2
+    logits[:, :, low : low + side, low : low + side] = level
+    return logits
 
-    track = strict.start(picture, mask, 0)
-    good = track._answer(sure, 0.98)
-    assert (good.lost, good.loss, good.mask.any()) == (False, Loss.NONE, True)
+
+@pytest.fixture
+def scripted(tracker: Sam2VideoTracker, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[TrackedMask]]:
+    """Follow a film with a network that gives the logits and probabilities of a script."""
+    original = type(tracker.model).forward
+
+    def follow(first: Mask, *script: tuple[Any, float]) -> list[TrackedMask]:
+        strict = Sam2VideoTracker(
+            tracker.model, tracker.input_format, Sam2Config("x", device="cpu"), "tiny", LostLimits()
+        )
+        answers = iter([(squares(20), 0.98), *script])
+
+        def forward(*arguments: object, **named: object) -> SimpleNamespace:
+            original(*arguments, **named)
+            logits, appears = next(answers)
+            return SimpleNamespace(pred_masks=logits, object_score_logits=torch.logit(torch.tensor([appears])))
+
+        monkeypatch.setattr(type(tracker.model), "forward", forward)
+        track = strict.start(FILM.frame(0)[0], first, 0)
+        return [track.step(FILM.frame(index)[0], index) for index in range(1, len(script) + 1)]
+
+    return follow
+
+
+WHOLE = np.zeros((240, 320), np.bool_)
+WHOLE[82:158, 110:210] = True  # as large as a square of 20 logits a side
+GOOD, HIDDEN = (squares(20), 0.98), (squares(20), 0.1)
+
+
+def test_what_is_lost_and_why(scripted: Callable[..., list[TrackedMask]]) -> None:
+    nothing = (torch.full((1, 1, 64, 64), float("nan")), 0.9)
+    vague = (torch.maximum(squares(20), squares(40, 0.1)), 0.6)
+    good, low, broken, hidden = scripted(WHOLE, GOOD, vague, nothing, HIDDEN)
+    assert (good.lost, good.lost_reason, good.mask.any()) == (False, LostReason.NONE, True)
     assert good.score == pytest.approx(0.98, abs=0.05)
-    assert track._answer(small, 0.98).loss is Loss.AREA_JUMP
-    assert track._answer(sure, 0.98).loss is Loss.NONE  # after a loss any size is a new beginning
-    assert track._answer(vague * 0.5, 0.6).loss is Loss.LOW_SCORE
-    assert track._answer(sure, 0.1).loss is Loss.HIDDEN
-    assert track._answer(torch.full((1, 64, 64), float("nan")), 0.9).loss is Loss.LOW_SCORE
-    border = mask.copy()
-    border[:, :40] = True
-    assert strict.start(picture, border, 0)._answer(sure, 0.1).loss is Loss.LEFT_VIEW
+    assert [answer.lost_reason for answer in (low, broken)] == [LostReason.LOW_SCORE] * 2
+    assert hidden.lost_reason is LostReason.HIDDEN
+    border = WHOLE.copy()
+    border[:, :210] = True
+    assert scripted(border, HIDDEN)[0].lost_reason is LostReason.LEFT_VIEW
+
+
+@pytest.mark.parametrize("jump", [(squares(56), 0.98), (squares(8), 0.98)], ids=["larger", "smaller"])
+def test_a_jump_is_lost_until_the_area_comes_back(jump: Any, scripted: Callable[..., list[TrackedMask]]) -> None:
+    answers = scripted(WHOLE, GOOD, jump, jump, jump, HIDDEN, jump, GOOD, GOOD)
+    jumped = LostReason.AREA_JUMP
+    assert [answer.lost_reason for answer in answers] == [
+        *(LostReason.NONE, jumped, jumped, jumped, LostReason.HIDDEN, jumped, LostReason.NONE, LostReason.NONE)
+    ]
+    assert not any(answer.mask.any() for answer in answers if answer.lost)
+
+
+def test_the_first_answer_is_held_against_the_mask_that_the_agent_found(
+    scripted: Callable[..., list[TrackedMask]],
+) -> None:
+    jumped, good = scripted(WHOLE, (squares(56), 0.98), GOOD)
+    assert jumped.lost_reason is LostReason.AREA_JUMP
+    assert not good.lost
+
+
+def test_what_was_hidden_comes_back_in_parts_but_not_much_larger(scripted: Callable[..., list[TrackedMask]]) -> None:
+    shrinking = [(squares(side), 0.98) for side in (20, 16, 12, 10)]
+    answers = scripted(WHOLE, *shrinking, HIDDEN, (squares(4), 0.98), (squares(12), 0.98), GOOD, (squares(56), 0.98))
+    assert [answer.lost for answer in answers] == [False] * 4 + [True] + [False] * 3 + [True]
+    assert scripted(WHOLE, GOOD, HIDDEN, (squares(56), 0.98))[-1].lost_reason is LostReason.AREA_JUMP
+
+
+def test_a_mask_that_jumped_is_not_remembered(tracker: Sam2VideoTracker) -> None:
+    unlikely = LostLimits(min_score=0.0, max_area_ratio=1.0 + 1e-9)
+    wary = Sam2VideoTracker(tracker.model, tracker.input_format, Sam2Config("x", device="cpu"), "tiny", unlikely)
+    tracks = [one.start(*FILM.frame(0), 0) for one in (wary, tracker)]
+    sizes = [track.nbytes for track in tracks]
+    answers = [track.step(FILM.frame(1)[0], 1) for track in tracks]
+    assert [answer.lost_reason for answer in answers] == [LostReason.AREA_JUMP, LostReason.NONE]
+    assert tracks[0].nbytes == sizes[0]
+    assert tracks[1].nbytes > sizes[1]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsagent_ros.trackers.loss import LossLimits, area_jumped, sentence
-from rsagent_ros.trackers.tracker import Loss, check_start, check_step
+from rsagent_ros.trackers.lost import LostLimits, area_jumped, lost_sentence
+from rsagent_ros.trackers.tracker import LostReason, check_start, check_step
 
 FRAME = np.zeros((48, 64, 3), np.uint8)
 MASK = np.ones((48, 64), np.bool_)
@@ -47,7 +47,7 @@ def test_what_a_track_cannot_go_on_with() -> None:
     [(100, 100, False), (199, 100, False), (201, 100, True), (51, 100, False), (49, 100, True)],
 )
 def test_an_area_jumps_by_its_factor_either_way(area: float, before: float, jumped: bool) -> None:
-    assert area_jumped(area, before, LossLimits(max_area_ratio=2.0)) is jumped
+    assert area_jumped(area, before, LostLimits(max_area_ratio=2.0)) is jumped
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_an_area_jumps_by_its_factor_either_way(area: float, before: float, jump
 )
 def test_limits_that_cannot_be(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
-        LossLimits(**{name: value})
+        LostLimits(**{name: value})
 
 
 def test_every_loss_has_a_sentence_of_its_own_with_figure_and_limit() -> None:
-    told = {loss: sentence(loss, 0.1234, 0.5678) for loss in Loss}
-    assert told.pop(Loss.NONE) == ""
+    told = {loss: lost_sentence(loss, 0.1234, 0.5678) for loss in LostReason}
+    assert told.pop(LostReason.NONE) == ""
     assert len(set(told.values())) == len(told)
     for words in told.values():
         assert "12" in words

@@ -17,8 +17,8 @@ from rsagent_ros.baseline.tracker.edge import EdgeFitter
 from rsagent_ros.baseline.tracker.motion import Grey, Motion, dense_motion, shift_to, sparse_motion
 from rsagent_ros.baseline.tracker.resolution import Resolution
 from rsagent_ros.baseline.tracker.shape import Shape, Window, touches_border
-from rsagent_ros.trackers.loss import LossLimits, area_jumped, sentence
-from rsagent_ros.trackers.tracker import Loss, TrackedMask, check_start, check_step
+from rsagent_ros.trackers.lost import LostLimits, area_jumped, lost_sentence
+from rsagent_ros.trackers.tracker import LostReason, TrackedMask, check_start, check_step
 
 _SURE = 0.6
 """Score from which on the track learns what the thing looks like now."""
@@ -58,7 +58,7 @@ class ClassicalConfig:
 
     side: int = 640
     refit_every: int = 8
-    limits: LossLimits = field(default_factory=LossLimits)
+    limits: LostLimits = field(default_factory=LostLimits)
 
     def __post_init__(self) -> None:
         if self.side < 64:
@@ -159,25 +159,25 @@ class ClassicalTrack:
         pixels = area(body)
         in_view = pixels / max(self._shape.whole_area, 1.0)
         if pixels == 0 or in_view < limits.min_in_view:
-            return self._without(Loss.LEFT_VIEW, in_view, limits.min_in_view)
+            return self._without(LostReason.LEFT_VIEW, in_view, limits.min_in_view)
         window = Window.around(body)
         seen = window.cut(picture)
         look = self._appearance.look(seen, window.cut(body), self._brighter)
         needed = max(limits.min_visible, _VISIBLE_AGAIN) if self._lost else limits.min_visible
         if look.visible_share < needed:
-            return self._without(Loss.HIDDEN, look.visible_share, needed)
+            return self._without(LostReason.HIDDEN, look.visible_share, needed)
         # Colours say whether it is still the same, the points whether it moves as one thing.
         agreement = 1 - _AGREEMENT + _AGREEMENT * support
         score = min(1.0, look.similarity * look.visible_share**0.5 * agreement)
         needed = max(limits.min_score, _SCORE_AGAIN) if self._lost else limits.min_score
         if score < needed:
-            return self._without(Loss.LOW_SCORE, score, needed)
+            return self._without(LostReason.LOW_SCORE, score, needed)
         visible = window.pasted(look.visible, body.shape)
         if self._edge_is_due() and look.visible_share > _WHOLE and not touches_border(visible):
             visible = self._fitted(seen, look.visible, window, visible)
         now, before = area(visible), area(self._visible)
         if not self._lost and area_jumped(now, before, limits):
-            return self._without(Loss.AREA_JUMP, now / before, limits.max_area_ratio)
+            return self._without(LostReason.AREA_JUMP, now / before, limits.max_area_ratio)
         if score > _SURE and look.visible_share == 1.0:
             self._appearance.learn(look)
         self._visible, self._lost = visible, False
@@ -209,12 +209,12 @@ class ClassicalTrack:
         found = shift_to(own, here, max(here.shape) // 4 if self._lost else _STEP)
         return self._shape if found is None else self._shape.moved(found)
 
-    def _without(self, loss: Loss, figure: float, limit: float) -> TrackedMask:
+    def _without(self, reason: LostReason, figure: float, limit: float) -> TrackedMask:
         """The answer for a frame without a mask to be trusted."""
         self._lost = True
-        score = figure if loss is Loss.LOW_SCORE else 0.0
+        score = figure if reason is LostReason.LOW_SCORE else 0.0
         empty = np.zeros(self._resolution.camera, np.bool_)
-        return TrackedMask(self._stamp, empty, score, True, loss, sentence(loss, figure, limit))
+        return TrackedMask(self._stamp, empty, score, True, reason, lost_sentence(reason, figure, limit))
 
 
 def _grey(picture: NDArray[np.uint8]) -> Grey:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask, area, iou
 from rsagent_ros.baseline.tracker import ClassicalConfig, ClassicalTracker
-from rsagent_ros.trackers import Loss, TrackedMask
-from rsagent_ros.trackers.loss import LossLimits
+from rsagent_ros.trackers import LostReason, TrackedMask
+from rsagent_ros.trackers.lost import LostLimits
 
 SECOND = 15
 
@@ -84,7 +84,7 @@ def test_a_thing_that_leaves_the_view_is_lost_and_so_said() -> None:
     assert visible < 0.3
     for answer in answers[first - 1 :]:
         assert (answer.lost, answer.score, answer.mask.any()) == (True, 0.0, False)
-    assert answers[first - 1].loss is Loss.LEFT_VIEW
+    assert answers[first - 1].lost_reason is LostReason.LEFT_VIEW
     assert "inside the picture" in answers[first - 1].reason
     for index, answer in enumerate(answers[: first - 1], 1):
         truth = film.frame(index)[1]
@@ -98,7 +98,7 @@ def test_a_board_before_it_is_noticed_and_its_going_too() -> None:
     for index, answer in enumerate(answers, 1):
         if 10 <= index <= 18:
             assert answer.lost, index
-            assert answer.loss is Loss.HIDDEN
+            assert answer.lost_reason is LostReason.HIDDEN
             assert not answer.mask.any()
         elif index < 10 or index > 20:
             assert not answer.lost, (index, answer.reason)
@@ -130,7 +130,7 @@ def test_another_thing_in_its_place_is_not_the_thing() -> None:
     swapped = replace(film, colour=(40, 60, 200))
     answer = track.step(swapped.frame(5)[0], 5)
     assert answer.lost
-    assert answer.loss in (Loss.HIDDEN, Loss.LOW_SCORE)
+    assert answer.lost_reason in (LostReason.HIDDEN, LostReason.LOW_SCORE)
     assert track.step(swapped.frame(6)[0], 6).lost
 
 
@@ -258,9 +258,9 @@ def test_it_is_what_the_agent_meant_not_what_the_segmenter_prefers() -> None:
 
 def test_an_area_that_jumps_is_a_loss_and_then_a_new_beginning() -> None:
     film = Film(zoom=1.1, pan=(0.0, 0.0))
-    limits = LossLimits(max_area_ratio=1.15)
+    limits = LostLimits(max_area_ratio=1.15)
     answers = followed(film, 3, ClassicalTracker(ClassicalConfig(limits=limits)))
-    assert answers[0].loss is Loss.AREA_JUMP
+    assert answers[0].lost_reason is LostReason.AREA_JUMP
     assert "a factor of 1.2" in answers[0].reason
     assert not answers[1].lost
     assert iou(answers[1].mask, film.frame(2)[1]) > 0.8

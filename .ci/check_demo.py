@@ -1,6 +1,6 @@
 """Fails unless every goal of the demo ended as the simulator's truth says: `check_demo.py out/demo/result.json`.
 
-So must the thing that the demo followed have been where the truth says, in `tracked.json` beside that file.
+The tracked object must have been where the truth says, too: `tracked.json` beside that file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MIN_TRACKED = 5
 
 
 def complaints(goals: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with the demo's goals, one sentence each."""
+    """Faults of the demo's goals, one sentence each."""
     found = [] if goals else ["The demo sent no goal."]
     for goal in goals:
         said = f"{goal['instruction']!r} ended as {goal['outcome']}"
@@ -27,16 +27,16 @@ def complaints(goals: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def track_complaints(followed: dict[str, Any]) -> list[str]:
-    """What is wrong with the thing that was followed, one sentence each."""
-    name = f"{followed['instruction']!r}, followed with a moving camera,"
+def track_complaints(tracked: dict[str, Any]) -> list[str]:
+    """Faults of the tracked goal, one sentence each."""
+    name = f"{tracked['instruction']!r}, tracked with a moving camera,"
     found = []
-    if followed["masks"] < MIN_TRACKED or followed["lost"]:
-        found.append(f"{name} has {followed['masks']} masks, {followed['lost']} of them lost.")
-    if not followed["median_iou"] >= MIN_TRACKED_IOU:
-        found.append(f"{name} has a median IoU of {followed['median_iou']}; {MIN_TRACKED_IOU} was expected.")
-    if followed["median_metres"] is None or followed["median_metres"] > MAX_TRACKED_METRES:
-        found.append(f"{name} is off by {followed['median_metres']} m; at most {MAX_TRACKED_METRES} m was expected.")
+    if tracked["masks"] < MIN_TRACKED or tracked["lost"]:
+        found.append(f"{name} has {tracked['masks']} masks, {tracked['lost']} of them lost.")
+    if not tracked["median_iou"] >= MIN_TRACKED_IOU:
+        found.append(f"{name} has a median IoU of {tracked['median_iou']}; {MIN_TRACKED_IOU} was expected.")
+    if tracked["median_metres"] is None or tracked["median_metres"] > MAX_TRACKED_METRES:
+        found.append(f"{name} is off by {tracked['median_metres']} m; at most {MAX_TRACKED_METRES} m was expected.")
     return found
 
 
@@ -45,5 +45,5 @@ if __name__ == "__main__":
     wrong = complaints(json.loads(result.read_text(encoding="utf-8")))
     tracked = result.with_name("tracked.json")
     wrong += track_complaints(json.loads(tracked.read_text(encoding="utf-8"))) if tracked.is_file() else []
-    wrong += [] if tracked.is_file() else [f"{tracked} is not there: the demo followed nothing."]
+    wrong += [] if tracked.is_file() else [f"{tracked} is not there: the demo tracked nothing."]
     sys.exit("\n".join(wrong) or None)

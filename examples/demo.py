@@ -1,18 +1,19 @@
-"""`make demo`: a simulated camera and the agent's node, each a process of its own, and eight goals over ROS 2.
+"""`make demo`: a simulated camera and the agent's node, each in its own process, and eight goals over ROS 2.
 
     source environment/activate && python examples/demo.py [--out out/demo] [--tiny]
 
-One goal is absent, one needs a correction because the segmenter's first mask is wrong, one is cancelled half-way, and
-one fits two things, so that the agent asks back and the next goal answers its question.
-Writes a folder per goal, `index.html` with all conversations, and `result.json` with the outcome, the expected one, and
-the IoU against the simulator's truth. Exit code 0 when all is as expected.
+One goal is absent, one needs a correction because the segmenter's first mask is wrong, one is cancelled half-way, one
+is ambiguous, so that the agent asks back, and the next one answers its question. The last one is tracked while the
+camera moves (`demo_track`: `tracked.png`, `tracked.json`).
 
-The node records every goal, a bag is recorded beside it, and the truth is sent back as verdicts. Then `demo_log` runs
-all of that again without ROS, and evaluates it: `evaluation/index.html`. At last `demo_track` moves the camera, and
-follows one more thing: `tracked.png`, `tracked.json`.
+Writes a folder per goal, `index.html` with all of them, and `result.json` with the outcome, the expected one, and the
+IoU with the simulator's truth. Exit code 0 when all is as expected.
+
+The node records every goal, a bag is recorded beside it, and the truth is sent back as verdicts. `demo_log` then
+replays all of that without ROS, and evaluates it: `evaluation/index.html`.
 
 With --tiny the node runs a vision-language model and SAM 2.1 from checkpoints on disk, as a robot with weights does.
-They are tiny and random, so they talk nonsense: what is expected then is a clean end of every goal.
+They are tiny and random, so they talk nonsense: all that is expected then is a clean end of every goal.
 """
 
 from __future__ import annotations
@@ -26,24 +27,21 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
-import numpy as np
+from demo_goal import EndedGoal
 from demo_log import from_the_log
 from demo_process import ROOT, Process
-from demo_track import follow_one
+from demo_track import track_one
 
 from rsagent_ros.agent.budget import CancelToken
-from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.agent.turn import Turn
 from rsagent_ros.data.scene import Scene, load_scenes
 from rsagent_ros.ros.client.agent import Agent, Answer
 from rsagent_ros.viewer.folder import write_folder
-from rsagent_ros.viewer.page import Shown, render
+from rsagent_ros.viewer.page import render
 from rsagent_training.simulate import DEMO_GOALS
 
 TIME_BUDGET = 60.0
@@ -57,38 +55,6 @@ DOMAIN = "101"
 """ROS domain of the demo where the caller chose none, so that it meets no other robot."""
 
 REMAPS = [f"{name}:=/camera/{name}" for name in ("image", "camera_info", "depth")]
-
-
-@dataclass(frozen=True)
-class Told:
-    """A goal that was sent: what the truth is, and what came back."""
-
-    scene: Scene
-    expected: Outcome
-    answer: Answer
-
-    @property
-    def iou(self) -> float | None:
-        """Against the simulator's truth; None where there is nothing to compare."""
-        mask = self.answer.mask
-        if mask is None or not self.scene.masks:
-            return None
-        return iou(mask, np.asarray(np.logical_or.reduce(self.scene.masks), dtype=np.bool_))
-
-    def row(self, folder: str) -> dict[str, Any]:
-        """Its entry in result.json."""
-        score = self.iou
-        return {
-            "instruction": self.scene.instruction,
-            "outcome": self.answer.outcome,
-            "expected": self.expected,
-            "iou": None if score is None else round(score, 4),
-            "confidence": round(self.answer.confidence, 4),
-            "turns": self.answer.message.turns,
-            "seconds": round(self.answer.seconds, 3),
-            "error_msg": self.answer.error_msg,
-            "folder": folder,
-        }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,19 +83,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         scenes = wait_for_truth(out / "truth")
         agent = stack.enter_context(Agent(wait=START_SECONDS))
         agent.wait_until_active(START_SECONDS)
-        told: list[Told] = []
+        ended: list[EndedGoal] = []
         for scene, flavour in zip(scenes, flavours(), strict=True):
-            follows = told[-1].answer if scene.previous else None
+            follows = ended[-1].answer if scene.previous else None
             if follows is not None and not follows.question:
                 print(f"\n“{scene.instruction}” answers nothing: the agent has not asked back", flush=True)
                 continue
-            told.append(send(agent, scene, flavour, follows))
-    wrong = report(told, out, any_clean_end=arguments.tiny)
-    if not arguments.tiny and len(told) < len(scenes):
-        wrong.append("The agent did not ask which of two things was meant.")
+            ended.append(send(agent, scene, flavour, follows))
+    wrong = []
     if not arguments.tiny:
+        if len(ended) < len(scenes):
+            wrong.append("The agent did not ask which of two objects was meant.")
         wrong += from_the_log(out)
-        wrong += follow_one(out, REMAPS, START_SECONDS)
+        tracked, complaints = track_one(out, REMAPS, START_SECONDS)
+        wrong += complaints
+        ended += [] if tracked is None else [tracked]
+    wrong += report(ended, out, any_clean_end=arguments.tiny)
     for sentence in wrong:
         print(sentence)
     return 1 if wrong else 0
@@ -172,7 +141,7 @@ def wait_for_truth(folder: Path) -> list[Scene]:
     )
 
 
-def send(agent: Agent, scene: Scene, flavour: str, follows: Answer | None) -> Told:
+def send(agent: Agent, scene: Scene, flavour: str, follows: Answer | None) -> EndedGoal:
     """Send one goal, which may answer the question of another, and show every turn as it comes."""
     print(f"\n“{scene.instruction}”" + (f"  ({flavour})" if flavour else ""), flush=True)
     cancel = CancelToken() if flavour == "for cancelling" else None
@@ -190,36 +159,34 @@ def send(agent: Agent, scene: Scene, flavour: str, follows: Answer | None) -> To
         cancel=cancel,
         timeout=2 * TIME_BUDGET,
     )
-    told = Told(scene, scene.expected if cancel is None else Outcome.CANCELED, answer)
-    score = "" if told.iou is None else f", IoU {told.iou:.3f} with the simulator's truth"
+    ended = EndedGoal(scene, scene.expected if cancel is None else Outcome.CANCELED, answer)
+    score = "" if ended.iou is None else f", IoU {ended.iou:.3f} with the simulator's truth"
     if answer.question:
         print(f"  it asks: {answer.question}", flush=True)
     print(f"  {answer.outcome} after {answer.message.turns} turns, {answer.seconds:.2f} s{score}", flush=True)
     if cancel is None:
-        judge(agent, told)
-    return told
+        judge(agent, ended)
+    return ended
 
 
-def judge(agent: Agent, told: Told) -> None:
+def judge(agent: Agent, goal: EndedGoal) -> None:
     """Tell the agent what is true, as an operator or a planner would: its records become a test set."""
-    truth = told.scene
+    truth = goal.example
     absent = truth.expected is Outcome.NOT_IN_VIEW
-    right = told.answer.outcome == truth.expected and (told.iou is None or told.iou >= RIGHT)
-    mask = None if right or not truth.masks else np.asarray(np.logical_or.reduce(truth.masks), dtype=np.bool_)
-    agent.judge(told.answer.goal_id, right, absent=absent, mask=mask, note="the simulator's truth")
+    right = goal.answer.outcome == truth.expected and (goal.iou is None or goal.iou >= RIGHT)
+    mask = None if right else goal.target
+    agent.judge(goal.answer.goal_id, right, absent=absent, mask=mask, note="the simulator's truth")
 
 
-def report(told: list[Told], out: Path, *, any_clean_end: bool) -> list[str]:
+def report(ended: list[EndedGoal], out: Path, *, any_clean_end: bool) -> list[str]:
     """Write the folders, the page and result.json; returns what is wrong, one sentence for each goal."""
     rows, pages = [], []
-    for number, one in enumerate(told, 1):
-        folder = f"{number}-" + re.sub(r"\W+", "-", one.scene.instruction.lower()).strip("-")
-        facts = {"expected": one.expected.value} | ({} if one.iou is None else {"IoU with the truth": f"{one.iou:.3f}"})
-        shown = Shown(Trace.from_json(one.answer.message.trace), one.scene.image, facts)
-        write_folder(out / folder, shown)
-        pages.append(shown)
-        rows.append(one.row(folder))
-    cv2.imwrite(str(out / "frame.png"), cv2.cvtColor(told[0].scene.image, cv2.COLOR_RGB2BGR))
+    for number, goal in enumerate(ended, 1):
+        folder = f"{number}-" + re.sub(r"\W+", "-", goal.example.instruction.lower()).strip("-")
+        write_folder(out / folder, goal.shown())
+        pages.append(goal.shown())
+        rows.append(goal.row(folder))
+    cv2.imwrite(str(out / "frame.png"), cv2.cvtColor(ended[0].example.image, cv2.COLOR_RGB2BGR))
     (out / "result.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "index.html").write_text(render(pages, "Goals on a simulated table"), encoding="utf-8")
     if any_clean_end:

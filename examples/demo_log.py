@@ -1,7 +1,7 @@
 """The second half of the demo: the robot's log is the test set.
 
-What the node recorded and what a bag holds is run again without ROS: records repeat to the bit, the bag gives the same
-masks, and the goals with a verdict become an evaluation with a report.
+The node's records and a bag are replayed without ROS: records repeat to the bit, the bag gives the same masks, and the
+goals with a verdict become an evaluation with a report.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from pathlib import Path
 
 RSAGENT = [sys.executable, "-m", "rsagent_ros.cli"]
 SKIPPED = 3
-"""Exit code of a command that says that it left something out: here the goal that was cancelled."""
+"""Exit code of a command that left something out: here the goal that was cancelled."""
 
 
 def from_the_log(out: Path) -> list[str]:
-    """Replay and evaluate what a run of the demo left in its folder; returns what is wrong, one sentence each."""
+    """Replay and evaluate the records of a demo; returns what is wrong, one sentence each."""
     print("\nthe robot's log, without ROS:", flush=True)
     complaints = []
-    again = _run("play the records back", [*RSAGENT, "replay", "--recorded", str(out / "records")])
+    again = _run("replay the records", [*RSAGENT, "replay", "--recorded", str(out / "records")])
     if again.returncode != 0:
         complaints.append("The records did not repeat to the bit.")
-    bag = _run("run the bag's goals again", [*RSAGENT, "replay", str(out / "bag"), "--out", str(out / "replay")])
+    bag = _run("replay the goals of the bag", [*RSAGENT, "replay", str(out / "bag"), "--out", str(out / "replay")])
     if bag.returncode not in (0, SKIPPED):
         complaints.append("The bag could not be replayed.")
     else:
         complaints += _other_masks(out / "replay" / "results.jsonl")
     report = out / "evaluation"
     judged = _run(
-        "evaluate the goals that were judged",
+        "evaluate the judged goals",
         [*RSAGENT, "evaluate", "records", str(out / "records"), "--out", str(report), "--quiet"],
     )
     if judged.returncode not in (0, SKIPPED) or not (report / "index.html").is_file():

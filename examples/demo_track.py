@@ -1,7 +1,7 @@
-"""The last part of the demo: the camera moves around the table, and the mask stays on its thing.
+"""The last goal of the demo: the camera moves around the table, and the mask stays on its object.
 
-One goal with `track`; then every picture has a mask, and a place in metres. What the simulator knows about each picture
-is worked out afterwards, from the moment that it shows.
+One goal with `track`; then every image has a mask, and a position in metres. The simulator's truth about each image is
+rendered afterwards, from the moment that the image shows.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from typing import Any
 
 import cv2
 import numpy as np
+from demo_goal import EndedGoal
 from demo_process import ROOT, Process
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask, draw_overlay, iou
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.data.scene import Scene
 from rsagent_ros.ros.client.agent import Agent, Answer
 from rsagent_ros.ros.client.tracked import Tracked
-from rsagent_training.simulate import DEMO_GOALS, World, demo_world
+from rsagent_ros.ros.conversions import nanoseconds
+from rsagent_training.simulate import DEMO_GOALS, World, as_scenes, demo_world
 
 GOAL = DEMO_GOALS[1]
 """The small red box left of the blue cylinder."""
@@ -31,21 +35,21 @@ SECONDS = 8.0
 TIME_BUDGET = 60.0
 TILES, COLUMNS = 6, 3
 SIDE = 480
-"""Pixels of the pictures in `tracked.png`, the longer side."""
+"""Longer side in pixels of the images in `tracked.png`."""
 
 MIN_IOU, MAX_METRES = 0.8, 0.03
 
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """A tracked mask beside the truth of its picture.
+    """A tracked mask beside the truth about its image.
 
     Attributes:
-        seconds: Since the picture that the agent found the thing on.
+        seconds: Since the image that the agent found the object on.
         rgb: (H, W, 3) uint8.
         mask: (H, W) bool, as tracked.
-        iou: With the true mask; stale: of the agent's own mask, had nobody followed the thing.
-        metres: Distance of the tracked position from the thing's true middle; None where there was none.
+        iou: With the true mask; stale: of the agent's own mask, without tracking.
+        metres: Distance of the tracked position from the object's true middle; None where there was none.
     """
 
     seconds: float
@@ -56,15 +60,15 @@ class Checked:
     metres: float | None
 
 
-def follow_one(out: Path, remaps: list[str], patience: float) -> list[str]:
-    """Let the camera move and follow one thing; returns what is wrong, one sentence each.
+def track_one(out: Path, remaps: list[str], start_seconds: float) -> tuple[EndedGoal | None, list[str]]:
+    """Let the camera move and track one object; returns the goal, and what is wrong, one sentence each.
 
     Args:
         out: Folder of the demo.
         remaps: From the node's topics to the camera's.
-        patience: Seconds that a start may take.
+        start_seconds: Longest time that a start may take.
     """
-    print(f"\nthe camera moves: “{GOAL.instruction}”, followed for {SECONDS:g} s", flush=True)
+    print(f"\nthe camera moves: “{GOAL.instruction}”, tracked for {SECONDS:g} s", flush=True)
     truth = out / "track"
     with ExitStack() as stack:
         arguments = ["--ros-args", "-p", "moving:=true", "-p", f"truth_dir:={truth}"]
@@ -72,35 +76,37 @@ def follow_one(out: Path, remaps: list[str], patience: float) -> list[str]:
         stack.enter_context(Process("moving-camera", camera, out))
         node = ["-m", "rsagent_ros.ros.program", "--ros-args", *(word for remap in remaps for word in ("-r", remap))]
         stack.enter_context(Process("tracking-agent", node, out))
-        agent = stack.enter_context(Agent(wait=patience))
-        agent.wait_until_active(patience)
+        agent = stack.enter_context(Agent(wait=start_seconds))
+        agent.wait_until_active(start_seconds)
         answer = agent.segment(GOAL.instruction, track=True, time_budget=TIME_BUDGET, timeout=2 * TIME_BUDGET)
         print(f"  {answer.outcome} after {answer.seconds:.2f} s", flush=True)
-        followed = list(agent.tracked(answer.goal_id, seconds=SECONDS)) if answer.outcome == "found" else []
+        tracked = list(agent.tracked(answer.goal_id, seconds=SECONDS)) if answer.outcome == "found" else []
         agent.stop_tracking(answer.goal_id)
-    seen = [one for one in followed if one.state == "tracking"]
+    seen = [one for one in tracked if one.state == "tracking"]
     if answer.mask is None or not seen:
-        return [f"{GOAL.instruction!r} was not followed: {answer.outcome}, {len(followed)} masks."]
-    checked = list(_checked(answer.mask, _spread(seen, 4 * TILES), truth / "moments.jsonl"))
+        return None, [f"{GOAL.instruction!r} was not tracked: {answer.outcome}, {len(tracked)} masks."]
+    moments = _moments(truth / "moments.jsonl")
+    checked = list(_checked(answer.mask, _spread(seen, 4 * TILES), moments))
     for one in _spread(checked, TILES):
         print(f"  {_caption(one)}", flush=True)
     tiles = [_tile(one) for one in _spread(checked, TILES)]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
     rows = [np.concatenate(tiles[start : start + COLUMNS], axis=1) for start in range(0, len(tiles), COLUMNS)]
     cv2.imwrite(str(out / "tracked.png"), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
-    figures = _figures(answer, followed, checked)
+    figures = _figures(answer, tracked, checked)
     (out / "tracked.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(
-        f"  {figures['masks']} masks; IoU {figures['median_iou']:.3f} in the median, {figures['median_stale_iou']:.3f} "
-        f"had nobody moved the mask; open {out / 'tracked.png'}",
+        f"  {figures['masks']} masks; median IoU {figures['median_iou']:.3f}, without tracking "
+        f"{figures['median_stale_iou']:.3f}; open {out / 'tracked.png'}",
         flush=True,
     )
-    return complaints(figures)
+    facts = {"tracked": f"{figures['masks']} masks, median IoU {figures['median_iou']:.3f}"}
+    return EndedGoal(_example(answer, moments), Outcome.FOUND, answer, facts), complaints(figures)
 
 
 def complaints(figures: dict[str, Any]) -> list[str]:
     """What is wrong with the figures in `tracked.json`, one sentence each."""
-    name, metres = f"{figures['instruction']!r}, followed with a moving camera,", figures["median_metres"]
+    name, metres = f"{figures['instruction']!r}, tracked with a moving camera,", figures["median_metres"]
     found = []
     if figures["median_iou"] < MIN_IOU or figures["lost"]:
         found.append(f"{name} has a median IoU of {figures['median_iou']} and was lost {figures['lost']} times.")
@@ -110,17 +116,28 @@ def complaints(figures: dict[str, Any]) -> list[str]:
 
 
 def _spread(things: list[Any], count: int) -> list[Any]:
-    """So many of them, evenly; the last one is among them."""
+    """That many of them, evenly spread; the last one is among them."""
     return [things[index] for index in np.unique(np.linspace(0, len(things) - 1, count).round().astype(int))]
 
 
-def _checked(stale: Mask, seen: list[Tracked], moments: Path) -> Iterator[Checked]:
+def _moments(file: Path) -> dict[int, float]:
+    """The camera's moments in seconds, by the stamps of its images in nanoseconds."""
+    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return {row["stamp"]: row["t"] for row in rows}
+
+
+def _example(answer: Answer, moments: dict[int, float]) -> Scene:
+    """The truth about the image that the goal was answered on."""
+    with demo_world() as world:
+        rendering = world.render(moments[nanoseconds(answer.header.stamp)])
+        return next(iter(as_scenes(world, rendering, [GOAL])))
+
+
+def _checked(stale: Mask, seen: list[Tracked], moments: dict[int, float]) -> Iterator[Checked]:
     """Masks beside the truth: the world is rendered again as it was at each stamp."""
-    rows = map(json.loads, moments.read_text(encoding="utf-8").splitlines())
-    moment = {row["stamp"]: row["t"] for row in rows}
     with demo_world() as world:
         for one in seen:
-            frame = world.render(moment[one.stamp_ns])
+            frame = world.render(moments[one.stamp_ns])
             true = frame.masks[GOAL.targets[0]]
             metres = None
             if one.position is not None:
@@ -130,19 +147,19 @@ def _checked(stale: Mask, seen: list[Tracked], moments: Path) -> Iterator[Checke
 
 
 def _middle(world: World) -> NDArray[np.float64]:
-    """(3,) of the thing that is followed, in the world's frame: the middle of the box around it."""
+    """(3,) of the tracked object, in the world's frame: the middle of the box around it."""
     item = next(item for item in world.items if item.name == GOAL.targets[0])
     return np.asarray((item.vertices.min(axis=0) + item.vertices.max(axis=0)) / 2.0)
 
 
-def _figures(answer: Answer, followed: list[Tracked], checked: list[Checked]) -> dict[str, Any]:
-    """What `tracked.json` holds."""
+def _figures(answer: Answer, tracked: list[Tracked], checked: list[Checked]) -> dict[str, Any]:
+    """The content of `tracked.json`."""
     metres = [one.metres for one in checked if one.metres is not None]
     return {
         "instruction": GOAL.instruction,
         "outcome": answer.outcome,
-        "masks": len(followed),
-        "lost": sum(one.state == "lost" for one in followed),
+        "masks": len(tracked),
+        "lost": sum(one.state == "lost" for one in tracked),
         "checked": len(checked),
         "median_iou": round(median(one.iou for one in checked), 4),
         "least_iou": round(min(one.iou for one in checked), 4),

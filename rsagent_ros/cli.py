@@ -69,16 +69,18 @@ def _parser() -> argparse.ArgumentParser:
     defaults = Budget()
     run = commands.add_parser(
         "run",
-        help="look for one thing in one image",
-        description="Look for one thing in one image; writes result.json, mask.png (if found), overlay.png, trace.json "
-        "and index.html.",
+        help="find what an instruction names in one image",
+        description="Find what an instruction names in one image; writes result.json, mask.png (if found), "
+        "overlay.png, trace.json and index.html.",
     )
     run.add_argument("image", type=Path, metavar="IMAGE", help="any format that OpenCV reads")
     run.add_argument("instruction", metavar="INSTRUCTION", help='what to look for, such as "the red mug"')
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    run.add_argument("--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="default: %(default)g")
-    run.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="default %(default)d")
-    run.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
+    run.add_argument(
+        "--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="time limit (%(default)g)"
+    )
+    run.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="turn limit (%(default)d)")
+    run.add_argument("--second-look", action="store_true", help="verify before FOUND, in a fresh conversation")
     run.add_argument("--quiet", action="store_true", help="print only the last line")
     add_arguments(run)
     run.set_defaults(command=_run)

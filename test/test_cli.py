@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,22 @@ def test_usage_of_argparse_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 2
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        main([*command, "--help"])
+    assert exit_.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_command_has_help_that_argparse_has_formatted(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = re.findall(r"^    ([a-z]+)\b", help_of(capsys), re.MULTILINE)
+    assert {"run", "evaluate", "compare", "label", "sft", "miniature"} <= set(commands)
+    for command in commands:
+        text = help_of(capsys, command)
+        assert "%%" not in text, command
+        assert "%(" not in text, command
 
 
 def test_an_instruction_that_is_too_long_fails_with_its_code(

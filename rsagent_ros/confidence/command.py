@@ -18,7 +18,7 @@ def add_command(commands: Commands) -> None:
     """Add `calibrate` to the subcommands of `rsagent`."""
     parser = commands.add_parser(
         "calibrate",
-        help="make confidences mean what they say",
+        help="fit calibrated confidences",
         description="Fit a calibration to the answers of evaluations: results.jsonl of `rsagent evaluate`, all of one "
         "policy and segmenter. Prints what it is worth, each answer judged by a calibration that was not fitted to it.",
     )

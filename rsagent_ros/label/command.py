@@ -24,7 +24,7 @@ def add_command(commands: Commands) -> None:
     """Add `label` to the subcommands of `rsagent`."""
     parser = commands.add_parser(
         "label",
-        help="judge and correct a robot's answers in the browser",
+        help="review a robot's goals in the browser",
         description="Serve a page on loopback on which you go through recorded goals: accept, reject, correct the mask "
         "by clicks, write what was meant. Each verdict is stored beside its record at once; nothing is ever rewritten. "
         "Ctrl-C ends it. Of the models only the segmenter is used.",

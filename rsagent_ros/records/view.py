@@ -30,7 +30,7 @@ def add_command(commands: Commands) -> None:
     """Add `view` to the subcommands of `rsagent`."""
     parser = commands.add_parser(
         "view",
-        help="records as one HTML page",
+        help="show records as one HTML page",
         description="Write records as one HTML file that opens from anywhere and needs no network: every turn with "
         "what was looked at, thought, called and seen. Exit codes: 0; 3 a file could not be read, which is told; "
         "1 none could.",

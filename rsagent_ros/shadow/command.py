@@ -31,7 +31,7 @@ def add_command(commands: Commands) -> None:
     """Add `shadow` to the subcommands of `rsagent`."""
     parser = commands.add_parser(
         "shadow",
-        help="would another choice of models have answered the judged goals better?",
+        help="compare candidate models with the current ones on the judged goals",
         description="Let the choice of the flags (the incumbent) and that of a file (the candidate) play the judged "
         "goals of a robot's records, and compare them. A run that was stopped goes on with the same command. Exit code "
         "0: the candidate could be promoted; 3: it is not clearly better; 1: a side could not play.",

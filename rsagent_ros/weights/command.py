@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Add `models` to the subcommands of `rsagent`."""
-    models = commands.add_parser("models", help="get, check or make weights", description=__doc__)
+    models = commands.add_parser("models", help="download, verify or make checkpoints", description=__doc__)
     actions = models.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     fetch = actions.add_parser(

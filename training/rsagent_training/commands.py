@@ -13,7 +13,7 @@ def add_sft(commands: Any) -> None:
     """Add `rsagent sft`."""
     parser = commands.add_parser(
         "sft",
-        help="train a policy on trajectories",
+        help="supervised fine-tuning on trajectories",
         description="Supervised training on trajectories: TRL's SFTTrainer on the agent's own tokens. Several GPUs: "
         "accelerate launch --config_file config/training/fsdp.yaml -m rsagent_training.sft RECIPE --out DIR",
     )
@@ -25,7 +25,7 @@ def add_grpo(commands: Any) -> None:
     """Add `rsagent grpo`."""
     parser = commands.add_parser(
         "grpo",
-        help="train a policy by reinforcement on scenes",
+        help="reinforcement learning on scenes",
         description="Reinforcement learning by GRPO: the policy plays episodes on scenes and is rewarded turn by turn.",
     )
     add_run_arguments(parser)
@@ -36,7 +36,7 @@ def add_merge(commands: Any) -> None:
     """Add `rsagent merge`."""
     parser = commands.add_parser(
         "merge",
-        help="make a checkpoint of what was trained",
+        help="merge a trained adapter into a checkpoint",
         description="Merge a run's adapter into its checkpoint; vLLM and the policy `local` load the result.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run of sft or grpo")

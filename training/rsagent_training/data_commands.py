@@ -20,7 +20,7 @@ def add_collect(commands: Any) -> None:
     """Add `rsagent collect`."""
     parser = commands.add_parser(
         "collect",
-        help="make a folder of scenes to learn from",
+        help="collect training scenes from records, datasets and the simulator",
         description="Scenes of a robot's records (only goals with a verdict), of the datasets that evaluation reads, "
         "and of the simulator.",
     )
@@ -46,7 +46,7 @@ def add_questions(commands: Any) -> None:
     """Add `rsagent questions`."""
     parser = commands.add_parser(
         "questions",
-        help="have implicit questions written about scenes",
+        help="have a model write implicit questions about scenes",
         description="A model behind a server writes implicit questions about the things in scenes. Kept are those that "
         "do not name their answer and that another model, the policy, solves sometimes but not always.",
     )
@@ -65,7 +65,7 @@ def add_synthesize(commands: Any) -> None:
     """Add `rsagent synthesize`."""
     parser = commands.add_parser(
         "synthesize",
-        help="make trajectories to learn from",
+        help="make training trajectories",
         description="A teacher runs the agent's episode on every scene; kept is what is right, good, short, worth "
         "learning and unlike the rest, in balance. A run that was killed goes on where it was.",
     )

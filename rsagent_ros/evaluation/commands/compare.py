@@ -18,8 +18,8 @@ def add_command(commands: Commands) -> None:
     """Add `compare` to the subcommands of `rsagent`."""
     parser = commands.add_parser(
         "compare",
-        help="two runs side by side",
-        description="Compare two runs over the samples that both have: comparison.json and index.html, with 95 %% "
+        help="compare two runs",
+        description="Compare two runs over the samples that both have: comparison.json and index.html, with 95 % "
         "intervals of the paired bootstrap (10,000 resamples).",
     )
     parser.add_argument("first", type=Path, metavar="RUN", help="folder of `rsagent evaluate` or `rsagent score`")

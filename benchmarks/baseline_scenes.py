@@ -36,7 +36,7 @@ from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.baseline.policy import ReferencePolicy
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 
 HELD_OUT = range(200)
 WORKERS = 2
@@ -105,7 +105,7 @@ def answers(seeds: range, workers: int, worst: Path | None = None) -> list[Answe
         return [job.result() for job in jobs]
 
 
-def answered(scene: Scene, worst: Path | None = None) -> Answer:
+def answered(scene: Example, worst: Path | None = None) -> Answer:
     """Runs one episode on a scene."""
     policy = ReferencePolicy()
     episode = Episode(
@@ -115,7 +115,7 @@ def answered(scene: Scene, worst: Path | None = None) -> Answer:
     answer = Answer(
         scene.id,
         scene.category,
-        scene.expected,
+        scene.require_expected(),
         scene.instruction,
         result.outcome,
         score(scene, result),
@@ -129,7 +129,7 @@ def answered(scene: Scene, worst: Path | None = None) -> Answer:
     return answer
 
 
-def score(scene: Scene, result: Result) -> float:
+def score(scene: Example, result: Result) -> float:
     """How good the answer to a scene is, 0..1, as the module says."""
     if result.outcome is Outcome.FAILED:
         return 0.0
@@ -144,7 +144,7 @@ def score(scene: Scene, result: Result) -> float:
             return 0.0 if given is None else iou(given, _meant(scene))
 
 
-def wrong_object(scene: Scene, result: Result) -> bool:
+def wrong_object(scene: Example, result: Result) -> bool:
     """Whether FOUND was said of something that was not meant."""
     if result.outcome is not Outcome.FOUND:
         return False
@@ -155,7 +155,7 @@ def wrong_object(scene: Scene, result: Result) -> bool:
     return bool(max(off) > _ELSEWHERE or overlap < _MISSED)
 
 
-def _meant(scene: Scene) -> Mask:
+def _meant(scene: Example) -> Mask:
     return np.asarray(np.logical_or.reduce([np.zeros(scene.image.shape[:2], np.bool_), *scene.masks]))
 
 
@@ -208,7 +208,7 @@ def table(given: Sequence[Answer]) -> str:
     return "\n".join(lines)
 
 
-def _picture(scene: Scene, result: Result, trace: Trace) -> NDArray[np.uint8]:
+def _picture(scene: Example, result: Result, trace: Trace) -> NDArray[np.uint8]:
     """The scene, with what was meant, what came back, and what was thought."""
     picture = scene.image.copy()
     found = [one.mask for one in (*result.instances, *result.candidates)]

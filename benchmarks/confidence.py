@@ -25,7 +25,6 @@ from rsagent_ros.confidence.calibrate import JudgedAnswer, calibrate, vectors
 from rsagent_ros.confidence.calibration import raw_confidence
 from rsagent_ros.confidence.evidence import answer_ids, evidence_for
 from rsagent_ros.confidence.measures import kept, worth
-from rsagent_ros.data.sample import Truth
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import MATCH_IOU, score
 
@@ -54,8 +53,7 @@ def answers(seed: int, count: int) -> list[JudgedAnswer]:
             scene.image, scene.instruction, segmenter, budget, policy_name=policy.name, pictures=policy.pictures
         )
         drive(episode, policy)
-        truth = Truth(scene.id, scene.image.shape[:2], scene.expected, scene.masks)
-        row = score(index, truth, prediction_of(episode.trace))
+        row = score(index, scene, prediction_of(episode.trace))
         if row.masked:
             found.append(judged(episode.trace, row.iou))
     return found

@@ -26,10 +26,10 @@ from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
 from rsagent_ros.backends import Choice, Models
-from rsagent_ros.data.sample import Sample, Truth
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example, blank_image
+from rsagent_ros.data.folder import save_examples
 from rsagent_ros.datasets import Dataset
-from rsagent_ros.evaluation.answering import Answering, Task
+from rsagent_ros.evaluation.answering import Answering, WorkItem
 from rsagent_ros.evaluation.cluster import Workers
 from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
 from rsagent_ros.evaluation.report.summary import summarise
@@ -74,8 +74,8 @@ def _metrics() -> Entry:
     before = time.perf_counter()
     for index in range(SAMPLES):
         right, said = pairs[index % kinds]
-        truth = Truth("a", (HEIGHT, WIDTH), Outcome.FOUND, (decode_rle(right),))
-        score(index, truth, Prediction(Outcome.FOUND, decode_rle(said), confidence=0.5))
+        example = Example("a", blank_image((HEIGHT, WIDTH)), "", Outcome.FOUND, (decode_rle(right),))
+        score(index, example, Prediction(Outcome.FOUND, decode_rle(said), confidence=0.5))
     return at_most(
         f"metrics of {SAMPLES} samples of {WIDTH}x{HEIGHT}",
         time.perf_counter() - before,
@@ -88,8 +88,8 @@ def _metrics() -> Entry:
 def _bootstrap() -> Entry:
     """The whole summary of as many rows."""
     mask = _blob(1)
-    truth = Truth("a", (HEIGHT, WIDTH), Outcome.FOUND, (mask,))
-    row = score(0, truth, Prediction(Outcome.FOUND, mask, confidence=0.5))
+    example = Example("a", blank_image((HEIGHT, WIDTH)), "", Outcome.FOUND, (mask,))
+    row = score(0, example, Prediction(Outcome.FOUND, mask, confidence=0.5))
     found = Evaluated(Run({}, {}), [row] * SAMPLES, [Measured(1.0)] * SAMPLES, [], [])
     before = time.perf_counter()
     summarise(found)
@@ -157,8 +157,7 @@ def _memory() -> Entry:
     taken: list[tuple[int, int]] = []
     with Answering(open_fakes(0.0), Budget(seconds=60.0), seed=0) as answering:
         for index in range(SAMPLES):
-            truth = Truth(f"s{index}", (120, 160), Outcome.FOUND, (mask,))
-            answering.line(Task(index, Sample(truth, image.copy(), "the thing")))
+            answering.line(WorkItem(index, Example(f"s{index}", image.copy(), "the thing", Outcome.FOUND, (mask,))))
             if index % 500 == 0 and index >= SAMPLES // 10:
                 taken.append((index, process.memory_info().rss))
     counts, sizes = np.array(taken, dtype=np.float64).T
@@ -204,7 +203,7 @@ def _write_scenes(folder: Path, count: int) -> None:
         cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8), (9, 9), 0)
     )
     masks = (_blob(3),)
-    save_scenes(
-        (Scene(f"s{n:04}", image.astype(np.uint8), "the thing", Outcome.FOUND, masks, "", "") for n in range(count)),
+    save_examples(
+        (Example(f"s{n:04}", image.astype(np.uint8), "the thing", Outcome.FOUND, masks) for n in range(count)),
         folder,
     )

@@ -52,7 +52,7 @@ from rsagent_ros.baseline.policy.perception import look
 from rsagent_ros.baseline.policy.second_look import is_second_look
 from rsagent_ros.baseline.policy.sight import Sight
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 
 HELD_OUT = range(7000, 7300)
 SLIPS = 0.25
@@ -207,7 +207,7 @@ def all_figures(given: Sequence[Pair]) -> list[Entry]:
     return [entry for name in POLICIES for entry in figures(name, [pair for pair in given if pair.policy == name])]
 
 
-def answered(scene: Scene, name: str, number: int) -> Pair:
+def answered(scene: Example, name: str, number: int) -> Pair:
     """Runs one episode with second looks on a scene; `number` decides where the policy slips."""
     policy = Clocked(Slips(number) if name == "slips" else ReferencePolicy())
     started = time.process_time()
@@ -242,7 +242,7 @@ def _first_answer(trace: Trace, turn: Turn) -> Result:
     )
 
 
-def _right(scene: Scene, result: Result) -> bool:
+def _right(scene: Example, result: Result) -> bool:
     return result.outcome is scene.expected and score(scene, result) >= _RIGHT
 
 

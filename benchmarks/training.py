@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from entry import Entry, at_most, missing, not_here, reported
 
 if TYPE_CHECKING:
-    from rsagent_ros.data.scene import Scene
+    from rsagent_ros.data.example import Example
     from rsagent_ros.policies.local.checkpoint import Checkpoint
 
 EPISODES = 32
@@ -36,7 +36,7 @@ def run() -> list[Entry]:
     import psutil
     import torch
 
-    from rsagent_ros.data.scene import save_scenes
+    from rsagent_ros.data.folder import save_examples
     from rsagent_training.miniature.network import save_untrained
     from rsagent_training.miniature.world import scenes
 
@@ -45,14 +45,14 @@ def run() -> list[Entry]:
         folder = Path(temporary)
         save_untrained(folder / "checkpoint", seed=0)
         drawn = list(scenes(0, EPISODES, "mixed"))
-        save_scenes(drawn, folder / "scenes")
+        save_examples(drawn, folder / "scenes")
         entries = [_batched(folder, drawn), *_sft(folder, drawn)]
         memory: list[float] = []
         entries += _grpo(folder, memory, psutil.Process())
         return entries
 
 
-def _batched(folder: Path, drawn: list[Scene]) -> Entry:
+def _batched(folder: Path, drawn: list[Example]) -> Entry:
     """Seconds of the same episodes one by one over seconds of all together."""
     from rsagent_ros.agent.drive import drive_batch
 
@@ -75,7 +75,7 @@ def _batched(folder: Path, drawn: list[Scene]) -> Entry:
     )
 
 
-def _episodes(checkpoint: Checkpoint, drawn: list[Scene]) -> tuple[Any, list[Any]]:
+def _episodes(checkpoint: Checkpoint, drawn: list[Example]) -> tuple[Any, list[Any]]:
     from rsagent_ros.agent.budget import Budget
     from rsagent_ros.agent.episode import Episode
     from rsagent_ros.baseline.segmenter import ClassicalSegmenter
@@ -98,7 +98,7 @@ def _checkpoint(folder: Path) -> Checkpoint:
     return load_checkpoint(LocalConfig(str(folder / "checkpoint"), device="cpu"))
 
 
-def _sft(folder: Path, drawn: list[Scene]) -> list[Entry]:
+def _sft(folder: Path, drawn: list[Example]) -> list[Entry]:
     from rsagent_ros.baseline.segmenter import ClassicalSegmenter
     from rsagent_training import sft
     from rsagent_training.miniature.network import PICTURES

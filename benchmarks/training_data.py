@@ -16,7 +16,8 @@ from entry import Entry, not_here, reported
 
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.backends import Choice
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import save_examples
 from rsagent_training.rewards import episode_reward
 from rsagent_training.synthesis.attempt import Attempt, Task, Teaching, from_line
 from rsagent_training.synthesis.config import SynthesisConfig
@@ -37,7 +38,7 @@ def run() -> list[Entry]:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     made = list(scenes(SEED, SCENES, per_world=2))
     with tempfile.TemporaryDirectory() as name:
-        save_scenes(made, Path(name))
+        save_examples(made, Path(name))
         attempts, seconds = _taught(made, name)
     by_id = {scene.id: scene for scene in made}
     kept, _ = select([summary(attempt, by_id, CONFIG) for attempt in attempts], CONFIG)
@@ -56,7 +57,7 @@ def run() -> list[Entry]:
     ]
 
 
-def _taught(made: list[Scene], folder: str) -> tuple[list[Attempt], list[float]]:
+def _taught(made: list[Example], folder: str) -> tuple[list[Attempt], list[float]]:
     teach = Teaching("expert", Choice(), DEFAULT_PICTURES, 0, CONFIG).open()
     attempts, seconds = [], []
     for scene in made:

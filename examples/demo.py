@@ -38,7 +38,8 @@ from demo_track import track_one
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.data.scene import Scene, load_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import load_examples
 from rsagent_ros.ros.client.agent import Agent, Answer
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import render
@@ -127,12 +128,12 @@ def flavours() -> list[str]:
     return [goal.flavour for goal in DEMO_GOALS]
 
 
-def wait_for_truth(folder: Path) -> list[Scene]:
+def wait_for_truth(folder: Path) -> list[Example]:
     """The camera's goals with their true masks, as soon as it has written all of them."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if (folder / "scenes.jsonl").is_file():
-            scenes = list(load_scenes(folder))
+            scenes = list(load_examples(folder))
             if len(scenes) == len(DEMO_GOALS):
                 return scenes
         time.sleep(0.1)
@@ -141,7 +142,7 @@ def wait_for_truth(folder: Path) -> list[Scene]:
     )
 
 
-def send(agent: Agent, scene: Scene, flavour: str, follows: Answer | None) -> EndedGoal:
+def send(agent: Agent, scene: Example, flavour: str, follows: Answer | None) -> EndedGoal:
     """Send one goal, which may answer the question of another, and show every turn as it comes."""
     print(f"\n“{scene.instruction}”" + (f"  ({flavour})" if flavour else ""), flush=True)
     cancel = CancelToken() if flavour == "for cancelling" else None
@@ -159,7 +160,7 @@ def send(agent: Agent, scene: Scene, flavour: str, follows: Answer | None) -> En
         cancel=cancel,
         timeout=2 * TIME_BUDGET,
     )
-    ended = EndedGoal(scene, scene.expected if cancel is None else Outcome.CANCELED, answer)
+    ended = EndedGoal(scene, scene.require_expected() if cancel is None else Outcome.CANCELED, answer)
     score = "" if ended.iou is None else f", IoU {ended.iou:.3f} with the simulator's truth"
     if answer.question:
         print(f"  it asks: {answer.question}", flush=True)

@@ -10,7 +10,7 @@ import numpy as np
 from rsagent_ros.agent.mask import Mask, iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.ros.client.answer import Answer
 from rsagent_ros.viewer.page import Shown
 
@@ -26,7 +26,7 @@ class EndedGoal:
         facts: More to say about it on the page, by label.
     """
 
-    example: Scene
+    example: Example
     expected: Outcome
     answer: Answer
     facts: dict[str, str] = field(default_factory=dict)

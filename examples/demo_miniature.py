@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(
                 f"“{scene.instruction}”: {answer.outcome} after {len(trace.turns)} turns, IoU {score:.2f}", flush=True
             )
-            facts = {"expected": scene.expected.value, "IoU with the truth": f"{score:.3f}"}
+            facts = {"expected": scene.require_expected().value, "IoU with the truth": f"{score:.3f}"}
             pages.append(Shown(trace, scene.image, facts))
             rows.append({"instruction": scene.instruction, "outcome": answer.outcome, "iou": round(score, 4)})
     mean = sum(row["iou"] for row in rows) / GOALS

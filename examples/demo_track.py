@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask, draw_overlay, iou
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.ros.client.agent import Agent, Answer
 from rsagent_ros.ros.client.tracked import Tracked
 from rsagent_ros.ros.conversions import nanoseconds
@@ -126,7 +126,7 @@ def _moments(file: Path) -> dict[int, float]:
     return {row["stamp"]: row["t"] for row in rows}
 
 
-def _example(answer: Answer, moments: dict[int, float]) -> Scene:
+def _example(answer: Answer, moments: dict[int, float]) -> Example:
     """The truth about the image that the goal was answered on."""
     with demo_world() as world:
         rendering = world.render(moments[nanoseconds(answer.header.stamp)])

@@ -37,7 +37,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from rsagent_ros.data.scene import save_scenes
+from rsagent_ros.data.folder import save_examples
 from rsagent_training.simulate import DEMO_GOALS, Rendering, World, as_scenes, demo_world, goals
 
 PARAMETERS = {
@@ -94,7 +94,7 @@ class SimCamera(Node):
             moments = None
             if self._value("truth_dir"):
                 questions = DEMO_GOALS if self._value("preset") == "demo" else goals(world, frame)
-                save_scenes(as_scenes(world, frame, questions), Path(self._value("truth_dir")))
+                save_examples(as_scenes(world, frame, questions), Path(self._value("truth_dir")))
                 if self._value("moving"):
                     path = Path(self._value("truth_dir")) / "moments.jsonl"
                     moments = opened.enter_context(path.open("w", encoding="utf-8"))

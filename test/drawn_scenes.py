@@ -5,39 +5,40 @@ from __future__ import annotations
 from drawings import scene as drawing
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 
 
-def found(seed: int, which: int = 0) -> Scene:
+def found(seed: int, which: int = 0) -> Example:
     """One shape is wanted."""
     image, shapes = drawing(seed)
     thing = shapes[which]
-    return Scene(
+    return Example(
         f"found-{seed}-{which}",
         image,
         f"the {thing.colour} {thing.shape}",
         Outcome.FOUND,
         (thing.mask,),
-        "drawn",
-        "one",
+        source="drawn",
+        tags=("one",),
     )
 
 
-def several(seed: int, count: int = 2) -> Scene:
+def several(seed: int, count: int = 2) -> Example:
     """Some of the shapes are wanted, all of them."""
     image, shapes = drawing(seed)
     masks = tuple(thing.mask for thing in shapes[:count])
-    return Scene(f"several-{seed}", image, "all the toys", Outcome.FOUND, masks, "drawn", "all")
+    return Example(f"several-{seed}", image, "all the toys", Outcome.FOUND, masks, source="drawn", tags=("all",))
 
 
-def ambiguous(seed: int, count: int = 2) -> Scene:
+def ambiguous(seed: int, count: int = 2) -> Example:
     """The words fit some of the shapes."""
     image, shapes = drawing(seed)
     masks = tuple(thing.mask for thing in shapes[:count])
-    return Scene(f"ambiguous-{seed}", image, "the toy", Outcome.AMBIGUOUS, masks, "drawn", "ambiguous")
+    return Example(f"ambiguous-{seed}", image, "the toy", Outcome.AMBIGUOUS, masks, source="drawn", tags=("ambiguous",))
 
 
-def absent(seed: int) -> Scene:
+def absent(seed: int) -> Example:
     """A shape that there is not, in a colour that there is."""
     image, shapes = drawing(seed)
-    return Scene(f"absent-{seed}", image, f"the {shapes[0].colour} star", Outcome.NOT_IN_VIEW, (), "drawn", "absent")
+    words = f"the {shapes[0].colour} star"
+    return Example(f"absent-{seed}", image, words, Outcome.NOT_IN_VIEW, source="drawn", tags=("absent",))

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.backends import Models
-from rsagent_ros.data.sample import Truth
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example, blank_image
+from rsagent_ros.data.folder import save_examples
 from rsagent_ros.scoring.prediction import Prediction
 from rsagent_ros.scoring.score import Row, score
 
@@ -31,9 +31,9 @@ def box(x0: int, y0: int, x1: int, y1: int, size: tuple[int, int] = SIZE) -> Mas
     return mask
 
 
-def truth(*masks: Mask, expected: Outcome | None = None, **more: Any) -> Truth:
+def truth(*masks: Mask, expected: Outcome | None = None, **more: Any) -> Example:
     right = expected or (Outcome.FOUND if masks else Outcome.NOT_IN_VIEW)
-    return Truth(more.pop("id", "sample"), SIZE, right, masks, **more)
+    return Example(more.pop("id", "sample"), blank_image(SIZE), "", right, masks, **more)
 
 
 def found(mask: Mask, **more: Any) -> Prediction:
@@ -67,8 +67,9 @@ def write_scenes(folder: Path, count: int = 6) -> Path:
         masks = () if absent else (box(20 + number, 15, 60 + number, 45),)
         expected = Outcome.NOT_IN_VIEW if absent else Outcome.FOUND
         kind = "absent" if absent else "there"
-        scenes.append(Scene(f"s{number:03}", image(number), f"the thing {number}", expected, masks, "test", kind))
-    save_scenes(scenes, folder)
+        words = f"the thing {number}"
+        scenes.append(Example(f"s{number:03}", image(number), words, expected, masks, source="test", tags=(kind,)))
+    save_examples(scenes, folder)
     return folder
 
 

@@ -19,7 +19,7 @@ from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 
 SIDE = 100
 """Pixels a side of every scene here."""
@@ -37,16 +37,16 @@ def box(x0: int, y0: int, x1: int, y1: int) -> Box:
     return Box(x0 * 10, y0 * 10, x1 * 10, y1 * 10)
 
 
-def scene_of(*masks: Mask, expected: Outcome | None = None, name: str = "scene") -> Scene:
+def scene_of(*masks: Mask, expected: Outcome | None = None, name: str = "scene") -> Example:
     """A scene with these things wanted; without any, the target is absent."""
     image = np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)
     for number, mask in enumerate(masks):
         image[mask] = (200, 30 * number, 40)
     outcome = expected or (Outcome.FOUND if masks else Outcome.NOT_IN_VIEW)
-    return Scene(name, image, f"the things of {name}", outcome, masks, "made up", "attribute")
+    return Example(name, image, f"the things of {name}", outcome, masks, source="made up", tags=("attribute",))
 
 
-def play(scene: Scene, script: Sequence[Action | Step], *, max_turns: int = 8) -> Trace:
+def play(scene: Example, script: Sequence[Action | Step], *, max_turns: int = 8) -> Trace:
     """The trace of an episode in which these actions are said, or these very words."""
     says = [f"<think>Next.</think>{render(step)}" if isinstance(step, Action) else step for step in script]
     budget = Budget(seconds=600.0, max_turns=max_turns)

@@ -19,7 +19,7 @@ import rsagent_ros
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.confidence import load
 from rsagent_ros.confidence.evidence import NAMES
-from rsagent_ros.data.scene import load_scenes
+from rsagent_ros.data.folder import load_examples
 from rsagent_ros.records.reader import read_records
 from rsagent_ros.shadow.promotion import read_promotions
 
@@ -108,7 +108,7 @@ def test_the_verdicts_in_a_bag_are_a_test_set(golden: Golden) -> None:
 
 
 def test_scenes_have_the_same_pixels_and_masks(golden: Golden) -> None:
-    scenes = {scene.id: scene for scene in load_scenes(golden / "scenes")}
+    scenes = {scene.id: scene for scene in load_examples(golden / "scenes")}
     assert set(scenes) == set(golden.expected["scenes"])
     for name, expected in golden.expected["scenes"].items():
         scene = scenes[name]

@@ -16,7 +16,8 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import save_examples
 from rsagent_ros.policies.family import QWEN2_5_VL, Family
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.yaml_file import from_plain
@@ -45,23 +46,24 @@ def finish(mask: int) -> str:
     return f'<think>That is it.</think>{CALL_OPEN}{{"name": "finish", "arguments": {{"mask": {mask}}}}}{CALL_CLOSE}'
 
 
-def scene(number: int, expected: Outcome = Outcome.FOUND) -> Scene:
+def scene(number: int, expected: Outcome = Outcome.FOUND) -> Example:
     """A red thing on noise, at the place that RIGHT names in pixels of the picture."""
     image = np.random.default_rng(number).integers(0, 120, (84, 112, 3), dtype=np.uint8)
     mask = np.zeros((84, 112), dtype=np.bool_)
     mask[10:50, 10:40] = True
     image[mask] = (220, 30, 30)
     masks = (mask,) if expected is Outcome.FOUND else ()
-    return Scene(f"scene-{number:03d}", image, f"the red thing {number}", expected, masks, "test", "attribute")
+    words = f"the red thing {number}"
+    return Example(f"scene-{number:03d}", image, words, expected, masks, source="test", tags=("attribute",))
 
 
-def episode(about: Scene, pictures: PictureFormat, **budget: Any) -> Episode:
+def episode(about: Example, pictures: PictureFormat, **budget: Any) -> Episode:
     """An episode about a scene, with a segmenter that fills boxes."""
     return Episode(about.image, about.instruction, FakeSegmenter(), Budget(seconds=1e6, **budget), pictures=pictures)
 
 
 def trajectory(
-    about: Scene,
+    about: Example,
     replies: Sequence[str],
     learn: Sequence[bool] | None = None,
     family: Family = QWEN2_5_VL,
@@ -90,7 +92,7 @@ def write_some(folder: Path, count: int = 6, family: Family = QWEN2_5_VL, iou: f
 
 def write_scenes(folder: Path, count: int = 4) -> Path:
     """A folder of scenes."""
-    save_scenes((scene(number) for number in range(count)), folder)
+    save_examples((scene(number) for number in range(count)), folder)
     return folder
 
 

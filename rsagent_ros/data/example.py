@@ -89,6 +89,16 @@ class Example:
         """(height, width) of the image in pixels."""
         return self.image.shape[0], self.image.shape[1]
 
+    def require_expected(self) -> Outcome:
+        """The expected outcome.
+
+        Raises:
+            ValueError: Nobody has said what is true.
+        """
+        if self.expected is None:
+            raise ValueError(f"example {self.id}: nobody has said what is true, so that no answer can be judged by it")
+        return self.expected
+
     @property
     def present(self) -> bool:
         """Whether something that fits the instruction is known to be in view."""

@@ -30,7 +30,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.data.example import Example
-from rsagent_ros.data.files import depth_remarks, inside, read_depth, read_image
+from rsagent_ros.data.files import PNG_SIGNATURE, depth_remarks, inside, read_depth, read_image
 
 FILE = "scenes.jsonl"
 VERSION = 2
@@ -129,8 +129,8 @@ def read_example(line: bytes, folder: Path) -> Example:
         if version not in READABLE:
             raise ValueError(f"the scene is of version {version}; this release reads the versions 1 and {VERSION}")
         row = msgspec.json.decode(line, type=_Line)
-        image = read_image(inside(folder, row.image))
-        depth = None if row.depth is None else read_depth(inside(folder, row.depth))
+        image = read_image(_png(folder, row.image))
+        depth = None if row.depth is None else read_depth(_png(folder, row.depth))
     # RuntimeError is what paths raise for a loop of links, and JSON for a deep nest.
     except (msgspec.DecodeError, RuntimeError) as error:
         raise ValueError(str(error)) from error
@@ -180,6 +180,16 @@ def _saved(example: Example, folder: Path, again: bool) -> _Line:
         remarks=list(example.remarks),
         self_judged=example.self_judged,
     )
+
+
+def _png(folder: Path, name: str) -> Path:
+    """The path of a PNG of the folder: of other formats the size is not known before they are in memory."""
+    path = inside(folder, name)
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
+                raise ValueError(f"the file {name} is not a PNG")
+    return path
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], again: bool) -> None:

@@ -45,6 +45,11 @@ Loader: TypeAlias = Iterator[ExampleRef | Skipped]
 """The protocol of all data sets: their entries in order, cheap to list, each loaded when it is asked for."""
 
 
+def loaded(example: Example, where: str) -> ExampleRef:
+    """A reference to an example that is in memory already."""
+    return ExampleRef(example.id, where, lambda: example)
+
+
 def first_of_each_id(entries: Iterable[ExampleRef | Skipped]) -> Loader:
     """The same entries; of two with one id the first counts, and the other is skipped."""
     first: dict[str, str] = {}

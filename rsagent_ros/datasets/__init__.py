@@ -1,15 +1,14 @@
-"""The sets of samples there are, one file each; every one follows its published format, and says how to get the data.
+"""Data sets, one loader a file; each follows its published format, and says how to get the data.
 
-`list_samples` lists them all alike: cheap to list, loaded one at a time, each error with its place.
+`list_examples` lists them all alike: cheap to list, loaded one at a time, each error with its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rsagent_ros.data.sample import Listed, Skipped
+from rsagent_ros.data.ref import Loader, first_of_each_id
 from rsagent_ros.datasets.masks import list_masks
 from rsagent_ros.datasets.reasonseg import list_reasonseg
 from rsagent_ros.datasets.records import list_bag, list_records
@@ -21,7 +20,7 @@ KINDS = ("scenes", "records", "bag", "masks", "reasonseg", *REFS)
 
 @dataclass(frozen=True)
 class Dataset:
-    """Which samples.
+    """A data set as a command line names it.
 
     Attributes:
         kind: One of KINDS.
@@ -48,28 +47,22 @@ class Dataset:
             raise ValueError(f"{self.kind} has no splits; leave --split {self.split} out")
 
 
-def list_samples(dataset: Dataset, *, asked: bool = True) -> Iterator[Listed | Skipped]:
-    """The samples of a dataset in its order; of two with one id the first counts.
+def list_examples(dataset: Dataset, *, masks_only: bool = False) -> Loader:
+    """The examples of a data set in its order; of two with one id the first counts.
 
     Args:
-        dataset: Which.
-        asked: The agent is to be run on them; without, masks alone are enough where the format allows it.
+        dataset: The data set.
+        masks_only: Images and instructions may be missing where the format allows it: masks are to be compared, and no
+            agent to be run.
 
     Raises:
-        OSError: The dataset is not there.
+        OSError: The data set is not there.
         ValueError: It is none of that kind.
     """
-    first: dict[str, str] = {}
-    for one in _listed(dataset, asked):
-        if isinstance(one, Listed) and one.id in first:
-            yield Skipped(one.id, one.place, f"its id is that of {first[one.id]}, which counts")
-            continue
-        if isinstance(one, Listed):
-            first[one.id] = one.place
-        yield one
+    return first_of_each_id(_loader(dataset, masks_only))
 
 
-def _listed(dataset: Dataset, asked: bool) -> Iterator[Listed | Skipped]:
+def _loader(dataset: Dataset, masks_only: bool) -> Loader:
     path = Path(dataset.path)
     match dataset.kind:
         case "scenes":
@@ -79,7 +72,7 @@ def _listed(dataset: Dataset, asked: bool) -> Iterator[Listed | Skipped]:
         case "bag":
             return list_bag(path)
         case "masks":
-            return list_masks(path, asked=asked)
+            return list_masks(path, masks_only=masks_only)
         case "reasonseg":
             return list_reasonseg(path, dataset.split)
         case _:

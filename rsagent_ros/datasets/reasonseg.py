@@ -13,7 +13,6 @@ arithmetic as there. The category is `long query` or `short query`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,8 +24,9 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.data.example import Example, as_id
 from rsagent_ros.data.files import MAX_FILE_BYTES, read_image
-from rsagent_ros.data.sample import Listed, Sample, Skipped, Truth, as_id
+from rsagent_ros.data.ref import ExampleRef, Loader, Skipped
 from rsagent_ros.datasets.polygons import crosses_itself, polygon
 
 _TARGET, _IGNORE = 1, 255
@@ -45,8 +45,8 @@ class _Annotation:
     is_sentence: bool = True
 
 
-def list_reasonseg(root: Path, split: str) -> Iterator[Listed | Skipped]:
-    """The samples of a split, by file name.
+def list_reasonseg(root: Path, split: str) -> Loader:
+    """The examples of a split, by file name.
 
     Raises:
         FileNotFoundError: There is no such split in the folder.
@@ -62,10 +62,10 @@ def list_reasonseg(root: Path, split: str) -> Iterator[Listed | Skipped]:
         except ValueError as error:
             yield Skipped("", str(path), str(error))
         else:
-            yield Listed(name, str(path), partial(_load, path, name))
+            yield ExampleRef(name, str(path), partial(_load, path, name, split))
 
 
-def _load(path: Path, name: str) -> Sample:
+def _load(path: Path, name: str, split: str) -> Example:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"the file has over {MAX_FILE_BYTES} bytes")
     data = path.read_bytes()
@@ -84,17 +84,18 @@ def _load(path: Path, name: str) -> Sample:
     drawn, remarks = _drawn(annotation.shapes, (image.shape[0], image.shape[1]))
     target, ignore = drawn == _TARGET, drawn == _IGNORE
     there = bool(target.any())
-    truth = Truth(
+    return Example(
         name,
-        (image.shape[0], image.shape[1]),
+        image,
+        texts[0],
         Outcome.FOUND if there else Outcome.NOT_IN_VIEW,
         (target,) if there else (),
-        ignore if ignore.any() else None,
-        "long query" if annotation.is_sentence else "short query",
-        "ReasonSeg",
-        remarks,
+        ignore=ignore if ignore.any() else None,
+        source="ReasonSeg",
+        split=split,
+        tags=("long query" if annotation.is_sentence else "short query",),
+        remarks=remarks,
     )
-    return Sample(truth, image, texts[0])
 
 
 def _drawn(shapes: list[_Shape], size: tuple[int, int]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

@@ -11,13 +11,12 @@ Splits: val, testA, testB of the UNC ones and gRefCOCO; val and test of RefCOCOg
 The refs of RefCOCO/+/g are pickles, and unpickling runs programs: they are read by an unpickler that knows plain
 containers only. The same list as JSON beside it (`refs(unc).json`) is read instead where it is there.
 
-Every sentence is a sample. A gRefCOCO sentence may mean several annotations, or none (`ann_id` [-1]). Masks are drawn
+Every sentence is an example. A gRefCOCO sentence may mean several annotations, or none (`ann_id` [-1]). Masks are drawn
 by pycocotools, as published. The category is COCO's, for gRefCOCO `no target`, `single target` or `several targets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,8 +28,9 @@ from pycocotools import mask as coco
 
 from rsagent_ros.agent.mask import MAX_PIXELS, Mask
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.data.example import Example, as_id
 from rsagent_ros.data.files import inside, read_image
-from rsagent_ros.data.sample import Listed, Sample, Skipped, Truth, as_id
+from rsagent_ros.data.ref import ExampleRef, Loader, Skipped
 from rsagent_ros.datasets.plain_pickle import read_plain_pickle
 from rsagent_ros.datasets.polygons import crosses_itself, polygon
 
@@ -102,7 +102,7 @@ class _Index:
         self.categories = {category.id: category.name for category in instances.categories}
 
 
-def list_refer(kind: str, root: Path, split: str, images: Path) -> Iterator[Listed | Skipped]:
+def list_refer(kind: str, root: Path, split: str, images: Path) -> Loader:
     """The sentences of a split, in the order of the file.
 
     Args:
@@ -133,7 +133,7 @@ def list_refer(kind: str, root: Path, split: str, images: Path) -> Iterator[List
             continue
         for sentence in ref.sentences:
             name = as_id(f"{kind}-{ref.ref_id}-{sentence.sent_id}")
-            yield Listed(
+            yield ExampleRef(
                 name,
                 f"{where}, sentence {sentence.sent_id}",
                 partial(_load, kind, name, ref, sentence.sent, index),
@@ -158,7 +158,7 @@ def _read_refs(stem: Path) -> tuple[Path, list[Any]]:
     return path, rows
 
 
-def _load(kind: str, name: str, ref: _Ref, text: str, index: _Index) -> Sample:
+def _load(kind: str, name: str, ref: _Ref, text: str, index: _Index) -> Example:
     known = index.images.get(ref.image_id)
     if known is None:
         raise ValueError(f"image {ref.image_id} is not in instances.json")
@@ -183,9 +183,10 @@ def _load(kind: str, name: str, ref: _Ref, text: str, index: _Index) -> Sample:
         masks.append(mask)
         remarks += odd
     expected = Outcome.FOUND if masks else Outcome.NOT_IN_VIEW
-    shape = (known.height, known.width)
-    truth = Truth(name, shape, expected, tuple(masks), None, category, kind, tuple(remarks))
-    return Sample(truth, image, text)
+    tags = (category,) if category else ()
+    return Example(
+        name, image, text, expected, tuple(masks), source=kind, split=ref.split, tags=tags, remarks=tuple(remarks)
+    )
 
 
 def _mask(annotation: _Annotation, image: _Image) -> tuple[Mask, list[str]]:

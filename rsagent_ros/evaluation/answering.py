@@ -1,4 +1,4 @@
-"""Runs the agent on one sample and scores what it answers; never waits for a hung backend for ever."""
+"""Run the agent on one example and score its answer; never wait for a hung backend for ever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rsagent_ros.agent.policy import Conversation, Policy
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
-from rsagent_ros.data.sample import Sample
+from rsagent_ros.data.example import Example
 from rsagent_ros.evaluation.recorded import RecordedPolicy
 from rsagent_ros.evaluation.results import Line, Measured
 from rsagent_ros.scoring.prediction import prediction_of
@@ -38,24 +38,24 @@ MAX_HUNG = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """One sample to answer.
+class WorkItem:
+    """One example to answer.
 
     Attributes:
-        index: Its place in the dataset, from 0.
-        sample: With its truth, which the agent does not see.
-        place: Where it comes from, for remarks.
+        index: Its number in the data set, from 0.
+        example: With its truth, which the agent does not see.
+        where: Its place in files, for remarks.
         replies: A trace whose replies are repeated; None to ask the policy.
     """
 
     index: int
-    sample: Sample
-    place: str = ""
+    example: Example
+    where: str = ""
     replies: Trace | None = None
 
 
 class Answering:
-    """Answers tasks with one policy and one segmenter. Any number of threads may call `line`. A context manager."""
+    """Answers examples with one policy and one segmenter. Any number of threads may call `line`. A context manager."""
 
     def __init__(self, models: Models, budget: Budget, seed: int, grace: float = GRACE) -> None:
         """Take what was loaded.
@@ -63,7 +63,7 @@ class Answering:
         Args:
             models: Who decides and who draws. A segmenter is used by one thread at a time.
             budget: Of each episode.
-            seed: With the index of a task it decides the sampling, where the policy lets itself be told (`open(seed)`).
+            seed: With the index of an example it decides the sampling, of policies that take one (`open(seed)`).
             grace: Seconds past the deadline that are waited.
         """
         self._policy = models.policy
@@ -80,36 +80,36 @@ class Answering:
         """Calls that have not come back, and are waited for no more."""
         return self._hung
 
-    def line(self, task: Task, cancel: CancelToken | None = None) -> Line:
+    def line(self, item: WorkItem, cancel: CancelToken | None = None) -> Line:
         """Run the episode and score its answer; blocks until its deadline and the grace are over at most.
 
         Args:
-            task: What to answer.
+            item: The example to answer.
             cancel: Breaks off a reply; the episode then ends as CANCELED.
 
         Raises:
             RunFailed: MODEL_UNAVAILABLE: too many calls hang.
         """
-        sample = task.sample
+        example = item.example
         policy, budget = self._policy, self._budget
-        if task.replies is not None:
-            policy = RecordedPolicy(task.replies)
-            budget = replace(budget, second_look=bool(task.replies.second_looks))
+        if item.replies is not None:
+            policy = RecordedPolicy(item.replies)
+            budget = replace(budget, second_look=bool(item.replies.second_looks))
         try:
             episode = Episode(
-                sample.image,
-                sample.instruction,
+                example.image,
+                example.instruction,
                 self._segmenter,
                 budget,
-                goal_id=sample.truth.id,
+                goal_id=example.id,
                 policy_name=policy.name,
                 pictures=policy.pictures,
-                previous=sample.previous,
+                previous=example.previous,
             )
         except RunFailed as error:
-            return scored(task, self._refused(task, policy, error))
-        self._drive(episode, _Seeded(policy, self._seed, task.index), cancel)
-        return scored(task, episode.trace)
+            return scored(item, self._refused(example, policy, error))
+        self._drive(episode, _Seeded(policy, self._seed, item.index), cancel)
+        return scored(item, episode.trace)
 
     def close(self) -> None:
         """End the threads that do not hang; the models are the caller's to close."""
@@ -124,7 +124,7 @@ class Answering:
         self.close()
 
     def _drive(self, episode: Episode, policy: Policy, cancel: CancelToken | None) -> None:
-        """Drive it in a thread of its own, kept for the next task: compiled models are bound to their thread."""
+        """Drive it in a thread of its own, kept for the next one: compiled models are bound to their thread."""
         with self._lock:
             if self._hung > MAX_HUNG:
                 raise RunFailed(
@@ -148,12 +148,12 @@ class Answering:
             with self._lock:
                 self._idle.append(thread)
 
-    def _refused(self, task: Task, policy: Policy, error: RunFailed) -> Trace:
+    def _refused(self, example: Example, policy: Policy, error: RunFailed) -> Trace:
         """The trace of an episode that could not begin."""
-        height, width = task.sample.truth.shape
+        height, width = example.shape
         return Trace(
-            task.sample.truth.id,
-            task.sample.instruction,
+            example.id,
+            example.instruction,
             width,
             height,
             self._budget.max_turns,
@@ -166,13 +166,12 @@ class Answering:
         )
 
 
-def scored(task: Task, trace: Trace) -> Line:
-    """A finished episode held against the truth of its task."""
+def scored(item: WorkItem, trace: Trace) -> Line:
+    """A finished episode held against the truth of its example."""
     answer = prediction_of(trace)
     replies = [reply for turn in trace.turns for reply in turn.replies]
-    truth = task.sample.truth
     return Line(
-        score(task.index, truth, answer, task.sample.instruction),
+        score(item.index, item.example, answer, item.example.instruction),
         Measured(
             trace.seconds,
             sum(reply.reply_seconds for reply in replies),
@@ -180,7 +179,7 @@ def scored(task: Task, trace: Trace) -> Line:
             sum(reply.cached_tokens for reply in replies),
         ),
         None if answer.mask is None else encode_rle(answer.mask),
-        tuple(f"{task.place}: {remark}" for remark in truth.remarks),
+        tuple(f"{item.where}: {remark}" for remark in item.example.remarks),
         msgspec.Raw(trace.to_json().encode()),
     )
 

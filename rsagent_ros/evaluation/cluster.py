@@ -17,7 +17,7 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.backends import Models
-from rsagent_ros.evaluation.answering import Answering, Task
+from rsagent_ros.evaluation.answering import Answering, WorkItem
 from rsagent_ros.evaluation.results import NO_TRACE, Line, Measured
 from rsagent_ros.scoring.prediction import Prediction
 from rsagent_ros.scoring.score import score
@@ -62,8 +62,8 @@ class _Worker:
     def ready(self) -> bool:
         return True
 
-    def line(self, task: Task) -> Line:
-        return self._answering.line(task)
+    def line(self, item: WorkItem) -> Line:
+        return self._answering.line(item)
 
 
 @dataclass(eq=False)
@@ -75,9 +75,9 @@ class _Slot:
 
 @dataclass(frozen=True)
 class _Begun:
-    """A task under way: in which slot and with whom, which attempt it is, and how many places it takes there."""
+    """An example under way: in which slot and with whom, which attempt it is, and how many places it takes there."""
 
-    task: Task
+    item: WorkItem
     slot: _Slot
     actor: Any
     attempt: int = 1
@@ -85,12 +85,12 @@ class _Begun:
 
 
 def answer_on_workers(
-    tasks: Iterator[Task], open_models: Callable[[], Models], budget: Budget, seed: int, workers: Workers
+    items: Iterator[WorkItem], open_models: Callable[[], Models], budget: Budget, seed: int, workers: Workers
 ) -> Iterator[Line]:
-    """The lines of all tasks, as they are finished.
+    """The lines of all examples, as they are finished.
 
     Args:
-        tasks: Asked for one at a time, as there is room.
+        items: Asked for one at a time, as there is room.
         open_models: Called once in each worker; it must be picklable.
         budget: Of each episode.
         seed: As in Answering.
@@ -109,7 +109,7 @@ def answer_on_workers(
     if started:
         _connect(ray, workers)
     try:
-        yield from _answer(ray, tasks, open_models, budget, seed, workers)
+        yield from _answer(ray, items, open_models, budget, seed, workers)
     finally:
         if started:
             ray.shutdown()
@@ -135,7 +135,7 @@ def _connect(ray: Any, workers: Workers) -> None:
 
 
 def _answer(
-    ray: Any, tasks: Iterator[Task], open_models: Callable[[], Models], budget: Budget, seed: int, workers: Workers
+    ray: Any, items: Iterator[WorkItem], open_models: Callable[[], Models], budget: Budget, seed: int, workers: Workers
 ) -> Iterator[Line]:
     remote = ray.remote(_Worker).options(num_cpus=1, num_gpus=workers.gpus, max_concurrency=workers.in_flight)
 
@@ -146,7 +146,7 @@ def _answer(
     _wait_until_ready(ray, [slot.actor for slot in slots])
     room = slots * workers.in_flight
     pending: dict[Any, _Begun] = {}
-    again: list[tuple[Task, int]] = []
+    again: list[tuple[WorkItem, int]] = []
     try:
         while True:
             while room:
@@ -155,15 +155,15 @@ def _answer(
                     idle = next((slot for slot in slots if room.count(slot) == workers.in_flight), None)
                     if idle is None:
                         break
-                    task, attempt = again.pop()
+                    item, attempt = again.pop()
                     room = [slot for slot in room if slot is not idle]
-                    begun = _Begun(task, idle, idle.actor, attempt, workers.in_flight)
-                elif (fresh := next(tasks, None)) is not None:
+                    begun = _Begun(item, idle, idle.actor, attempt, workers.in_flight)
+                elif (fresh := next(items, None)) is not None:
                     slot = room.pop()
                     begun = _Begun(fresh, slot, slot.actor)
                 else:
                     break
-                pending[begun.actor.line.remote(begun.task)] = begun
+                pending[begun.actor.line.remote(begun.item)] = begun
             if not pending:
                 return
             (finished,), _ = ray.wait(list(pending), num_returns=1)
@@ -175,9 +175,9 @@ def _answer(
                 if begun.slot.actor is begun.actor:  # only the first of those it had under way sees the old one
                     begun.slot.actor = hire()
                 if begun.attempt < MAX_ATTEMPTS:
-                    again.append((begun.task, begun.attempt + 1))
+                    again.append((begun.item, begun.attempt + 1))
                     continue
-                line = _lost(begun.task)
+                line = _lost(begun.item)
             except ray.exceptions.RayTaskError as error:
                 cause = error.as_instanceof_cause()
                 raise cause if isinstance(cause, RunFailed) else error from error
@@ -200,14 +200,12 @@ def _wait_until_ready(ray: Any, actors: list[Any]) -> None:
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"a worker could not load its models: {lines[-1]}") from error
 
 
-def _lost(task: Task) -> Line:
+def _lost(item: WorkItem) -> Line:
     """The line of a sample that no worker survives."""
     answer = Prediction(
         Outcome.FAILED,
         error_code=ErrorCode.INTERNAL.name,
         error_msg=f"its worker process died {MAX_ATTEMPTS} times, perhaps for want of memory",
     )
-    remarks = tuple(f"{task.place}: {remark}" for remark in task.sample.truth.remarks)
-    return Line(
-        score(task.index, task.sample.truth, answer, task.sample.instruction), Measured(), None, remarks, NO_TRACE
-    )
+    remarks = tuple(f"{item.where}: {remark}" for remark in item.example.remarks)
+    return Line(score(item.index, item.example, answer, item.example.instruction), Measured(), None, remarks, NO_TRACE)

@@ -1,4 +1,4 @@
-"""Runs the agent over a dataset: every sample gets a line in results.jsonl, and a killed run goes on where it was."""
+"""Run the agent over a data set: every example gets a line in results.jsonl, and a killed run goes on where it was."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.backends import Choice, Models, open_models
-from rsagent_ros.data.sample import Listed, Skipped
-from rsagent_ros.datasets import Dataset, list_samples
-from rsagent_ros.evaluation.answering import Answering, Task
+from rsagent_ros.data.ref import ExampleRef, Skipped
+from rsagent_ros.datasets import Dataset, list_examples
+from rsagent_ros.evaluation.answering import Answering, WorkItem
 from rsagent_ros.evaluation.cluster import Workers, answer_on_workers
 from rsagent_ros.evaluation.results import FILE, Line, Measured, RecordedTraces, Results, Run
 from rsagent_ros.scoring.score import Row
@@ -118,14 +118,14 @@ def evaluate(
             for row in results.rows:
                 progress(row, total)
         skipped: list[tuple[int, Skipped]] = []
-        tasks = _tasks(plan.dataset, chosen, {row.id for row in results.rows}, skipped, replies)
+        items = _work_items(plan.dataset, chosen, {row.id for row in results.rows}, skipped, replies)
         if plan.workers is not None:
             workers = replace(plan.workers, in_flight=plan.in_flight)
-            lines = answer_on_workers(tasks, open_them, plan.budget, plan.seed, workers)
+            lines = answer_on_workers(items, open_them, plan.budget, plan.seed, workers)
         else:
             loaded = stack.enter_context(open_them())
             answering = stack.enter_context(Answering(loaded, plan.budget, plan.seed))
-            lines = _answer_here(tasks, answering, plan.in_flight)
+            lines = _answer_here(items, answering, plan.in_flight)
         for line in lines:
             results.add(line)
             if progress is not None:
@@ -149,21 +149,21 @@ def _choose(plan: Plan) -> tuple[set[int] | None, int | None]:
     """The indices of the samples (None: all), and how many they are (None: counting them would take as long)."""
     if plan.dataset.kind == "records" and not plan.limit:
         return None, None
-    indices = [number for number, one in enumerate(list_samples(plan.dataset)) if isinstance(one, Listed)]
+    indices = [number for number, one in enumerate(list_examples(plan.dataset)) if isinstance(one, ExampleRef)]
     if not plan.limit or plan.limit >= len(indices):
         return None, len(indices)
     return set(random.Random(plan.seed).sample(indices, plan.limit)), plan.limit
 
 
-def _tasks(
+def _work_items(
     dataset: Dataset,
     chosen: set[int] | None,
     done: set[str],
     skipped: list[tuple[int, Skipped]],
     replies: RecordedTraces | None,
-) -> Iterator[Task]:
-    """What is left to do, loaded as it is asked for; what can't be done goes to `skipped`."""
-    for index, one in enumerate(list_samples(dataset)):
+) -> Iterator[WorkItem]:
+    """The examples without a line, loaded as they are asked for; those that can't be used go to `skipped`."""
+    for index, one in enumerate(list_examples(dataset)):
         if isinstance(one, Skipped):
             skipped.append((index, one))
             continue
@@ -174,23 +174,23 @@ def _tasks(
             try:
                 trace = replies[one.id]
             except KeyError:
-                skipped.append((index, Skipped(one.id, one.place, "the earlier run has no replies to it")))
+                skipped.append((index, Skipped(one.id, one.where, "the earlier run has no replies to it")))
                 continue
         try:
-            sample = one.load()
+            example = one.load()
         except (ValueError, OSError) as error:
-            skipped.append((index, Skipped(one.id, one.place, str(error))))
+            skipped.append((index, Skipped(one.id, one.where, str(error))))
         else:
-            yield Task(index, sample, one.place, trace)
+            yield WorkItem(index, example, one.where, trace)
 
 
-def _answer_here(tasks: Iterator[Task], answering: Answering, in_flight: int) -> Iterator[Line]:
-    """The lines of all tasks as they are finished, so many at a time."""
+def _answer_here(items: Iterator[WorkItem], answering: Answering, in_flight: int) -> Iterator[Line]:
+    """The lines of all examples as they are finished, so many at a time."""
     with ThreadPoolExecutor(in_flight, thread_name_prefix="sample") as pool:
         running: set[Future[Line]] = set()
         while True:
-            while len(running) < in_flight and (task := next(tasks, None)) is not None:
-                running.add(pool.submit(answering.line, task))
+            while len(running) < in_flight and (item := next(items, None)) is not None:
+                running.add(pool.submit(answering.line, item))
             if not running:
                 return
             finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -200,5 +200,5 @@ def _answer_here(tasks: Iterator[Task], answering: Answering, in_flight: int) ->
 
 def nothing_left(skipped: list[Skipped]) -> RunFailed:
     """Says why there is nothing to report."""
-    first = f"; the first: {skipped[0].place}: {skipped[0].reason}" if skipped else ""
+    first = f"; the first: {skipped[0].where}: {skipped[0].reason}" if skipped else ""
     return RunFailed(ErrorCode.INVALID_GOAL, f"no sample could be used, {len(skipped)} were skipped{first}")

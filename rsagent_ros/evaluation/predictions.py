@@ -24,9 +24,10 @@ import msgspec
 from rsagent_ros import __version__
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.data.example import Example, check_id
 from rsagent_ros.data.files import load_mask
-from rsagent_ros.data.sample import Sample, Skipped, Truth, check_id
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.ref import Skipped
+from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.evaluation.evaluator import Evaluated, Progress, evaluated
 from rsagent_ros.evaluation.results import NO_TRACE, Line, Measured, Results, Run
 from rsagent_ros.scoring.prediction import Prediction
@@ -126,17 +127,17 @@ def score_predictions(dataset: Dataset, predictions: Path, out: Path, progress: 
     skipped: list[Skipped] = []
     seen: set[str] = set()
     with Results(out, run, go_on=False) as results:
-        for index, one in enumerate(list_samples(dataset, asked=False)):
+        for index, one in enumerate(list_examples(dataset, masks_only=True)):
             if isinstance(one, Skipped):
                 skipped.append(one)
                 continue
             seen.add(one.id)
             try:
-                sample = one.load()
+                example = one.load()
             except (ValueError, OSError) as error:
-                skipped.append(Skipped(one.id, one.place, str(error)))
+                skipped.append(Skipped(one.id, one.where, str(error)))
                 continue
-            results.add(_line(index, one.place, sample, given))
+            results.add(_line(index, one.where, example, given))
             if progress is not None:
                 progress(results.rows[-1], None)
         results.remarks += given.remarks
@@ -146,30 +147,29 @@ def score_predictions(dataset: Dataset, predictions: Path, out: Path, progress: 
         return evaluated(run, results, skipped)
 
 
-def _line(index: int, place: str, sample: Sample, given: Predictions) -> Line:
-    truth = sample.truth
-    answer, remarks = _checked(truth, given)
+def _line(index: int, where: str, example: Example, given: Predictions) -> Line:
+    answer, remarks = _checked(example, given)
     return Line(
-        score(index, truth, answer, sample.instruction),
+        score(index, example, answer, example.instruction),
         Measured(),
         None if answer.mask is None else encode_rle(answer.mask),
-        (*(f"{place}: {remark}" for remark in truth.remarks), *remarks),
+        (*(f"{where}: {remark}" for remark in example.remarks), *remarks),
         NO_TRACE,
     )
 
 
-def _checked(truth: Truth, given: Predictions) -> tuple[Prediction, list[str]]:
-    """The answer to one sample, and what is wrong with it."""
-    load = given.load.get(truth.id)
+def _checked(example: Example, given: Predictions) -> tuple[Prediction, list[str]]:
+    """The answer to one example, and what is wrong with it."""
+    load = given.load.get(example.id)
     if load is None:
         return Prediction(Outcome.FAILED, error_code=MISSING, error_msg="there is no prediction for it"), []
     try:
         answer = load()
-        if answer.mask is not None and answer.mask.shape != truth.shape:
-            ours, theirs = truth.shape, answer.mask.shape
+        if answer.mask is not None and answer.mask.shape != example.shape:
+            ours, theirs = example.shape, answer.mask.shape
             raise ValueError(f"the mask is {theirs[1]} x {theirs[0]} pixels, the image {ours[1]} x {ours[0]}")
     except (ValueError, OSError) as error:
         return Prediction(Outcome.FAILED, error_code=UNREADABLE, error_msg=str(error)), [
-            f"prediction {truth.id}: {error}"
+            f"prediction {example.id}: {error}"
         ]
     return answer, []

@@ -20,8 +20,7 @@ from rsagent_ros.label.drawing import outline
 from rsagent_ros.label.judging import Opened
 from rsagent_ros.label.rows import Row
 from rsagent_ros.label.verdicts import mask_at_hand, not_acceptable, state_of
-from rsagent_ros.records.contents import answer_masks
-from rsagent_ros.records.record import Verdict, newest
+from rsagent_ros.records.record import Verdict, answer_masks, newest
 from rsagent_ros.viewer.page import TITLES
 
 JPEG_QUALITY = 92

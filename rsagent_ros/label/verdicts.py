@@ -11,8 +11,7 @@ import numpy as np
 from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.mask import Mask, decode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.records.contents import answer_mask, answer_masks
-from rsagent_ros.records.record import Record, Verdict, newest
+from rsagent_ros.records.record import Record, Verdict, answer_mask, answer_masks, newest
 
 Judgement: TypeAlias = Literal["accept", "reject", "absent", "correct", "note"]
 """It is right; it is wrong; nothing like that is in view; another mask is right; as before, but with this note."""

@@ -25,13 +25,12 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models, add_arguments, chosen, open_models
 from rsagent_ros.records.bag import Bag
 from rsagent_ros.records.cameras import camera_topics
-from rsagent_ros.records.contents import answer_mask
 from rsagent_ros.records.frames import Patience
 from rsagent_ros.records.limits import KEEP_ALL
 from rsagent_ros.records.looks import Look, Skipped, looks
 from rsagent_ros.records.messages import stamp_of
 from rsagent_ros.records.reader import read_records
-from rsagent_ros.records.record import Record
+from rsagent_ros.records.record import Record, answer_mask
 from rsagent_ros.records.replay import replay
 from rsagent_ros.records.requests import Asked
 from rsagent_ros.records.survey import Survey, survey

@@ -22,7 +22,7 @@ from rsagent_ros.images import compressed_to_rgb
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.interfaces import blank
 from rsagent_ros.records.messages import camera_of, stamp_of, verdict_of
-from rsagent_ros.records.record import REDACTIONS, VERDICT_SOURCES, Record, Verdict
+from rsagent_ros.records.record import REDACTIONS, VERDICT_SOURCES, Record, Verdict, answer_mask, answer_masks
 
 GOAL_TOPIC, TRACE_TOPIC, RESULT_TOPIC = "/agent/goal", "/agent/trace", "/agent/result"
 MASK_TOPIC, VERDICT_TOPIC, REDACTION_TOPIC = "/agent/mask", "/agent/verdict", "/agent/redaction"
@@ -131,18 +131,6 @@ def record_of(messages: Sequence[tuple[str, Any]]) -> Record:
         frame_id=image.header.frame_id,
         redaction=redaction,
     )
-
-
-def answer_mask(trace: Trace) -> Mask | None:
-    """All that a trace ended with, together, as one (H, W) mask: instances, or the candidates; None for nothing."""
-    masks = answer_masks(trace)
-    return np.asarray(np.logical_or.reduce(masks), dtype=np.bool_) if masks else None
-
-
-def answer_masks(trace: Trace) -> list[Mask]:
-    """The masks that a trace ended with: its instances, or the candidates of an ambiguous goal."""
-    ids = trace.candidate_ids if trace.outcome is Outcome.AMBIGUOUS else trace.instance_ids
-    return [mask for mask in map(trace.mask, ids) if mask is not None]
 
 
 def _result(record: Record, header: Any) -> Any:

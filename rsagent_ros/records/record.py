@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.data.camera import PinholeCamera
+from rsagent_ros.data.example import Example, as_id
+from rsagent_ros.data.files import depth_remarks
 
 VerdictSource: TypeAlias = Literal["operator", "grasp", "planner"]
 VERDICT_SOURCES: tuple[VerdictSource, ...] = get_args(VerdictSource)
@@ -91,3 +94,67 @@ class Record:
         for verdict in self.verdicts:
             if verdict.mask is not None and verdict.mask.shape != size:
                 raise ValueError(f"a verdict's mask is {verdict.mask.shape} (height, width), the image {size}")
+
+    def to_example(self, name: str = "") -> Example:
+        """The goal as an example, with what its newest verdict makes of it.
+
+        A corrected mask is the truth itself, "absent" means that there was nothing to find, and "accepted" makes the
+        answer the truth: its masks are then the agent's own, and the example is marked as self-judged. Where no verdict
+        says what is right, `expected` is None; a rejection alone says only what is wrong.
+
+        Args:
+            name: Id of the example; without, the goal's own.
+
+        Raises:
+            ValueError: No id can be made of the goal's, the verdict accepts an answer that has no mask, or its own mask
+                is empty.
+        """
+        expected, masks, self_judged = self._truth()
+        camera, remarks = self.camera_info, depth_remarks(self.depth)
+        if camera is not None and (camera.height, camera.width) != self.image.shape[:2]:
+            remarks += (f"its camera_info is of {camera.width} x {camera.height} pixels, and so is left out",)
+            camera = None
+        return Example(
+            name or as_id(self.goal_id),
+            self.image,
+            self.trace.instruction,
+            expected,
+            masks,
+            previous=self.trace.previous,
+            depth=self.depth,
+            camera=camera,
+            source="record",
+            tags=(self.camera,) if self.camera else (),
+            remarks=remarks,
+            self_judged=self_judged,
+        )
+
+    def _truth(self) -> tuple[Outcome | None, tuple[Mask, ...], bool]:
+        """The right outcome and its masks by the newest verdict, and whether the masks are the agent's own."""
+        verdict = newest(self.verdicts)
+        if verdict is None:
+            return None, (), False
+        if verdict.absent:
+            return Outcome.NOT_IN_VIEW, (), False
+        if verdict.mask is not None:
+            return Outcome.FOUND, (np.asarray(verdict.mask, dtype=np.bool_),), False
+        if not verdict.accepted:
+            return None, (), False
+        if self.trace.outcome is Outcome.NOT_IN_VIEW:
+            return Outcome.NOT_IN_VIEW, (), False
+        masks = tuple(answer_masks(self.trace))
+        if not masks:
+            raise ValueError(f"its verdict accepts an answer that has no mask (outcome {self.trace.outcome})")
+        return (Outcome.AMBIGUOUS if self.trace.outcome is Outcome.AMBIGUOUS else Outcome.FOUND), masks, True
+
+
+def answer_mask(trace: Trace) -> Mask | None:
+    """All that a trace ended with, together, as one (H, W) mask: instances, or the candidates; None for nothing."""
+    masks = answer_masks(trace)
+    return np.asarray(np.logical_or.reduce(masks), dtype=np.bool_) if masks else None
+
+
+def answer_masks(trace: Trace) -> list[Mask]:
+    """The masks that a trace ended with: its instances, or the candidates of an ambiguous goal."""
+    ids = trace.candidate_ids if trace.outcome is Outcome.AMBIGUOUS else trace.instance_ids
+    return [mask for mask in map(trace.mask, ids) if mask is not None]

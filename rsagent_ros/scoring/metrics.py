@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.scene import EXPECTED
+from rsagent_ros.data.example import EXPECTED
 from rsagent_ros.scoring.score import MATCH_IOU, Row
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)

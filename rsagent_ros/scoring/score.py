@@ -1,4 +1,4 @@
-"""One sample's scores: an Prediction held against a Truth. Every sample gets a Row, whatever became of it.
+"""One sample's scores: a Prediction held against an Example. Every sample gets a Row, whatever became of it.
 
 - A failure (FAILED, and what was canceled, pre-empted or shut down) scores 0, also when there was nothing to find, and
   adds the area of its truth to the unions of cIoU.
@@ -19,7 +19,7 @@ import numpy as np
 
 from rsagent_ros.agent.mask import Mask, iou
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.sample import Truth
+from rsagent_ros.data.example import Example
 from rsagent_ros.scoring.boundary import boundary_f
 from rsagent_ros.scoring.prediction import Prediction
 
@@ -85,7 +85,7 @@ class Row:
         return self.outcome not in UNANSWERED
 
 
-def score(index: int, truth: Truth, answer: Prediction, instruction: str = "") -> Row:
+def score(index: int, truth: Example, answer: Prediction, instruction: str = "") -> Row:
     """Hold an answer against the truth.
 
     Raises:
@@ -115,7 +115,7 @@ def score(index: int, truth: Truth, answer: Prediction, instruction: str = "") -
         category=truth.category,
         source=truth.source,
         instruction=instruction,
-        expected=truth.expected,
+        expected=truth.require_expected(),
         outcome=answer.outcome,
         error_code=answer.error_code,
         error_msg=answer.error_msg,
@@ -149,11 +149,11 @@ def candidates_f1(candidates: Sequence[Mask], things: Sequence[Mask]) -> float:
     return 2 * matched / (len(candidates) + len(things)) if candidates or things else 1.0
 
 
-def _cut(mask: Mask, truth: Truth) -> Mask:
+def _cut(mask: Mask, truth: Example) -> Mask:
     return mask if truth.ignore is None else mask & ~truth.ignore
 
 
-def _overlap(mask: Mask | None, truth: Truth) -> tuple[int, int, Mask | None]:
+def _overlap(mask: Mask | None, truth: Example) -> tuple[int, int, Mask | None]:
     """Intersection and union in pixels, and the target they are of; None where there is nothing to find."""
     if not truth.present:
         return 0, 0 if mask is None else int(np.count_nonzero(_cut(mask, truth))), None
@@ -171,7 +171,7 @@ def _overlap(mask: Mask | None, truth: Truth) -> tuple[int, int, Mask | None]:
         if best is None or (_ratio(shared, covered), covered) > (_ratio(best[0], best[1]), best[1]):
             best = shared, covered, target
     if best is None:
-        raise ValueError(f"sample {truth.id} has no mask")  # Truth does not allow it
+        raise ValueError(f"example {truth.id} has no mask")  # Example does not allow it
     return best
 
 

@@ -12,12 +12,12 @@ import msgspec
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.datasets import Dataset
-from rsagent_ros.evaluation.answering import Task, scored
+from rsagent_ros.evaluation.answering import WorkItem, scored
 from rsagent_ros.evaluation.evaluator import Plan
 from rsagent_ros.evaluation.results import FILE, Line, Results, find_lines
 from rsagent_ros.scoring.score import Row
 from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.shadow.judged_goals import JudgedGoal, source
+from rsagent_ros.shadow.judged_goals import JudgedRef, source
 
 
 class Answers:
@@ -55,7 +55,7 @@ class Answers:
         self.rows[line.row.id] = line.row
         self.seconds[line.row.id] = line.measured.seconds
 
-    def score_again(self, goals: Collection[JudgedGoal]) -> None:
+    def score_again(self, goals: Collection[JudgedRef]) -> None:
         """Hold answers against what is true by now, where that is not what they were held against.
 
         Goals that can't be loaded are left as they are.
@@ -69,11 +69,11 @@ class Answers:
         for name, line in lines.items():
             trace = line.whole_trace()
             try:
-                sample = changed[name].load()
+                example = changed[name].load()
             except ValueError:
                 continue  # it has changed again: the next look at the records finds it
             if trace is not None:
-                again = scored(Task(line.row.index, sample, str(changed[name].path)), trace)
+                again = scored(WorkItem(line.row.index, example, changed[name].where), trace)
                 self.add(again)
 
     def __enter__(self) -> Answers:

@@ -17,13 +17,13 @@ from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.backends import NO_FALLBACK, Choice, Models, open_models
-from rsagent_ros.evaluation.answering import GRACE, Answering, Task
+from rsagent_ros.evaluation.answering import GRACE, Answering, WorkItem
 from rsagent_ros.evaluation.results import Line
 from rsagent_ros.scoring.score import Row
 from rsagent_ros.shadow.answers import Answers
 from rsagent_ros.shadow.candidate import Candidate
 from rsagent_ros.shadow.interim_analysis import Looks
-from rsagent_ros.shadow.judged_goals import JudgedGoal, JudgedGoals
+from rsagent_ros.shadow.judged_goals import JudgedGoals, JudgedRef
 from rsagent_ros.shadow.paired_result import GOALS, Standing, standing
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Contest:
         self._on_goal = on_goal
         self._on_standing = on_standing
         self._told, self._told_of = 0.0, object()
-        self._goals: list[JudgedGoal] = []
+        self._goals: list[JudgedRef] = []
         self._records = JudgedGoals(records)
         self._who = (incumbent, candidate)
         self._open = ExitStack()
@@ -221,16 +221,16 @@ class Contest:
         self._told, self._told_of = time.monotonic(), self._known()
         self._on_standing(self.standing())
 
-    def _one(self, side: int, goal: JudgedGoal, cancel: CancelToken) -> None:
+    def _one(self, side: int, goal: JudgedRef, cancel: CancelToken) -> None:
         """Let a side play a goal, and keep its answer."""
         try:
-            sample = goal.load()
+            example = goal.load()
         except ValueError as error:
             log.warning("%s", error)  # removed, or judged anew: the next survey knows
             return
         answering = self._loaded(side)
         # The index decides the sampling: of one goal always the same, whatever else there is.
-        line = answering.line(Task(zlib.crc32(goal.id.encode()), sample, str(goal.path)), cancel)
+        line = answering.line(WorkItem(zlib.crc32(goal.id.encode()), example, goal.where), cancel)
         row = line.row
         if answering.hung:
             if side == 1 and not cancel.is_set:  # a doubt: it counts 0, as what comes too late does

@@ -1,4 +1,4 @@
-"""The judged goals of a robot's records: which there are, and what is true of each, kept up to date cheaply."""
+"""The judged goals of a robot's records, and the truth about each, kept up to date cheaply."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from rsagent_ros.data.sample import Listed, Sample, Truth
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.ref import ExampleRef
+from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.records.writer import SUFFIX, VERDICT_FILE
 
 log = logging.getLogger(__name__)
@@ -21,34 +23,20 @@ _Signature = tuple[tuple[str, int, int], ...]
 """Names, sizes and times of change of a record and of the verdicts beside it."""
 
 
-@dataclass(frozen=True)
-class JudgedGoal:
-    """A goal whose right answer is known.
+@dataclass(frozen=True, eq=False)
+class JudgedRef(ExampleRef):
+    """A reference to a goal whose right answer is known; `load` refuses a truth that has changed since.
 
     Attributes:
-        id: Of its sample.
-        path: Its record.
-        truth: 16 digits of a hash of what was asked and what is right: another verdict, another hash.
+        truth: 16 digits of a hash of the instruction and the right answer: another verdict, another hash. The `source`
+            of the loaded example names it.
     """
 
-    id: str
-    path: Path
     truth: str
-
-    def load(self) -> Sample:
-        """Its image and truth, whose `source` names the hash.
-
-        Raises:
-            ValueError: It can't be read any more, or what is true has changed since it was listed.
-        """
-        sample = _sample(self.path)
-        if sample is None or sample.truth.id != self.id or _hash(sample) != self.truth:
-            raise ValueError(f"{self.path}: the record or its verdict has changed")
-        return replace(sample, truth=replace(sample.truth, source=source(self.truth)))
 
 
 def source(truth: str) -> str:
-    """What scores say of where a truth of that hash comes from."""
+    """The `source` of an example whose truth has that hash."""
     return f"record, truth {truth}"
 
 
@@ -59,9 +47,9 @@ class JudgedGoals:
         """Nothing is read yet; the folder need not be there."""
         self.folder = folder
         self._most = most
-        self._known: dict[Path, tuple[_Signature, JudgedGoal | None]] = {}
+        self._known: dict[Path, tuple[_Signature, JudgedRef | None]] = {}
 
-    def look(self, enough: Callable[[], bool] = lambda: False) -> list[JudgedGoal]:
+    def look(self, enough: Callable[[], bool] = lambda: False) -> list[JudgedRef]:
         """The newest ones by now, newest first. Of two with one id the newer counts.
 
         Args:
@@ -69,7 +57,7 @@ class JudgedGoals:
         """
         files = _record_files(self.folder)
         self._known = {path: known for path, known in self._known.items() if path in files}
-        found: dict[str, JudgedGoal] = {}
+        found: dict[str, JudgedRef] = {}
         for path in sorted(files, reverse=True):  # days and times are their names
             if len(found) == self._most:
                 break
@@ -97,31 +85,45 @@ def _record_files(folder: Path) -> dict[Path, _Signature]:
     return {path: tuple(each) for path, each in stats.items()}
 
 
-def _goal(path: Path) -> JudgedGoal | None:
+def _goal(path: Path) -> JudgedRef | None:
     try:
-        sample = _sample(path)
+        example = _example(path)
     except ValueError as error:
         log.warning("%s", error)
         return None
-    return None if sample is None else JudgedGoal(sample.truth.id, path, _hash(sample))
+    if example is None:
+        return None
+    truth = _hash(example)
+    return JudgedRef(example.id, str(path), partial(_load, path, example.id, truth), truth)
 
 
-def _sample(path: Path) -> Sample | None:
+def _load(path: Path, name: str, truth: str) -> Example:
+    """The example of a record.
+
+    Raises:
+        ValueError: It can't be read any more, or the truth about it has changed since it was listed.
+    """
+    example = _example(path)
+    if example is None or example.id != name or _hash(example) != truth:
+        raise ValueError(f"{path}: the record or its verdict has changed")
+    return replace(example, source=source(truth))
+
+
+def _example(path: Path) -> Example | None:
     """The goal of a record with what the newest verdict makes of it; None where no verdict says what is right.
 
     Raises:
         ValueError: It can't be read.
     """
     try:
-        listed = list(list_samples(Dataset("records", str(path))))
-        return next((one.load() for one in listed if isinstance(one, Listed)), None)
+        listed = list(list_examples(Dataset("records", str(path))))
+        return next((one.load() for one in listed if isinstance(one, ExampleRef)), None)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from error
 
 
-def _hash(sample: Sample) -> str:
-    truth: Truth = sample.truth
-    known = hashlib.sha256(repr((sample.instruction, truth.expected, truth.shape, len(truth.masks))).encode())
-    for mask in truth.masks:
+def _hash(example: Example) -> str:
+    known = hashlib.sha256(repr((example.instruction, example.expected, example.shape, len(example.masks))).encode())
+    for mask in example.masks:
         known.update(mask.tobytes())
     return known.hexdigest()[:16]

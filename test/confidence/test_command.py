@@ -18,7 +18,7 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.confidence import load
 from rsagent_ros.confidence.command import add_command
 from rsagent_ros.confidence.judged import judged
-from rsagent_ros.data.sample import Truth
+from rsagent_ros.data.example import Example
 from rsagent_ros.evaluation.results import FILE, Line, Measured, Results, Run
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import score
@@ -42,11 +42,11 @@ def evaluated(folder: Path, count: int = 60) -> Path:
             mask = trace.mask(1)
             assert mask is not None
             right = sure != (index % 10 == 0)
-            truth = Truth(f"scene-{index}", (48, 64), Outcome.FOUND, (mask if right else ~mask,))
+            truth = Example(f"scene-{index}", FRAME, "the middle", Outcome.FOUND, (mask if right else ~mask,))
             row = score(index, truth, prediction_of(trace))
             results.add(Line(row, Measured(), None, (), msgspec.Raw(trace.to_json().encode())))
         absent = trace_of(ABSENT)
-        truth = Truth("absent", (48, 64), Outcome.NOT_IN_VIEW, ())
+        truth = Example("absent", FRAME, "the middle", Outcome.NOT_IN_VIEW)
         row = score(count, truth, prediction_of(absent))
         results.add(Line(row, Measured(), None, (), msgspec.Raw(absent.to_json().encode())))
         results.add(Line(replace(row, id="a-mask-of-another-system"), Measured(), None, (), msgspec.Raw(b"null")))
@@ -79,7 +79,7 @@ def test_of_an_ambiguous_answer_the_candidate_of_the_iou_is_learned(tmp_path: Pa
         for turn in trace.turns
     )
     trace = replace(trace, turns=turns, confidences=(0.1, 0.9))
-    row = score(0, Truth("a", (48, 64), Outcome.AMBIGUOUS, (first, second)), prediction_of(trace))
+    row = score(0, Example("a", FRAME, "", Outcome.AMBIGUOUS, (first, second)), prediction_of(trace))
     with Results(tmp_path, Run(dataset={}, system={})) as results:
         results.add(Line(row, Measured(), None, (), msgspec.Raw(trace.to_json().encode())))
     (answer,) = judged(tmp_path / FILE)

@@ -16,8 +16,9 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.baseline.policy import ReferencePolicy
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.cli import main
-from rsagent_ros.data.sample import Listed, Sample, Skipped
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.ref import ExampleRef, Skipped
+from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.records.contents import RESULT_TOPIC, VERDICT_TOPIC, entries, verdict_entry
 from rsagent_ros.records.record import Record, Verdict
 
@@ -54,24 +55,24 @@ def bag(tmp_path: Path) -> Path:
     return tape.write(tmp_path / "bag")
 
 
-def samples(bag: Path) -> tuple[dict[str, Sample], list[Skipped]]:
-    found = list(list_samples(Dataset("bag", str(bag))))
+def examples(bag: Path) -> tuple[dict[str, Example], list[Skipped]]:
+    found = list(list_examples(Dataset("bag", str(bag))))
     return (
-        {one.id: one.load() for one in found if isinstance(one, Listed)},
+        {one.id: one.load() for one in found if isinstance(one, ExampleRef)},
         [one for one in found if isinstance(one, Skipped)],
     )
 
 
 def test_judged_goals_are_samples_on_the_image_of_their_answer(bag: Path) -> None:
-    found, left = samples(bag)
+    found, left = examples(bag)
     assert set(found) == {"right", "corrected"}
     assert np.array_equal(found["right"].image, discs(2))
-    assert found["right"].truth.expected is Outcome.FOUND
-    assert found["right"].truth.category == "front"
-    overlap = found["right"].truth.masks[0] & truth(2)
+    assert found["right"].expected is Outcome.FOUND
+    assert found["right"].category == "front"
+    overlap = found["right"].masks[0] & truth(2)
     assert overlap.sum() > 0.95 * truth(2).sum()
     assert np.array_equal(found["corrected"].image, discs(6))
-    assert np.array_equal(found["corrected"].truth.masks[0], truth(0))
+    assert np.array_equal(found["corrected"].masks[0], truth(0))
     assert {one.id: one.fault for one in left} == {"wrong": False, "not-judged": False}
 
 
@@ -86,17 +87,17 @@ def test_what_is_damaged_is_told_and_the_rest_is_used(bag: Path, tmp_path: Path)
     (file,) = bag.glob("*.mcap")
     file.write_bytes(file.read_bytes()[:-200])
     (bag / "metadata.yaml").unlink()
-    found, left = samples(bag)
+    found, left = examples(bag)
     assert set(found) == {"right", "corrected"}
     assert any(one.fault and "cut at byte" in one.reason for one in left)
     lost = camera_tape()
     answered(lost, "of another day", 9)
     judged(lost, "of another day", accepted=True)
-    found, left = samples(lost.write(tmp_path / "lost"))
+    found, left = examples(lost.write(tmp_path / "lost"))
     assert found == {}
     assert any(one.fault and "'of another day'" in one.reason for one in left)
     with pytest.raises(FileNotFoundError):
-        samples(tmp_path / "nowhere")
+        examples(tmp_path / "nowhere")
 
 
 def test_a_verdict_that_can_not_be_is_told(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_a_verdict_that_can_not_be_is_told(tmp_path: Path) -> None:
     broken.source = 99
     tape.put(1.0, VERDICT_TOPIC, broken)
     judged(tape, "right", accepted=True)
-    found, left = samples(tape.write(tmp_path / "bag"))
+    found, left = examples(tape.write(tmp_path / "bag"))
     assert set(found) == {"right"}
     assert any("source is 99" in one.reason for one in left)
 
@@ -116,8 +117,8 @@ def test_verdicts_without_a_stamp_are_of_the_time_they_came(tmp_path: Path) -> N
     answered(tape, "right", 1)
     judged(tape, "right", accepted=True)
     tape.put(1.5, VERDICT_TOPIC, verdict_entry(Verdict("right", "operator", accepted=False, absent=True)).message)
-    found, _ = samples(tape.write(tmp_path / "bag"))
-    assert found["right"].truth.expected is Outcome.NOT_IN_VIEW
+    found, _ = examples(tape.write(tmp_path / "bag"))
+    assert found["right"].expected is Outcome.NOT_IN_VIEW
 
 
 def test_several_cameras_are_named(tmp_path: Path) -> None:
@@ -126,4 +127,4 @@ def test_several_cameras_are_named(tmp_path: Path) -> None:
     answered(tape, "right", 1)
     judged(tape, "right", accepted=True)
     with pytest.raises(ValueError, match="/wrist/image"):
-        samples(tape.write(tmp_path / "bag"))
+        examples(tape.write(tmp_path / "bag"))

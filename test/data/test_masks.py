@@ -12,8 +12,9 @@ from evaluation_cases import SIZE, box, image, write_image, write_mask
 
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.sample import Listed, Sample, Skipped
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.ref import ExampleRef, Skipped
+from rsagent_ros.datasets import Dataset, list_examples
 
 MASK = box(10, 10, 30, 30)
 
@@ -31,13 +32,13 @@ def write(folder: Path, *rows: Any) -> Path:
     return folder
 
 
-def listed(folder: Path, *, asked: bool = True) -> list[Listed | Skipped]:
-    return list(list_samples(Dataset("masks", str(folder)), asked=asked))
+def listed(folder: Path, *, masks_only: bool = False) -> list[ExampleRef | Skipped]:
+    return list(list_examples(Dataset("masks", str(folder)), masks_only=masks_only))
 
 
-def load(folder: Path, *, asked: bool = True) -> Sample:
-    (one,) = listed(folder, asked=asked)
-    assert isinstance(one, Listed), one
+def load(folder: Path, *, masks_only: bool = False) -> Example:
+    (one,) = listed(folder, masks_only=masks_only)
+    assert isinstance(one, ExampleRef), one
     return one.load()
 
 
@@ -46,17 +47,17 @@ ROW = {"id": "a", "image": "images/a.png", "instruction": "the box"}
 
 def test_png_and_run_lengths_are_the_same(folder: Path) -> None:
     for mask in ("masks/a.png", encode_rle(MASK)):
-        sample = load(write(folder, {**ROW, "masks": [mask], "category": "boxes"}))
-        assert (sample.truth.masks[0] == MASK).all()
-        assert (sample.truth.expected, sample.truth.category) == (Outcome.FOUND, "boxes")
-        assert (sample.image == image()).all()
+        example = load(write(folder, {**ROW, "masks": [mask], "category": "boxes"}))
+        assert (example.masks[0] == MASK).all()
+        assert (example.expected, example.category) == (Outcome.FOUND, "boxes")
+        assert (example.image == image()).all()
 
 
 def test_expected_outcomes(folder: Path) -> None:
-    assert load(write(folder, ROW)).truth.expected is Outcome.NOT_IN_VIEW
+    assert load(write(folder, ROW)).expected is Outcome.NOT_IN_VIEW
     two = [encode_rle(MASK), encode_rle(box(40, 40, 50, 50))]
-    assert load(write(folder, {**ROW, "masks": two, "expected": "ambiguous"})).truth.expected is Outcome.AMBIGUOUS
-    ignore = load(write(folder, {**ROW, "masks": two, "ignore": "masks/a.png"})).truth.ignore
+    assert load(write(folder, {**ROW, "masks": two, "expected": "ambiguous"})).expected is Outcome.AMBIGUOUS
+    ignore = load(write(folder, {**ROW, "masks": two, "ignore": "masks/a.png"})).ignore
     assert ignore is not None
     assert (ignore == MASK).all()
 
@@ -74,10 +75,10 @@ def test_expected_outcomes(folder: Path) -> None:
 def test_wrong_lines_are_skipped_with_their_number(folder: Path, row: Any, reason: str) -> None:
     wrong, right = listed(write(folder, row, {**ROW, "masks": ["masks/a.png"]}))
     assert isinstance(wrong, Skipped)
-    assert wrong.place == f"{folder / 'truth.jsonl'}, line 1"
+    assert wrong.where == f"{folder / 'truth.jsonl'}, line 1"
     assert reason in wrong.reason
-    assert isinstance(right, Listed)
-    assert right.place.endswith("line 2")
+    assert isinstance(right, ExampleRef)
+    assert right.where.endswith("line 2")
 
 
 @pytest.mark.parametrize(
@@ -104,32 +105,32 @@ def test_what_is_wrong_is_said_when_it_is_loaded(folder: Path, change: dict[str,
 
 def test_of_two_with_one_id_the_first_counts(folder: Path) -> None:
     first, second = listed(write(folder, {**ROW, "instruction": "first"}, ROW))
-    assert isinstance(first, Listed)
+    assert isinstance(first, ExampleRef)
     assert isinstance(second, Skipped)
-    assert second.place.endswith("line 2")
+    assert second.where.endswith("line 2")
     assert "truth.jsonl, line 1" in second.reason
 
 
 def test_depth_without_a_single_distance_is_remarked_on(folder: Path) -> None:
     write_image(folder / "depth.png", np.zeros(SIZE, np.uint16))
-    (remark,) = load(write(folder, {**ROW, "depth": "depth.png"})).truth.remarks
+    (remark,) = load(write(folder, {**ROW, "depth": "depth.png"})).remarks
     assert "nothing but NaN" in remark
     write_image(folder / "depth.png", np.full(SIZE, 800, np.uint16))
-    assert load(write(folder, {**ROW, "depth": "depth.png"})).truth.remarks == ()
+    assert load(write(folder, {**ROW, "depth": "depth.png"})).remarks == ()
 
 
 def test_masks_alone_can_be_scored(folder: Path) -> None:
     row = {"id": "a", "masks": [encode_rle(MASK)]}
-    assert load(write(folder, row), asked=False).truth.shape == SIZE
-    assert load(write(folder, {"id": "a", "size": [6, 8]}), asked=False).truth.shape == (6, 8)
+    assert load(write(folder, row), masks_only=True).shape == SIZE
+    assert load(write(folder, {"id": "a", "size": [6, 8]}), masks_only=True).shape == (6, 8)
     with pytest.raises(ValueError, match="size"):
-        load(write(folder, {"id": "a"}), asked=False)
+        load(write(folder, {"id": "a"}), masks_only=True)
 
 
 def test_a_folder_of_png(tmp_path: Path) -> None:
     write_mask(tmp_path / "a.png", MASK)
     write_mask(tmp_path / "b.png", np.zeros(SIZE, np.bool_))
-    a, b = (one.load().truth for one in listed(tmp_path, asked=False) if isinstance(one, Listed))
+    a, b = (one.load() for one in listed(tmp_path, masks_only=True) if isinstance(one, ExampleRef))
     assert (a.id, a.expected, b.id, b.expected) == ("a", Outcome.FOUND, "b", Outcome.NOT_IN_VIEW)
     with pytest.raises(FileNotFoundError, match=r"truth\.jsonl is missing"):
         listed(tmp_path)

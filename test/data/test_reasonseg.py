@@ -12,8 +12,9 @@ import pytest
 from evaluation_cases import SIZE, image, write_image
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.sample import Listed, Sample
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.ref import ExampleRef
+from rsagent_ros.datasets import Dataset, list_examples
 
 
 def shape(label: str, *points: tuple[float, float]) -> dict[str, Any]:
@@ -31,14 +32,14 @@ def write(root: Path, *shapes: dict[str, Any], name: str = "a", **more: Any) -> 
     return root
 
 
-def load(root: Path) -> Sample:
-    (one,) = list_samples(Dataset("reasonseg", str(root), "val"))
-    assert isinstance(one, Listed)
+def load(root: Path) -> Example:
+    (one,) = list_examples(Dataset("reasonseg", str(root), "val"))
+    assert isinstance(one, ExampleRef)
     return one.load()
 
 
 def test_target_ignore_and_flag(tmp_path: Path) -> None:
-    sample = load(
+    example = load(
         write(
             tmp_path,
             rectangle("ignore", 35, 15, 39, 25),
@@ -49,33 +50,33 @@ def test_target_ignore_and_flag(tmp_path: Path) -> None:
     expected = np.zeros(SIZE, np.uint8)
     expected[10:31, 10:41] = 1  # cut to whole pixels, outline included
     expected[15:26, 35:40] = 255
-    assert (sample.truth.masks[0] == (expected == 1)).all()
-    assert sample.truth.ignore is not None
-    assert (sample.truth.ignore == (expected == 255)).all()
-    assert (sample.instruction, sample.truth.category) == ("where would one sit?", "long query")
+    assert (example.masks[0] == (expected == 1)).all()
+    assert example.ignore is not None
+    assert (example.ignore == (expected == 255)).all()
+    assert (example.instruction, example.category) == ("where would one sit?", "long query")
 
 
 def test_larger_polygons_are_drawn_first(tmp_path: Path) -> None:
-    sample = load(write(tmp_path, rectangle("target", 20, 20, 25, 25), rectangle("IGNORE region", 10, 10, 50, 50)))
-    assert sample.truth.masks[0].sum() == 36
-    assert sample.truth.ignore is not None
-    assert not (sample.truth.ignore & sample.truth.masks[0]).any()
+    example = load(write(tmp_path, rectangle("target", 20, 20, 25, 25), rectangle("IGNORE region", 10, 10, 50, 50)))
+    assert example.masks[0].sum() == 36
+    assert example.ignore is not None
+    assert not (example.ignore & example.masks[0]).any()
 
 
 def test_published_arithmetic(tmp_path: Path) -> None:
     """The drawing agrees with OpenCV's outline and filling on a slanted polygon."""
     points = [(12.7, 5.1), (60.2, 20.9), (33.3, 55.5)]
-    sample = load(write(tmp_path, shape("target", *points), is_sentence=False))
+    example = load(write(tmp_path, shape("target", *points), is_sentence=False))
     canvas = np.zeros(SIZE, np.uint8)
     whole = [np.array(points, dtype=np.int32)]
     cv2.polylines(canvas, whole, True, 1, 1)
     cv2.fillPoly(canvas, whole, 1)
-    assert (sample.truth.masks[0] == (canvas == 1)).all()
-    assert sample.truth.category == "short query"
+    assert (example.masks[0] == (canvas == 1)).all()
+    assert example.category == "short query"
 
 
 def test_nothing_to_find(tmp_path: Path) -> None:
-    assert load(write(tmp_path)).truth.expected is Outcome.NOT_IN_VIEW
+    assert load(write(tmp_path)).expected is Outcome.NOT_IN_VIEW
 
 
 def test_a_file_of_another_encoding(tmp_path: Path) -> None:
@@ -86,8 +87,8 @@ def test_a_file_of_another_encoding(tmp_path: Path) -> None:
 
 
 def test_a_polygon_that_crosses_itself_is_used_and_remarked_on(tmp_path: Path) -> None:
-    sample = load(write(tmp_path, shape("target", (10, 10), (40, 40), (40, 10), (10, 40))))
-    assert sample.truth.remarks == ("shape 1 (target) is a polygon that crosses itself",)
+    example = load(write(tmp_path, shape("target", (10, 10), (40, 40), (40, 10), (10, 40))))
+    assert example.remarks == ("shape 1 (target) is a polygon that crosses itself",)
 
 
 @pytest.mark.parametrize(
@@ -118,4 +119,4 @@ def test_wrong_images(tmp_path: Path) -> None:
 def test_missing_split(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(FileNotFoundError, match="holds the folders: val"):
-        list(list_samples(Dataset("reasonseg", str(tmp_path), "test")))
+        list(list_examples(Dataset("reasonseg", str(tmp_path), "test")))

@@ -12,8 +12,8 @@ from fakes import ABSENT, AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, FakePolicy, 
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.sample import Listed, Skipped
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.ref import ExampleRef, Skipped
+from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter
 
@@ -36,8 +36,8 @@ def write(folder: Path, goal_id: str, *verdicts: Verdict, script: tuple[str, ...
     return RecordWriter(folder).write(record)
 
 
-def listed(folder: Path) -> dict[str, Listed | Skipped]:
-    return {one.id: one for one in list_samples(Dataset("records", str(folder)))}
+def listed(folder: Path) -> dict[str, ExampleRef | Skipped]:
+    return {one.id: one for one in list_examples(Dataset("records", str(folder)))}
 
 
 def test_what_verdicts_make_true(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_what_verdicts_make_true(tmp_path: Path) -> None:
     for name, stamp_ns in (("at-once", 7), ("no-clock", 0)):  # the last of equals counts
         said = verdict(name, accepted=True, stamp_ns=stamp_ns), verdict(name, absent=True, stamp_ns=stamp_ns)
         write(tmp_path, name, *said)
-    truths = {name: one.load().truth for name, one in listed(tmp_path).items() if isinstance(one, Listed)}
+    truths = {name: one.load() for name, one in listed(tmp_path).items() if isinstance(one, ExampleRef)}
     assert {name: (str(one.expected), len(one.masks)) for name, one in truths.items()} == {
         "accepted": ("found", 1),
         "absent-accepted": ("not_in_view", 0),
@@ -69,6 +69,19 @@ def test_what_verdicts_make_true(tmp_path: Path) -> None:
     assert (truths["corrected"].masks[0] == OTHER).all()
     assert truths["accepted"].category == "front"
     assert "NaN" in truths["accepted"].remarks[0]
+
+
+def test_only_masks_of_the_agent_itself_are_marked_as_self_judged(tmp_path: Path) -> None:
+    write(tmp_path, "accepted", verdict("accepted", accepted=True))
+    write(tmp_path, "asked", verdict("asked", accepted=True), script=(SEGMENT, SEGMENT_LEFT, AMBIGUOUS))
+    write(tmp_path, "absent-accepted", verdict("absent-accepted", accepted=True), script=(ABSENT,))
+    write(tmp_path, "corrected", verdict("corrected", mask=OTHER))
+    write(tmp_path, "absent", verdict("absent", absent=True))
+    both = verdict("corrected-later", accepted=True), verdict("corrected-later", mask=OTHER, stamp_ns=2)
+    write(tmp_path, "corrected-later", *both)
+    found = [one.load() for one in listed(tmp_path).values() if isinstance(one, ExampleRef)]
+    assert {one.id for one in found if one.self_judged} == {"accepted", "asked"}
+    assert len(found) == 6
 
 
 def test_without_a_truth_a_record_is_left_out_and_that_is_no_fault(tmp_path: Path) -> None:
@@ -91,22 +104,22 @@ def test_a_failure_that_was_accepted_is_a_fault(tmp_path: Path) -> None:
 def test_the_instruction_and_the_image_are_those_of_the_goal(tmp_path: Path) -> None:
     write(tmp_path, "a", verdict("a", absent=True))
     (one,) = listed(tmp_path).values()
-    assert isinstance(one, Listed)
-    sample = one.load()
-    assert sample.instruction == "the thing"
-    assert (sample.image == image()).all()
+    assert isinstance(one, ExampleRef)
+    example = one.load()
+    assert example.instruction == "the thing"
+    assert (example.image == image()).all()
 
 
 def test_a_file_that_is_no_record_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     broken = write(tmp_path, "broken", verdict("broken", absent=True))
     write(tmp_path, "whole", verdict("whole", absent=True))
     broken.write_bytes(broken.read_bytes()[:100])
-    found = list(list_samples(Dataset("records", str(tmp_path))))
-    assert [one.id for one in found if isinstance(one, Listed)] == ["whole"]
+    found = list(list_examples(Dataset("records", str(tmp_path))))
+    assert [one.id for one in found if isinstance(one, ExampleRef)] == ["whole"]
     faults = [one for one in found if isinstance(one, Skipped) and one.fault]
     assert any(broken.name in one.reason for one in faults)
 
 
 def test_no_records(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        list(list_samples(Dataset("records", str(tmp_path / "none"))))
+        list(list_examples(Dataset("records", str(tmp_path / "none"))))

@@ -13,8 +13,9 @@ from evaluation_cases import SIZE, box, write_coco
 from pycocotools import mask as coco
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.sample import Listed, Sample, Skipped
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.ref import ExampleRef, Skipped
+from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.datasets.plain_pickle import read_plain_pickle
 
 SQUARE = [10.0, 10.0, 30.0, 10.0, 30.0, 30.0, 10.0, 30.0]
@@ -45,8 +46,8 @@ def dataset(folder: Path, split: str = "val", images: str = "") -> Dataset:
     return Dataset(folder.name, str(folder), split, images)
 
 
-def loaded(folder: Path, split: str = "val") -> list[Sample]:
-    return [one.load() for one in list_samples(dataset(folder, split)) if isinstance(one, Listed)]
+def loaded(folder: Path, split: str = "val") -> list[Example]:
+    return [one.load() for one in list_examples(dataset(folder, split)) if isinstance(one, ExampleRef)]
 
 
 @pytest.mark.parametrize("kind", ["refcoco", "refcoco+", "refcocog"])
@@ -54,19 +55,19 @@ def test_every_sentence_is_a_sample(tmp_path: Path, kind: str) -> None:
     folder = write_coco(tmp_path, kind, [ref(1, 5), ref(2, 5, "testA")], [annotation(5, [SQUARE])])
     first, second = loaded(folder)
     assert (first.instruction, second.instruction) == ("sentence 0", "sentence 1")
-    assert first.truth.id == f"{kind}-1-10".replace("+", "-")
-    assert (first.truth.category, first.truth.source) == ("train", kind)
-    assert (first.truth.masks[0] == box(10, 10, 30, 30)).all()
+    assert first.id == f"{kind}-1-10".replace("+", "-")
+    assert (first.category, first.source) == ("train", kind)
+    assert (first.masks[0] == box(10, 10, 30, 30)).all()
     assert first.image.shape == (*SIZE, 3)
-    assert [sample.truth.id[-2:] for sample in loaded(folder, "testA")] == ["20", "21"]
+    assert [example.id[-2:] for example in loaded(folder, "testA")] == ["20", "21"]
 
 
 def test_masks_are_those_of_pycocotools(tmp_path: Path) -> None:
     ring = [[12.3, 8.9, 33.1, 14.2, 20.7, 40.0], FAR]
     folder = write_coco(tmp_path, "refcoco", [ref(1, 5, sentences=1)], [annotation(5, ring)])
-    (sample,) = loaded(folder)
+    (example,) = loaded(folder)
     expected = coco.decode(coco.merge(coco.frPyObjects(ring, *SIZE)))
-    assert (sample.truth.masks[0] == expected).all()
+    assert (example.masks[0] == expected).all()
 
 
 def test_run_lengths(tmp_path: Path) -> None:
@@ -75,16 +76,16 @@ def test_run_lengths(tmp_path: Path) -> None:
     counts = np.diff(np.concatenate([[0], changes, [mask.size]])).tolist()
     runs = {"size": list(SIZE), "counts": counts}
     folder = write_coco(tmp_path, "refcoco", [ref(1, 5, sentences=1)], [annotation(5, runs)])
-    assert (loaded(folder)[0].truth.masks[0] == mask).all()
+    assert (loaded(folder)[0].masks[0] == mask).all()
 
 
 def test_grefcoco_means_none_one_or_several(tmp_path: Path) -> None:
     refs = [ref(1, [-1], no_target=True), ref(2, [5], sentences=1), ref(3, [5, 6], sentences=1)]
     folder = write_coco(tmp_path, "grefcoco", refs, [annotation(5, [SQUARE]), annotation(6, [FAR])])
-    samples = loaded(folder)
-    assert [sample.truth.expected for sample in samples] == [Outcome.NOT_IN_VIEW] * 2 + [Outcome.FOUND] * 2
-    assert [sample.truth.category for sample in samples[1:]] == ["no target", "single target", "several targets"]
-    assert [len(sample.truth.masks) for sample in samples] == [0, 0, 1, 2]
+    examples = loaded(folder)
+    assert [example.expected for example in examples] == [Outcome.NOT_IN_VIEW] * 2 + [Outcome.FOUND] * 2
+    assert [example.category for example in examples[1:]] == ["no target", "single target", "several targets"]
+    assert [len(example.masks) for example in examples] == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -103,9 +104,9 @@ def test_what_is_wrong_is_said_of_each_sentence(
     tmp_path: Path, refs: list[dict[str, Any]], annotations: list[dict[str, Any]], reason: str
 ) -> None:
     folder = write_coco(tmp_path, "refcoco", refs, annotations)
-    for one in list_samples(dataset(folder)):
-        assert isinstance(one, Listed)
-        assert "refs(unc).p, entry 1, sentence" in one.place
+    for one in list_examples(dataset(folder)):
+        assert isinstance(one, ExampleRef)
+        assert "refs(unc).p, entry 1, sentence" in one.where
         with pytest.raises(ValueError, match=reason):
             one.load()
 
@@ -115,23 +116,23 @@ def test_image_of_another_size(tmp_path: Path) -> None:
     instances = json.loads((folder / "instances.json").read_text())
     instances["images"][0]["width"] = 81
     (folder / "instances.json").write_text(json.dumps(instances))
-    one = next(iter(list_samples(dataset(folder))))
-    assert isinstance(one, Listed)
+    one = next(iter(list_examples(dataset(folder))))
+    assert isinstance(one, ExampleRef)
     with pytest.raises(ValueError, match="80 x 60 pixels, and 81 x 60"):
         one.load()
 
 
 def test_a_polygon_that_crosses_itself_is_used_and_remarked_on(tmp_path: Path) -> None:
     folder = write_coco(tmp_path, "refcoco", [ref(1, 5, sentences=1)], [annotation(5, [BOW_TIE])])
-    (sample,) = loaded(folder)
-    assert sample.truth.remarks == ("polygon 1 of annotation 5 crosses itself",)
+    (example,) = loaded(folder)
+    assert example.remarks == ("polygon 1 of annotation 5 crosses itself",)
 
 
 def test_an_entry_that_is_no_ref_is_skipped_with_its_place(tmp_path: Path) -> None:
     folder = write_coco(tmp_path, "refcoco", [{"split": "val", "ref_id": "x"}, ref(1, 5)], [annotation(5, [SQUARE])])
-    first, *others = list_samples(dataset(folder))
+    first, *others = list_examples(dataset(folder))
     assert isinstance(first, Skipped)
-    assert first.place.endswith("refs(unc).p, entry 1")
+    assert first.where.endswith("refs(unc).p, entry 1")
     assert len(others) == 2
 
 
@@ -145,7 +146,7 @@ def test_a_pickle_that_runs_a_program_is_refused(tmp_path: Path) -> None:
     folder = write_coco(tmp_path, "refcoco", [], [])
     (folder / "refs(unc).p").write_bytes(pickle.dumps([Evil()]))
     with pytest.raises(ValueError, match=r"it wants \w+\.mkdir; only plain containers"):
-        list(list_samples(dataset(folder)))
+        list(list_examples(dataset(folder)))
     assert not (tmp_path / "owned").exists()
 
 
@@ -163,21 +164,21 @@ def test_plain_pickles_of_python_2_and_broken_ones(tmp_path: Path) -> None:
 
 def test_the_same_refs_as_json(tmp_path: Path) -> None:
     folder = write_coco(tmp_path, "refcoco", [ref(1, 5)], [annotation(5, [SQUARE])])
-    before = [sample.truth.id for sample in loaded(folder)]
+    before = [example.id for example in loaded(folder)]
     (folder / "refs(unc).json").write_text(json.dumps([ref(1, 5)]))
     (folder / "refs(unc).p").unlink()
-    assert [sample.truth.id for sample in loaded(folder)] == before
+    assert [example.id for example in loaded(folder)] == before
 
 
 def test_missing_files_and_splits(tmp_path: Path) -> None:
     folder = write_coco(tmp_path, "refcocog", [ref(1, 5)], [annotation(5, [SQUARE])])
     with pytest.raises(ValueError, match=r"has no split 'testA'; it has val"):
-        list(list_samples(dataset(folder, "testA")))
+        list(list_examples(dataset(folder, "testA")))
     with pytest.raises(FileNotFoundError, match="--images"):
-        list(list_samples(dataset(folder, images=str(tmp_path / "nowhere"))))
+        list(list_examples(dataset(folder, images=str(tmp_path / "nowhere"))))
     (folder / "refs(umd).p").unlink()
     with pytest.raises(FileNotFoundError, match=r"refs\(umd\)\.p"):
-        list(list_samples(dataset(folder)))
+        list(list_examples(dataset(folder)))
     with pytest.raises(ValueError, match="--split"):
         Dataset("refcoco", str(folder))
     with pytest.raises(ValueError, match="no splits"):

@@ -24,9 +24,9 @@ from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, Models
-from rsagent_ros.data.sample import Listed
-from rsagent_ros.datasets import Dataset, list_samples
-from rsagent_ros.evaluation.answering import MAX_HUNG, Answering, Task
+from rsagent_ros.data.ref import ExampleRef
+from rsagent_ros.datasets import Dataset, list_examples
+from rsagent_ros.evaluation.answering import MAX_HUNG, Answering, WorkItem
 from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
 from rsagent_ros.evaluation.report.tables import scores_csv
 from rsagent_ros.evaluation.results import FILE, Line, find_lines
@@ -130,7 +130,7 @@ def test_faults_in_the_data_are_listed_and_the_rest_is_run(scenes: Path, tmp_pat
     for out in ("out", "out"):  # the second time it only goes on, and says the same
         found = run(folder, tmp_path / out)
         assert [row.id for row in found.rows] == ["s000", "s002", "s003", "s004"]
-        assert [(one.id, one.place.rpartition(" ")[2]) for one in found.skipped] == [
+        assert [(one.id, one.where.rpartition(" ")[2]) for one in found.skipped] == [
             ("s001", "2"),
             ("", "4"),
             ("s000", "5"),
@@ -227,20 +227,20 @@ def test_a_sample_without_recorded_replies_is_skipped(scenes: Path, tmp_path: Pa
     assert len(found.skipped) == 5
 
 
-def tasks(scenes: Path) -> list[Task]:
-    listed = [one for one in list_samples(Dataset("scenes", str(scenes))) if isinstance(one, Listed)]
-    return [Task(index, one.load(), one.place) for index, one in enumerate(listed)]
+def items(scenes: Path) -> list[WorkItem]:
+    listed = [one for one in list_examples(Dataset("scenes", str(scenes))) if isinstance(one, ExampleRef)]
+    return [WorkItem(index, one.load(), one.where) for index, one in enumerate(listed)]
 
 
 def test_a_hung_call_is_given_up_with_the_best_mask_and_the_run_goes_on(scenes: Path) -> None:
     policy = FakePolicy([SEGMENT, Hang()])
     answering = Answering(Models(policy, FakeSegmenter()), Budget(seconds=0.05), seed=0, grace=0.1)
-    for task in tasks(scenes)[: MAX_HUNG + 1]:
-        row = answering.line(task).row
+    for item in items(scenes)[: MAX_HUNG + 1]:
+        row = answering.line(item).row
         assert (row.outcome, row.error_code, row.partial) == (Outcome.GAVE_UP, "TIME_SPENT", True)
         assert row.masked
     with pytest.raises(RunFailed, match="hang"):
-        answering.line(tasks(scenes)[0])
+        answering.line(items(scenes)[0])
     policy.release.set()
 
 
@@ -254,8 +254,8 @@ def test_one_thread_does_one_after_the_other(scenes: Path) -> None:
             return super().open()
 
     answering = Answering(Models(Watching(), FakeSegmenter()), BUDGET, seed=0)
-    for task in tasks(scenes):
-        answering.line(task)
+    for item in items(scenes):
+        answering.line(item)
     assert len(threads) == 1
 
 

@@ -17,8 +17,8 @@ from labelling import picture, write_goal
 
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.sample import Listed, Skipped
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.ref import ExampleRef, Skipped
+from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.label.judging import KEPT, Goals, UnknownGoalError
 from rsagent_ros.label.rows import Row
 from rsagent_ros.records.contents import IMAGE_TOPIC, entries
@@ -58,8 +58,8 @@ def test_what_is_stored_is_the_truth_that_evaluation_and_training_read(tmp_path:
     goals.judge(keys["rejected"], "reject")
     goals.judge(keys["corrected"], "correct", f"the {thing.colour} one", encode_rle(thing.mask))
 
-    listings = list(list_samples(Dataset("records", str(records))))
-    truths = {one.id: one.load().truth for one in listings if isinstance(one, Listed)}
+    listings = list(list_examples(Dataset("records", str(records))))
+    truths = {one.id: one.load() for one in listings if isinstance(one, ExampleRef)}
     assert {name: truth.expected for name, truth in truths.items()} == {
         "accepted": Outcome.FOUND,
         "asked": Outcome.AMBIGUOUS,

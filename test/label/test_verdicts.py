@@ -9,8 +9,7 @@ from recorded import recorded
 
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.label.verdicts import MAX_NOTE, Judgement, mask_at_hand, says_the_same, state_of, tidy, verdict_for
-from rsagent_ros.records.contents import answer_mask
-from rsagent_ros.records.record import Verdict
+from rsagent_ros.records.record import Verdict, answer_mask
 
 DRAWN = np.zeros((48, 64), np.bool_)
 DRAWN[3:9, 5:20] = True

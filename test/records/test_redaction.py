@@ -13,8 +13,8 @@ from recorded import recorded
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.cli import main
-from rsagent_ros.data.sample import Listed
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.ref import ExampleRef
+from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.records import redaction
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Record, Redaction, Verdict
@@ -110,9 +110,9 @@ def test_a_redacted_record_says_so_and_is_not_repeated(
     assert read_record(path).redaction == kind
     assert main(["replay", "--recorded", str(tmp_path)]) == 3
     assert f"not repeated, its image is redacted ({kind})" in capsys.readouterr().out
-    listed = [one for one in list_samples(Dataset("records", str(tmp_path))) if isinstance(one, Listed)]
+    listed = [one for one in list_examples(Dataset("records", str(tmp_path))) if isinstance(one, ExampleRef)]
     assert len(listed) == (1 if kind == "faces" else 0)
-    as_a_bag = [one for one in list_samples(Dataset("bag", str(path))) if isinstance(one, Listed)]
+    as_a_bag = [one for one in list_examples(Dataset("bag", str(path))) if isinstance(one, ExampleRef)]
     assert len(as_a_bag) == (1 if kind == "faces" else 0)
     page = tmp_path / "page.html"
     assert main(["view", str(path), "--out", str(page)]) == 0
@@ -153,4 +153,4 @@ def test_a_redaction_of_a_later_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the redaction 'hands'; this release knows none, faces, surroundings"):
         read_record(path)
     with pytest.raises(ValueError, match="the redaction 'hands'; this release knows none, faces, surroundings"):
-        list(list_samples(Dataset("bag", str(path))))
+        list(list_examples(Dataset("bag", str(path))))

@@ -19,11 +19,10 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.cli import main
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Logged
-from rsagent_ros.records.contents import answer_mask
 from rsagent_ros.records.decoding import Decoder
 from rsagent_ros.records.frames import Patience
 from rsagent_ros.records.reader import read_records
-from rsagent_ros.records.record import Record
+from rsagent_ros.records.record import Record, answer_mask
 from rsagent_ros.ros.parameters import NodeParameters
 
 GOALS = ("/agent/goal", "/agent/goal_text")

@@ -22,15 +22,15 @@ def test_the_newest_judged_goals(tmp_path: Path) -> None:
     goals = JudgedGoals(tmp_path)
     assert [goal.id for goal in goals.look()] == ["g002", "g001", "g000"]
     assert [goal.id for goal in JudgedGoals(tmp_path, most=2).look()] == ["g002", "g001"]
-    sample = goals.look()[0].load()
-    assert (sample.truth.masks[0] == middle()).all()
-    assert sample.truth.source == source(goals.look()[0].truth)
+    example = goals.look()[0].load()
+    assert (example.masks[0] == middle()).all()
+    assert example.source == source(goals.look()[0].truth)
 
 
 def test_files_are_read_once_and_again_when_a_verdict_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    original = module._sample
-    monkeypatch.setattr(module, "_sample", lambda path: read.append(path.name) or original(path))  # type: ignore[func-returns-value]
+    original = module._example
+    monkeypatch.setattr(module, "_example", lambda path: read.append(path.name) or original(path))  # type: ignore[func-returns-value]
     first, second = write_goals(tmp_path, 2)
     goals = JudgedGoals(tmp_path)
     before = {goal.id: goal for goal in goals.look()}
@@ -40,8 +40,8 @@ def test_files_are_read_once_and_again_when_a_verdict_comes(tmp_path: Path, monk
     after = {goal.id: goal for goal in goals.look()}
     assert read == [second.name, first.name, first.name]
     assert after["g000"].truth != before["g000"].truth
-    assert after["g001"] == before["g001"]
-    assert after["g000"].load().truth.expected is Outcome.NOT_IN_VIEW
+    assert after["g001"].truth == before["g001"].truth
+    assert after["g000"].load().expected is Outcome.NOT_IN_VIEW
     with pytest.raises(ValueError, match="has changed"):
         before["g000"].load()
 

@@ -17,8 +17,9 @@ from played import box, play, scene_of, square
 from rsagent_ros.agent.actions import Action, Finish, ReportAbsent, Segment
 from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.sample import Listed, Sample, Skipped, Truth
-from rsagent_ros.data.scene import Scene, load_scenes, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import load_examples, save_examples
+from rsagent_ros.data.ref import ExampleRef, Skipped, loaded
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter
 from rsagent_training.collect import _overruled, collect
@@ -74,7 +75,7 @@ def test_only_goals_with_a_verdict_are_a_truth(
 ) -> None:
     assert command(tmp_path / "scenes", "--records", records) == 0
     assert "7 scenes of 9" in capsys.readouterr().out
-    scenes = {scene.id: scene for scene in load_scenes(tmp_path / "scenes")}
+    scenes = {scene.id: scene for scene in load_examples(tmp_path / "scenes")}
     assert {name: scene.expected for name, scene in scenes.items()} == {
         "accepted": Outcome.FOUND,
         "repaired": Outcome.FOUND,
@@ -122,9 +123,9 @@ def test_what_was_not_the_policys_last_word_is_not_learned(tmp_path: Path) -> No
 
 
 def test_a_dataset_of_the_evaluation_is_collected(tmp_path: Path) -> None:
-    save_scenes([ONE, scene_of(name="none")], tmp_path / "from")
+    save_examples([ONE, scene_of(name="none")], tmp_path / "from")
     assert command(tmp_path / "to", "--dataset", f"scenes:{tmp_path / 'from'}") == 0
-    first, second = load_scenes(tmp_path / "to")
+    first, second = load_examples(tmp_path / "to")
     assert (first.id, first.instruction, first.expected) == (ONE.id, ONE.instruction, ONE.expected)
     np.testing.assert_array_equal(first.masks[0], ONE.masks[0])
     assert second.expected is Outcome.NOT_IN_VIEW
@@ -133,30 +134,25 @@ def test_a_dataset_of_the_evaluation_is_collected(tmp_path: Path) -> None:
 def test_the_simulator_is_collected(tmp_path: Path) -> None:
     pytest.importorskip("mujoco", reason="the simulator needs it")
     assert command(tmp_path / "scenes", "--simulate", 2, "--seed", 7, "--vocabulary", "plain") == 0
-    assert len(list(load_scenes(tmp_path / "scenes"))) == 2
+    assert len(list(load_examples(tmp_path / "scenes"))) == 2
 
 
 # --- what is dropped
 
 
-def listed(scene: Scene, ignore: Any = None) -> Listed:
-    def load() -> Sample:
-        shape = (scene.image.shape[0], scene.image.shape[1])
-        truth = Truth(scene.id, shape, scene.expected, scene.masks, ignore, scene.category, scene.source)
-        return Sample(truth, scene.image, scene.instruction)
-
-    return Listed(scene.id, f"somewhere, {scene.id}", load)
+def listed(scene: Example, ignore: Any = None) -> ExampleRef:
+    return loaded(replace(scene, ignore=ignore), f"somewhere, {scene.id}")
 
 
-def broken() -> Listed:
-    def load() -> Sample:
+def broken() -> ExampleRef:
+    def load() -> Example:
         raise ValueError("the file x.png is missing")
 
-    return Listed("broken", "rows.jsonl, line 3", load)
+    return ExampleRef("broken", "rows.jsonl, line 3", load)
 
 
 def test_every_sample_that_is_dropped_is_counted_with_its_reason(tmp_path: Path) -> None:
-    listings: list[Listed | Skipped] = [
+    listings: list[ExampleRef | Skipped] = [
         listed(ONE),
         listed(ONE),
         broken(),
@@ -179,16 +175,16 @@ def test_every_sample_that_is_dropped_is_counted_with_its_reason(tmp_path: Path)
         },
         "left": 2,
     }
-    assert [scene.id for scene in load_scenes(tmp_path)] == ["one", "sharp"]
+    assert [scene.id for scene in load_examples(tmp_path)] == ["one", "sharp"]
 
 
 def test_a_part_is_drawn_by_seed(tmp_path: Path) -> None:
-    def listings() -> Iterator[Listed]:
+    def listings() -> Iterator[ExampleRef]:
         return (listed(scene_of(square(0, 0, 9, 9), name=f"s{number}")) for number in range(9))
 
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert collect(listings(), tmp_path / name, most=3, seed=seed).left == 3
-    drawn = [[scene.id for scene in load_scenes(tmp_path / name)] for name in "abc"]
+    drawn = [[scene.id for scene in load_examples(tmp_path / name)] for name in "abc"]
     assert drawn[0] == drawn[1] != drawn[2]
 
 

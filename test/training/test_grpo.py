@@ -34,7 +34,7 @@ from training_cases import (
 
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, Family
 from rsagent_training import grpo
 from rsagent_training.grpo import EpisodeTrainer
@@ -72,10 +72,10 @@ class Scripted:
         self.plays = plays
         self.logprob = logprob
 
-    def run(self, model: Any, scenes: Sequence[Scene], step: int, seeds: Sequence[int]) -> list[Trace]:
+    def run(self, model: Any, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
         return [self._play(about, self.plays[number % len(self.plays)]) for number, about in enumerate(scenes)]
 
-    def _play(self, about: Scene, replies: Sequence[str]) -> Trace:
+    def _play(self, about: Example, replies: Sequence[str]) -> Trace:
         checkpoint = tiny_checkpoint(self.family)
         running = episode(about, checkpoint.family.pictures(SIDE), max_turns=3)
         drive(running, FakePolicy(replies))
@@ -229,7 +229,7 @@ def test_a_reward_for_a_word_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
     write_scenes(tmp_path / "scenes", 2)
     wanted = set(range(200))
 
-    def reward(trace: Trace, about: Scene, config: Any) -> Any:
+    def reward(trace: Trace, about: Example, config: Any) -> Any:
         said = [number for turn in trace.turns for number in turn.token_ids or ()]
         share = sum(number in wanted for number in said) / len(said)
         plain = episode_reward(trace, about)

@@ -19,7 +19,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import bounding_box
 from rsagent_ros.backends import Choice
-from rsagent_ros.data.scene import load_scenes, save_scenes
+from rsagent_ros.data.folder import load_examples, save_examples
 from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import questions as module
@@ -88,7 +88,7 @@ def server(models: Models) -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def scenes(tmp_path: Path) -> Path:
-    save_scenes([SCENE, absent(1)], tmp_path / "scenes")
+    save_examples([SCENE, absent(1)], tmp_path / "scenes")
     return tmp_path / "scenes"
 
 
@@ -102,7 +102,7 @@ def test_kept_is_what_is_solved_sometimes_but_not_always(
     server: OpenAIServer, models: Models, scenes: Path, tmp_path: Path
 ) -> None:
     data = ask([scenes], tmp_path / "out", *who(server))
-    (kept,) = load_scenes(tmp_path / "out")
+    (kept,) = load_examples(tmp_path / "out")
     assert kept.instruction == SOMETIMES
     assert kept.id == "found-0-0-q3"
     assert kept.category == "implicit"
@@ -173,7 +173,7 @@ def test_a_set_that_a_filter_empties_names_it(
 
 
 def test_scenes_without_a_target_are_no_use(server: OpenAIServer, tmp_path: Path) -> None:
-    save_scenes([absent(1)], tmp_path / "scenes")
+    save_examples([absent(1)], tmp_path / "scenes")
     with pytest.raises(NothingLeft, match="the filter 'something to ask about' dropped the last"):
         ask([tmp_path / "scenes"], tmp_path / "out", *who(server))
 

@@ -24,7 +24,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from rsagent_ros.data.scene import load_scenes
+from rsagent_ros.data.folder import load_examples
 from rsagent_training.simulate import DEMO_GOALS, World, demo_world
 
 DOMAIN = next_domain()
@@ -97,7 +97,8 @@ def test_it_publishes_the_demo_and_its_truth_and_ends_cleanly(start: Start, tmp_
     assert info.k[0] == info.p[0] == pytest.approx(frame.camera.fx)
     assert (info.k[2], info.k[5]) == (159.5, 119.5)
     assert abs(time.time() - image.header.stamp.sec) < 30.0
-    assert [scene.instruction for scene in load_scenes(tmp_path / "truth")] == [goal.instruction for goal in DEMO_GOALS]
+    known = [example.instruction for example in load_examples(tmp_path / "truth")]
+    assert known == [goal.instruction for goal in DEMO_GOALS]
     assert ended(process, signal.SIGINT) == 0
 
 

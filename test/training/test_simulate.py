@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("mujoco", reason="the simulator is the extra [sim]")
 
-from rsagent_ros.data.scene import load_scenes
+from rsagent_ros.data.folder import load_examples
 from rsagent_training.simulate import main, scenes
 
 SMALL = (320, 240)
@@ -42,7 +42,7 @@ def test_the_command_writes_what_can_be_read_back(tmp_path: Path, capsys: pytest
     run = [str(folder), "--seed", "7", "--count", "3", "--size", "320x240", "--vocabulary", "plain"]
     assert main([*run, "--sheet", str(sheet)]) == 0
     assert "3/3" in capsys.readouterr().err
-    written, made = list(load_scenes(folder)), list(scenes(7, 3, vocabulary="plain", size=SMALL))
+    written, made = list(load_examples(folder)), list(scenes(7, 3, vocabulary="plain", size=SMALL))
     assert [scene.instruction for scene in written] == [scene.instruction for scene in made]
     for back, scene in zip(written, made, strict=True):
         assert np.array_equal(back.image, scene.image)

@@ -18,7 +18,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.backends import Choice
-from rsagent_ros.data.scene import save_scenes
+from rsagent_ros.data.folder import save_examples
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import synthesize as module
 from rsagent_training.data_commands import add_synthesize
@@ -36,7 +36,7 @@ FILE = Path(__file__).resolve().parents[2] / "config" / "training" / "synthesize
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
-    save_scenes([found(0), found(1), ambiguous(2), absent(3)], folder)
+    save_examples([found(0), found(1), ambiguous(2), absent(3)], folder)
     return folder
 
 
@@ -126,7 +126,7 @@ def test_a_set_that_a_filter_empties_names_it(scenes: Path, tmp_path: Path) -> N
 
 
 def test_scenes_of_one_id_in_two_folders_are_refused(scenes: Path, tmp_path: Path) -> None:
-    save_scenes([found(0)], tmp_path / "more")
+    save_examples([found(0)], tmp_path / "more")
     with pytest.raises(ValueError, match=r"scene found-0-0 is in .* and in .*more; ids must differ"):
         synthesize([scenes, tmp_path / "more"], tmp_path / "out", TEACHING)
 
@@ -144,7 +144,7 @@ def test_a_policy_behind_a_server_teaches(tmp_path: Path) -> None:
         int((columns.max() + 1) * 1000 / width) + 1, int((rows.max() + 1) * 1000 / height) + 1,
     ]  # fmt: skip
     call = '<tool_call>{"name": "segment", "arguments": {"box": ' + str(box) + "}}</tool_call>"
-    save_scenes([scene], tmp_path / "scenes")
+    save_examples([scene], tmp_path / "scenes")
     with OpenAIServer(["I do not know.", "<think>There.</think>" + call, "<think>Good.</think>" + FINISH]) as server:
         choice = Choice(
             policy="chat_server",

@@ -13,14 +13,15 @@ import pytest
 from played import box, play, scene_of, square
 
 from rsagent_ros.agent.actions import Action, Finish, ReportAbsent, Segment
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import save_examples
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.trajectories import Trajectory, read_trajectories, write_trajectories
 
 SCENES = [scene_of(square(20, 20, 60, 60), name="one"), scene_of(name="none")]
 
 
-def pair(scene: Scene, name: str) -> tuple[Scene, Trajectory]:
+def pair(scene: Example, name: str) -> tuple[Example, Trajectory]:
     script: list[Action] = (
         [Segment(box=box(20, 20, 60, 60)), Finish((1,))] if scene.masks else [ReportAbsent("not there")]
     )
@@ -143,7 +144,7 @@ def _other_image(folder: Path) -> None:
     (folder / "scenes" / "scenes.jsonl").unlink()
     for image in (folder / "scenes" / "images").iterdir():
         image.unlink()
-    save_scenes([replace(small, id="two"), SCENES[0]], folder / "scenes")
+    save_examples([replace(small, id="two"), SCENES[0]], folder / "scenes")
     _edit(lambda row: row.update(scene_id="two"))(folder)
 
 

@@ -21,8 +21,9 @@ from tqdm import tqdm
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.review import SENT_BACK
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.sample import Listed, Sample, Skipped, as_id
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example, as_id
+from rsagent_ros.data.folder import save_examples
+from rsagent_ros.data.ref import ExampleRef, Skipped
 from rsagent_ros.datasets import REFS, Dataset
 from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.rewards.episode import is_bad_reply
@@ -43,20 +44,20 @@ _MOST_IGNORED = 0.01
 
 
 def collect(
-    listings: Iterable[Listed | Skipped],
+    listings: Iterable[ExampleRef | Skipped],
     folder: Path,
     *,
-    more: Iterable[Scene] = (),
+    more: Iterable[Example] = (),
     most: int = 0,
     seed: int = 0,
 ) -> FilterReport:
     """Write the scenes of listed samples to a folder; blocks until all are loaded.
 
     Args:
-        listings: As `rsagent_ros.datasets.list_samples` gives them, of one or several datasets.
+        listings: As `rsagent_ros.datasets.list_examples` gives them, of one or several datasets.
         folder: Where the scenes go.
         more: Scenes that come after them, such as simulated ones; all are taken.
-        most: Listed samples at most, drawn at random; 0 for all.
+        most: ExampleRef samples at most, drawn at random; 0 for all.
         seed: Of the draw.
 
     Returns:
@@ -75,7 +76,7 @@ def collect(
             funnel.drop(f"at most {most}", "not drawn")
     else:
         chosen = usable
-    save_scenes(_all(chosen, more, funnel), folder)
+    save_examples(_all(chosen, more, funnel), folder)
     if not funnel.left:
         (folder / "scenes.jsonl").unlink()  # an empty set would only fail later, and say less
     funnel.check()
@@ -83,19 +84,15 @@ def collect(
     return funnel
 
 
-def scene_of(sample: Sample) -> Scene:
-    """A sample of evaluation as a scene.
+def checked(example: Example) -> Example:
+    """The example itself, when it can be learned from.
 
     Raises:
-        ValueError: Too many pixels are neither right nor wrong: a scene, and a reward, have no place for such.
+        ValueError: Too many pixels are neither right nor wrong: a reward has no place for such.
     """
-    truth = sample.truth
-    if truth.ignore is not None and np.count_nonzero(truth.ignore) > _MOST_IGNORED * truth.ignore.size:
+    if example.ignore is not None and np.count_nonzero(example.ignore) > _MOST_IGNORED * example.ignore.size:
         raise ValueError(f"more than {100 * _MOST_IGNORED:g} % of its pixels are to be ignored")
-    return Scene(
-        truth.id, sample.image, sample.instruction, truth.expected, truth.masks, truth.source, truth.category,
-        previous=sample.previous,
-    )  # fmt: skip
+    return example
 
 
 def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: SynthesisConfig) -> FilterReport:
@@ -130,7 +127,7 @@ def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: Synthesi
             continue
         learn = tuple(not (is_bad_reply(turn) or turn.degraded or turn.error_code == SENT_BACK) for turn in trace.turns)
         iou = trajectory_iou(trace, scene)
-        attempts[name] = Attempt(f"{name}-own", name, scene.expected, picture_of(scene), learn, iou, trace)
+        attempts[name] = Attempt(f"{name}-own", name, scene.require_expected(), picture_of(scene), learn, iou, trace)
     kept, funnel = select([summary(attempt, scenes, config) for attempt in attempts.values()], config)
     write_trajectories(out, (_pair(attempts[one.scene_id], scenes) for one in kept))
     _report(out, "Own trajectories", funnel)
@@ -143,32 +140,32 @@ def _overruled(trace: Trace) -> bool:
     return trace.calibrated and said is not None and said is not trace.outcome
 
 
-def _pair(attempt: Attempt, scenes: SceneIndex) -> tuple[Scene, Trajectory]:
+def _pair(attempt: Attempt, scenes: SceneIndex) -> tuple[Example, Trajectory]:
     source = f"record policy={attempt.trace.policy} segmenter={attempt.trace.segmenter}"
     trajectory = Trajectory(attempt.id, attempt.scene_id, attempt.trace, attempt.learn, attempt.iou, source)
     return scenes[attempt.scene_id], trajectory
 
 
-def _usable(listings: Iterable[Listed | Skipped], funnel: FilterReport) -> list[Listed]:
-    usable: dict[str, Listed] = {}
+def _usable(listings: Iterable[ExampleRef | Skipped], funnel: FilterReport) -> list[ExampleRef]:
+    usable: dict[str, ExampleRef] = {}
     for one in listings:
         funnel.entered += 1
         if isinstance(one, Skipped):
             funnel.drop("readable" if one.fault else "a truth", one.reason)
         elif one.id in usable:
-            funnel.drop("one id, one scene", f"its id is that of {usable[one.id].place}")
+            funnel.drop("one id, one scene", f"its id is that of {usable[one.id].where}")
         else:
             usable[one.id] = one
     return list(usable.values())
 
 
-def _all(listed: list[Listed], more: Iterable[Scene], funnel: FilterReport) -> Iterator[Scene]:
+def _all(listed: list[ExampleRef], more: Iterable[Example], funnel: FilterReport) -> Iterator[Example]:
     ids = set()
     for one in tqdm(listed, desc="samples", unit="", disable=None):
         try:
-            scene = scene_of(one.load())
+            scene = checked(one.load())
         except (ValueError, OSError) as error:
-            funnel.drop("readable", f"{one.place}: {error}")
+            funnel.drop("readable", f"{one.where}: {error}")
             continue
         ids.add(scene.id)
         yield scene
@@ -195,7 +192,7 @@ def dataset_of(text: str, images: str) -> Dataset:
     return Dataset(kind, path, split, images if kind in REFS else "")
 
 
-def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[Scene]:
+def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[Example]:
     """Scenes of the simulator.
 
     Raises:

@@ -93,7 +93,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def _collect(arguments: argparse.Namespace) -> str:
-    from rsagent_ros.datasets import Dataset, list_samples
+    from rsagent_ros.datasets import Dataset, list_examples
     from rsagent_training import collect
     from rsagent_training.scene_index import SceneIndex
     from rsagent_training.synthesis.config import SynthesisConfig
@@ -106,7 +106,7 @@ def _collect(arguments: argparse.Namespace) -> str:
     datasets = [collect.dataset_of(text, arguments.images) for text in arguments.dataset]
     datasets += [Dataset("records", str(path)) for path in arguments.records]
     more = collect.simulated(arguments.simulate, arguments.seed, arguments.vocabulary) if arguments.simulate > 0 else ()
-    listings = (one for dataset in datasets for one in list_samples(dataset))
+    listings = (one for dataset in datasets for one in list_examples(dataset))
     funnel = collect.collect(listings, arguments.folder, more=more, most=arguments.most, seed=arguments.seed)
     if arguments.trajectories:
         scenes = SceneIndex(arguments.folder)

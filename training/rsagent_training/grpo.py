@@ -32,7 +32,7 @@ from trl.trainer.utils import RepeatSampler
 
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_training.command_line import main_of
 from rsagent_training.recipes import GrpoRecipe
@@ -161,13 +161,13 @@ class EpisodeTrainer(GRPOTrainer):
         self._guard.check_loss(loss, inputs["names"], self.state.global_step)
         return loss
 
-    def _scenes(self, inputs: list[dict[str, Any]]) -> list[Scene]:
+    def _scenes(self, inputs: list[dict[str, Any]]) -> list[Example]:
         """The scene of each row, read once for each group."""
         numbers = [row["number"] for row in inputs]
         once = {number: self._mix[number] for number in dict.fromkeys(numbers)}
         return [once[number] for number in numbers]
 
-    def _play(self, scenes: list[Scene]) -> list[Trace]:
+    def _play(self, scenes: list[Example]) -> list[Trace]:
         step, process = self.state.global_step, self.accelerator.process_index
         seeds = seeds_of(self._recipe.optimisation.seed, step, process, len(scenes))
         training = self.model.training
@@ -181,7 +181,7 @@ class EpisodeTrainer(GRPOTrainer):
             finally:
                 model.train(training)
 
-    def _judge(self, traces: list[Trace], scenes: list[Scene]) -> tuple[list[Reward], list[tuple[float, ...]]]:
+    def _judge(self, traces: list[Trace], scenes: list[Example]) -> tuple[list[Reward], list[tuple[float, ...]]]:
         """Reward of every episode, and advantages of its turns within its group; groups follow one another."""
         config, samples = self._recipe.reward, self._recipe.samples
         rewards = [episode_reward(trace, scene, config) for trace, scene in zip(traces, scenes, strict=True)]
@@ -267,7 +267,7 @@ class EpisodeTrainer(GRPOTrainer):
         self._note("stale/other_prompt", strange / sum(len(trace.turns) for trace in traces))
 
     def _report(
-        self, traces: list[Trace], scenes: list[Scene], rewards: list[Reward], sequences: list[TokenSequence]
+        self, traces: list[Trace], scenes: list[Example], rewards: list[Reward], sequences: list[TokenSequence]
     ) -> None:
         totals = np.array([reward.total for reward in rewards])
         groups = totals.reshape(-1, self._recipe.samples)

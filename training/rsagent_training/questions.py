@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import save_examples
 from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.asking.solver import Question, Solving, Tried
 from rsagent_training.asking.wording import alike, names_outright, wording
@@ -93,7 +94,7 @@ def ask(
     kept = funnel.sieve("solved sometimes", questions, lambda question: _too_easy_or_hard(tried[question.id], config))
     funnel.check()
 
-    save_scenes(_scenes(kept, writing.server.model), out)
+    save_examples(_scenes(kept, writing.server.model), out)
     spread = Counter(f"{tried[question.id].solved} of {config.tries}" for question in questions)
     data = {
         "settings": {"writer": _writer_settings(writing), "solver": settings, "config": asdict(config)},
@@ -229,7 +230,7 @@ def _too_easy_or_hard(tried: Tried, config: QuestionsConfig) -> str:
     return ""
 
 
-def _scenes(kept: list[Question], writer: str) -> Iterator[Scene]:
+def _scenes(kept: list[Question], writer: str) -> Iterator[Example]:
     for question in kept:
         yield question.ask(SceneIndex.cached(question.folder)[question.scene_id], writer)
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from rsagent_ros.data.scene import Scene, read_scene
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import read_example
 
 
-class SceneIndex(Mapping[str, Scene]):
-    """The scenes of a folder that `save_scenes` wrote, in the order they were written.
+class SceneIndex(Mapping[str, Example]):
+    """The scenes of a folder that `save_examples` wrote, in the order they were written.
 
     Holds where each line begins, no picture: a set of any size costs about a hundred bytes a scene.
     """
@@ -55,7 +56,7 @@ class SceneIndex(Mapping[str, Scene]):
             raise ValueError(f"{self._rows}, line {number}: scene {name} is in line {self._places[name][0]} already")
         self._places[name] = number, begin
 
-    def __getitem__(self, name: str) -> Scene:
+    def __getitem__(self, name: str) -> Example:
         """The scene of that id, read from disk.
 
         Raises:
@@ -67,7 +68,7 @@ class SceneIndex(Mapping[str, Scene]):
             lines.seek(begin)
             line = lines.readline()
         try:
-            return read_scene(line, self.folder)
+            return read_example(line, self.folder)
         # RuntimeError is what paths raise for a loop of links, and JSON for a deep nest.
         except (msgspec.DecodeError, ValueError, OSError, RuntimeError) as error:
             raise ValueError(f"{self._rows}, line {number}: {error}") from error

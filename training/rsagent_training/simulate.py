@@ -30,7 +30,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import save_examples
 from rsagent_training.simulation.contact_sheet import tile, write_sheet
 from rsagent_training.simulation.demo import DEMO_GOALS, demo_world
 from rsagent_training.simulation.instructions import CATEGORIES, Goal, goals
@@ -60,7 +61,7 @@ def scenes(
     vocabulary: Vocabulary = "full",
     size: tuple[int, int] = (640, 480),
     per_world: int = 1,
-) -> Iterator[Scene]:
+) -> Iterator[Example]:
     """Scenes of the worlds seed, seed + 1, ..., with the categories of goals in balance.
 
     The first n scenes do not depend on `count`.
@@ -94,17 +95,17 @@ def scenes(
                 yield first_of[category]
 
 
-def as_scenes(world: World, frame: Rendering, questions: Iterable[Goal]) -> Iterator[Scene]:
+def as_scenes(world: World, frame: Rendering, questions: Iterable[Goal]) -> Iterator[Example]:
     """Goals about one picture in the form that evaluation and training read."""
     for number, goal in enumerate(questions):
-        yield Scene(
+        yield Example(
             id=f"{world.vocabulary}-{world.seed:06d}-{number:02d}",
             image=frame.rgb,
             instruction=goal.instruction,
             expected=goal.expected,
             masks=tuple(frame.masks[name] for name in goal.targets),
             source=f"simulate vocabulary={world.vocabulary} seed={world.seed} goal={number}",
-            category=goal.category,
+            tags=(goal.category,),
             depth=frame.depth,
             camera=frame.camera,
             previous=goal.previous,
@@ -123,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     tiles: list[NDArray[np.uint8]] | None = [] if options.sheet else None
     try:
-        save_scenes(_watched(made, options.count, tiles), options.folder)
+        save_examples(_watched(made, options.count, tiles), options.folder)
         if tiles is not None:
             write_sheet(tiles, options.sheet)
     except OSError as error:
@@ -133,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _watched(made: Iterator[Scene], count: int, tiles: list[NDArray[np.uint8]] | None) -> Iterator[Scene]:
+def _watched(made: Iterator[Example], count: int, tiles: list[NDArray[np.uint8]] | None) -> Iterator[Example]:
     """The same scenes, with progress on stderr, and a tile of each where there is a list for them."""
     for number, scene in enumerate(made, start=1):
         sys.stderr.write(f"\r{number}/{count}  {scene.category:<10} {scene.instruction[:80]:<80}")

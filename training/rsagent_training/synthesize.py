@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.jobs.resume_log import ResumeLog
 from rsagent_training.jobs.workers import work_on
 from rsagent_training.scene_index import SceneIndex
@@ -142,8 +142,8 @@ def _make_attempts(
 
 def _pairs(
     kept: Iterable[Attempt], scenes: Mapping[str, SceneIndex], teaching: Teaching
-) -> Iterator[tuple[Scene, Trajectory]]:
-    scene: Scene | None = None
+) -> Iterator[tuple[Example, Trajectory]]:
+    scene: Example | None = None
     for attempt in kept:
         if scene is None or scene.id != attempt.scene_id:
             scene = scenes[attempt.scene_id][attempt.scene_id]

@@ -1,6 +1,6 @@
 """Trajectories: episodes to learn from. One trace each, which of its turns are worth learning, and how it ended.
 
-    write_trajectories(folder, pairs)                       # pairs of a Scene and a Trajectory
+    write_trajectories(folder, pairs)                       # pairs of a Example and a Trajectory
     for scene, trajectory in read_trajectories(folder):
         chat = trajectory.trace.messages(scene.image)       # the pictures are drawn again from the scene's image
 
@@ -20,7 +20,8 @@ import msgspec
 
 from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import save_examples
 from rsagent_training.scene_index import SceneIndex
 
 VERSION = 1
@@ -88,7 +89,7 @@ class _Row:
     trace: msgspec.Raw
 
 
-def write_trajectories(folder: Path, pairs: Iterable[tuple[Scene, Trajectory]]) -> int:
+def write_trajectories(folder: Path, pairs: Iterable[tuple[Example, Trajectory]]) -> int:
     """Write trajectories as they come; blocks until `pairs` ends. Returns how many were written.
 
     A scene is written with its first trajectory. trajectories.jsonl gets its name only when all is written: a folder
@@ -109,7 +110,7 @@ def write_trajectories(folder: Path, pairs: Iterable[tuple[Scene, Trajectory]]) 
     written: set[str] = set()
     with partial.open("wb") as out:
 
-        def scenes() -> Iterator[Scene]:
+        def scenes() -> Iterator[Example]:
             seen: set[str] = set()
             for scene, trajectory in pairs:
                 check_pair(scene, trajectory)
@@ -121,12 +122,12 @@ def write_trajectories(folder: Path, pairs: Iterable[tuple[Scene, Trajectory]]) 
                 out.write(to_line(trajectory))
                 written.add(trajectory.id)
 
-        save_scenes(scenes(), folder / SCENES)
+        save_examples(scenes(), folder / SCENES)
     partial.replace(rows)
     return len(written)
 
 
-def read_trajectories(folder: Path) -> Iterator[tuple[Scene, Trajectory]]:
+def read_trajectories(folder: Path) -> Iterator[tuple[Example, Trajectory]]:
     """Read trajectories in the order they were written, with their scenes, one image in memory at a time.
 
     Raises:
@@ -138,7 +139,7 @@ def read_trajectories(folder: Path) -> Iterator[tuple[Scene, Trajectory]]:
         hint = " (a run was broken off here: start it again)" if (folder / f"{ROWS}.partial").exists() else ""
         raise FileNotFoundError(f"{rows} is missing; a folder of trajectories holds {ROWS} and {SCENES}/{hint}")
     index = SceneIndex(folder / SCENES)
-    scene: Scene | None = None
+    scene: Example | None = None
     known: set[str] = set()
     with rows.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -188,7 +189,7 @@ def from_line(line: bytes) -> Trajectory:
     return Trajectory(row.id, row.scene_id, Trace.from_json(bytes(row.trace)), row.learn, row.iou, row.source)
 
 
-def check_pair(scene: Scene, trajectory: Trajectory) -> None:
+def check_pair(scene: Example, trajectory: Trajectory) -> None:
     """Refuse a trajectory that is not of this scene.
 
     Raises:
@@ -209,7 +210,7 @@ def check_pair(scene: Scene, trajectory: Trajectory) -> None:
         )
 
 
-def _scene_of(trajectory: Trajectory, index: SceneIndex) -> Scene:
+def _scene_of(trajectory: Trajectory, index: SceneIndex) -> Example:
     try:
         return index[trajectory.scene_id]
     except KeyError:

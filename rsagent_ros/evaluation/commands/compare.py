@@ -31,7 +31,7 @@ def add_command(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from rsagent_ros.evaluation.report.page import difference, load_samples, most_changed, render_comparison
+    from rsagent_ros.evaluation.report.page import difference, load_examples, most_changed, render_comparison
     from rsagent_ros.evaluation.report.summary import summarise
     from rsagent_ros.evaluation.report.tables import figure
     from rsagent_ros.evaluation.results import FILE, find_lines
@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
         summaries,
         only,
         {name: (lines[0][name], lines[1][name]) for name in ids},
-        load_samples(second.run, set(ids)),
+        load_examples(second.run, set(ids)),
         differences,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)

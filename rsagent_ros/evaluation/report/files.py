@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rsagent_ros.evaluation.evaluator import Evaluated
-from rsagent_ros.evaluation.report.page import load_samples, render_report, worst
+from rsagent_ros.evaluation.report.page import load_examples, render_report, worst
 from rsagent_ros.evaluation.report.summary import summarise
 from rsagent_ros.evaluation.report.tables import scores_csv, timings_csv, to_json, to_markdown
 from rsagent_ros.evaluation.results import FILE, find_lines
@@ -33,7 +33,7 @@ def write_report(folder: Path, found: Evaluated, show: int) -> Path:
         to_markdown(summary),
         scores_csv(found.rows),
         timings_csv(found.rows, found.measured),
-        render_report(found, summary, shown, load_samples(found.run, set(chosen))),
+        render_report(found, summary, shown, load_examples(found.run, set(chosen))),
     )
     for name, text in zip(FILES, texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8", newline="\n")

@@ -14,8 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rsagent_ros.agent.mask import decode_rle
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.sample import Listed, Sample
-from rsagent_ros.datasets import Dataset, list_samples
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.ref import ExampleRef
+from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.evaluation.evaluator import Evaluated
 from rsagent_ros.evaluation.report.charts import Dot, Series, line_chart, scatter, success_points
 from rsagent_ros.evaluation.report.pictures import draw
@@ -40,14 +41,14 @@ def worst(rows: Sequence[Row], count: int) -> list[Row]:
     return sorted(rows, key=lambda row: (row.iou, row.answered, -(row.confidence or 0.0), row.index))[:count]
 
 
-def load_samples(run: Run, ids: Collection[str]) -> dict[str, Sample]:
-    """Those samples with their images, as far as the dataset is still there and readable."""
-    found: dict[str, Sample] = {}
+def load_examples(run: Run, ids: Collection[str]) -> dict[str, Example]:
+    """Those examples with their images, as far as the data set is still there and readable."""
+    found: dict[str, Example] = {}
     # Masks that were only scored need no image; where there is one, it is shown.
-    for asked in (True, False) if "predictions" in run.system else (True,):
+    for masks_only in (False, True) if "predictions" in run.system else (False,):
         try:
-            for one in list_samples(Dataset(**run.dataset), asked=asked):
-                if isinstance(one, Listed) and one.id in ids and one.id not in found:
+            for one in list_examples(Dataset(**run.dataset), masks_only=masks_only):
+                if isinstance(one, ExampleRef) and one.id in ids and one.id not in found:
                     try:
                         found[one.id] = one.load()
                     except (ValueError, OSError):
@@ -58,7 +59,7 @@ def load_samples(run: Run, ids: Collection[str]) -> dict[str, Sample]:
 
 
 def render_report(
-    found: Evaluated, summary: dict[str, Any], lines: Mapping[str, Line], samples: Mapping[str, Sample]
+    found: Evaluated, summary: dict[str, Any], lines: Mapping[str, Line], examples: Mapping[str, Example]
 ) -> str:
     """The page of one run as text; write it as UTF-8.
 
@@ -66,7 +67,7 @@ def render_report(
         found: What came of it.
         summary: Of `summarise`.
         lines: Of the samples to show with picture and trace, by id, in the order to show them.
-        samples: Theirs; where one is missing, so is the picture.
+        examples: Theirs; where one is missing, so is the picture.
     """
     return _template("report.html").render(
         title=title(summary),
@@ -78,7 +79,7 @@ def render_report(
         main=[(name, RATIOS[name].title) for name in MAIN],
         charts=_curves([("", "a", found.rows, summary["calibration"])]) if find_spec("matplotlib") else [],
         rows=[_row(row) for row in worst(found.rows, MOST_ROWS)],
-        shown=[_shown(line, samples.get(name)) for name, line in lines.items()],
+        shown=[_shown(line, examples.get(name)) for name, line in lines.items()],
         outcomes=_outcomes(found.rows),
         categories=list(summary["categories"]),
         outcome_titles={str(end): name for end, name in TITLES.items()},
@@ -91,7 +92,7 @@ def render_comparison(
     summaries: tuple[dict[str, Any], dict[str, Any]],
     only: tuple[Sequence[str], Sequence[str]],
     lines: Mapping[str, tuple[Line, Line]],
-    samples: Mapping[str, Sample],
+    examples: Mapping[str, Example],
     differences: dict[str, Any],
 ) -> str:
     """The page of two runs side by side, over the samples that both have.
@@ -102,7 +103,7 @@ def render_comparison(
         summaries: Of `summarise`, over these samples.
         only: Ids that only the one or only the other has.
         lines: Of the samples to show, by id, in the order to show them.
-        samples: Theirs, as far as they are there.
+        examples: Theirs, as far as they are there.
         differences: Of `difference`.
     """
     a, b = rows
@@ -123,7 +124,7 @@ def render_comparison(
             )
         ],
         shown=[
-            {"id": name, "sides": [_shown(line, samples.get(name)) for line in pair]} for name, pair in lines.items()
+            {"id": name, "sides": [_shown(line, examples.get(name)) for line in pair]} for name, pair in lines.items()
         ],
         outcomes=_outcomes(b),
         categories=sorted({row.category for row in b}),
@@ -269,16 +270,16 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _shown(line: Line, sample: Sample | None) -> dict[str, Any]:
-    trace = line.whole_trace() if sample is not None else None
+def _shown(line: Line, example: Example | None) -> dict[str, Any]:
+    trace = line.whole_trace() if example is not None else None
     page = None
-    if trace is not None and sample is not None:
+    if trace is not None and example is not None:
         facts = {"IoU": figure(line.row.iou), "expected": TITLES[line.row.expected]}
-        page = render([Shown(trace, sample.image, facts)], trace.instruction)
+        page = render([Shown(trace, example.image, facts)], trace.instruction)
     mask = None if line.mask is None or line.row.outcome is Outcome.FAILED else decode_rle(line.mask)
     return {
         **_row(line.row),
-        "picture": None if sample is None else draw(sample, mask),
+        "picture": None if example is None else draw(example, mask),
         "page": page,
         "seconds": line.measured.seconds,
     }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask, fit
-from rsagent_ros.data.sample import Sample
+from rsagent_ros.data.example import Example
 
 SIDE = 560
 """Longest side in pixels."""
@@ -20,11 +20,11 @@ HIT, MISSED, WRONG = (40, 200, 110), (60, 130, 255), (255, 70, 60)
 _JPEG_QUALITY = 82
 
 
-def draw(sample: Sample, answer: Mask | None, side: int = SIDE) -> str:
+def draw(example: Example, answer: Mask | None, side: int = SIDE) -> str:
     """A data URL: the darkened frame with the three areas in colour and the outlines of both masks."""
-    truth = np.logical_or.reduce(sample.truth.masks) if sample.truth.masks else np.zeros(sample.truth.shape, np.bool_)
+    truth = np.zeros(example.shape, np.bool_) if example.target is None else example.target
     given = np.zeros_like(truth) if answer is None else answer
-    small = fit(sample.image, min(side, max(sample.image.shape[:2])))
+    small = fit(example.image, min(side, max(example.image.shape[:2])))
     size = (small.shape[1], small.shape[0])
     truth, given = _shrunk(truth, size), _shrunk(given, size)
     canvas = (small * 0.6).astype(np.float32)

@@ -41,7 +41,9 @@ def summarise(found: Evaluated) -> dict[str, Any]:
             if not row.answered
         ],
         "error_codes": dict(sorted(Counter(row.error_code for row in rows if row.error_code).items())),
-        "skipped": [asdict(skipped) for skipped in found.skipped],
+        "skipped": [
+            {"id": one.id, "place": one.where, "reason": one.reason, "fault": one.fault} for one in found.skipped
+        ],
         "remarks": found.remarks,
         "measured": _measured(found),
     }

@@ -17,7 +17,8 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.backends import Choice
 from rsagent_ros.cli import main
-from rsagent_ros.data.scene import Scene, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import save_examples
 from rsagent_ros.datasets import Dataset
 from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
 from rsagent_ros.evaluation.report.files import FILES, write_report
@@ -39,8 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels[15:45, 20:60] = (220, 40, 30)
         masks = () if number == 5 else (box(20, 15, 60, 45),)
         expected = Outcome.FOUND if masks else Outcome.NOT_IN_VIEW
-        scenes.append(Scene(f"s{number}", pixels, f"{HOSTILE} {number}", expected, masks, HOSTILE, HOSTILE))
-    save_scenes(scenes, folder / "scenes")
+        words = f"{HOSTILE} {number}"
+        scenes.append(Example(f"s{number}", pixels, words, expected, masks, source=HOSTILE, tags=(HOSTILE,)))
+    save_examples(scenes, folder / "scenes")
     with (folder / "scenes/scenes.jsonl").open("a") as rows:
         rows.write('{"id": "</script><script>top.document.title=1</script>"\n')
     for name, script in SCRIPTS.items():

@@ -12,7 +12,7 @@ import pytest
 from evaluation_cases import row
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.sample import Skipped
+from rsagent_ros.data.ref import Skipped
 from rsagent_ros.evaluation.evaluator import Evaluated
 from rsagent_ros.evaluation.report.summary import summarise
 from rsagent_ros.evaluation.report.tables import LISTED, scores_csv, timings_csv, to_json, to_markdown

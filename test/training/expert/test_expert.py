@@ -24,7 +24,7 @@ from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.baseline.segmenter.crop import EncodedImage
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.policies.family import QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_training.expert import Expert, ExpertConfig
 from rsagent_training.expert.config import Manner
@@ -55,7 +55,7 @@ def only(manner: Manner) -> ExpertConfig:
 
 
 def shown(
-    scene: Scene,
+    scene: Example,
     seed: int = 0,
     config: ExpertConfig | None = None,
     segmenter: Segmenter | None = None,
@@ -77,7 +77,7 @@ def shown(
 
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.id)
-def test_it_comes_to_the_right_end_in_every_manner(scene: Scene, manner: Manner) -> None:
+def test_it_comes_to_the_right_end_in_every_manner(scene: Example, manner: Manner) -> None:
     trace, learn = shown(scene, 1, only(manner))
     assert trace.outcome is scene.expected, trace.error_msg
     assert trajectory_iou(trace, scene) >= 0.9
@@ -94,7 +94,7 @@ def test_a_mistake_made_on_purpose_is_not_to_be_learned_and_all_else_is(manner: 
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.id)
-def test_only_calls_that_are_spoiled_on_purpose_are_refused(scene: Scene) -> None:
+def test_only_calls_that_are_spoiled_on_purpose_are_refused(scene: Example) -> None:
     refused = []
     for seed in range(8):
         trace, learn = shown(scene, seed, replace(only("bad_call"), straight=1.0))

@@ -16,7 +16,7 @@ from strategies import actions, thousandths
 from rsagent_ros.agent.actions import Action, Combine, Finish, ReportAbsent, ReportAmbiguous, ResetView, Segment, Zoom
 from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.rewards import Reward, RewardConfig, episode_reward
 from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.process import costs, gains, novelties
@@ -35,7 +35,7 @@ ABSENT = ReportAbsent("there is none")
 LEFT, RIGHT, ELSEWHERE = (Segment(box=box(x, 0, x + 20, 20)) for x in (0, 40, 80))
 
 
-def worth(scene: Scene, *script: Action | str, max_turns: int = 8) -> Reward:
+def worth(scene: Example, *script: Action | str, max_turns: int = 8) -> Reward:
     return episode_reward(play(scene, script, max_turns=max_turns), scene)
 
 
@@ -229,7 +229,7 @@ steps = st.lists(
 
 
 @given(steps, st.sampled_from([ONE, TWO, EITHER, NONE]))
-def test_gains_telescope_and_rewards_are_bounded(script: list[Action | str], scene: Scene) -> None:
+def test_gains_telescope_and_rewards_are_bounded(script: list[Action | str], scene: Example) -> None:
     trace = play(scene, script, max_turns=6)
     reward = episode_reward(trace, scene)
     assert len(reward.process) == len(trace.turns) <= 6

@@ -14,7 +14,7 @@ from played import box, play, scene_of, square
 from rsagent_ros.agent.actions import Action, Finish, ReportAmbiguous, Segment, render
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.jobs.filter_report import NothingLeft
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.synthesis.attempt import Attempt, from_line, to_line
@@ -29,10 +29,10 @@ ANY = SynthesisConfig(balanced=False)
 EXACT = Segment(box=box(20, 20, 60, 60))
 
 
-def attempt(scene: Scene, *script: Action | str, name: str = "a", learn: bool = True, max_turns: int = 8) -> Attempt:
+def attempt(scene: Example, *script: Action | str, name: str = "a", learn: bool = True, max_turns: int = 8) -> Attempt:
     trace = play(scene, script, max_turns=max_turns)
     flags = (learn,) * len(trace.turns)
-    return Attempt(name, scene.id, scene.expected, "0", flags, trajectory_iou(trace, scene), trace)
+    return Attempt(name, scene.id, scene.require_expected(), "0", flags, trajectory_iou(trace, scene), trace)
 
 
 def kept(*attempts: Attempt, config: SynthesisConfig = ANY) -> tuple[list[str], dict[str, dict[str, int]]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from training_cases import scene
 
-from rsagent_ros.data.scene import save_scenes
+from rsagent_ros.data.folder import save_examples
 from rsagent_training.recipes import MixPart
 from rsagent_training.trainer.mix import Mix
 
 
 def folder(path: Path, numbers: range) -> str:
-    save_scenes((scene(number) for number in numbers), path)
+    save_examples((scene(number) for number in numbers), path)
     return str(path)
 
 

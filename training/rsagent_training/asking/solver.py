@@ -11,7 +11,7 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.backends import Choice, open_models
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex
@@ -34,10 +34,10 @@ class Question:
     scene_id: str
     text: str
 
-    def ask(self, scene: Scene, writer: str) -> Scene:
+    def ask(self, scene: Example, writer: str) -> Example:
         """The scene with this question."""
         return replace(
-            scene, id=self.id, instruction=self.text, source=f"{scene.source} question={writer}", category=CATEGORY
+            scene, id=self.id, instruction=self.text, source=f"{scene.source} question={writer}", tags=(CATEGORY,)
         )
 
 

@@ -17,7 +17,7 @@ from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.pictures import draw_picture
 from rsagent_ros.agent.policy import ReplyLimits
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.policies.chat_server import ChatServerConfig, open_chat_server
 from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.scene_index import SceneIndex
@@ -91,7 +91,7 @@ class Writer:
             written = Written(scene.id, "", str(failure))
         return msgspec.json.encode(written) + b"\n"
 
-    def _order(self, scene: Scene) -> list[Message]:
+    def _order(self, scene: Example) -> list[Message]:
         view = View.whole(scene.image.shape[1], scene.image.shape[0])
         target: Mask = np.logical_or.reduce(scene.masks)
         pictures = self._policy.pictures

@@ -16,7 +16,7 @@ from rsagent_ros.agent.geometry import Box, View
 from rsagent_ros.agent.mask import OVERLAY_SIDE, Mask, area, bounding_box, decode_rle
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.expert.config import ExpertConfig
 from rsagent_training.expert.mask_difference import MaskDifference, compare
 from rsagent_training.expert.pointing import Pointer, words
@@ -63,7 +63,7 @@ class EpisodeState:
         newest: Id of the mask that the last turn made; 0 where it made none.
     """
 
-    def __init__(self, scene: Scene, rng: np.random.Generator, pictures: PictureFormat, config: ExpertConfig) -> None:
+    def __init__(self, scene: Example, rng: np.random.Generator, pictures: PictureFormat, config: ExpertConfig) -> None:
         """Look at the scene; about 0.3 s."""
         self.scene = scene
         self.rng = rng

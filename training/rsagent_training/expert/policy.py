@@ -11,7 +11,7 @@ from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.expert.config import ExpertConfig
 from rsagent_training.expert.episode_state import EpisodeState, ExpertReply
 from rsagent_training.expert.strategy import play
@@ -32,7 +32,7 @@ class Expert:
 
     def __init__(
         self,
-        scene: Scene,
+        scene: Example,
         seed: int | list[int] = 0,
         pictures: PictureFormat = DEFAULT_PICTURES,
         config: ExpertConfig | None = None,

@@ -13,7 +13,7 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.segmenter import Segmenter
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
 from rsagent_training.miniature.world import SIDE
 from rsagent_training.rewards.episode import is_bad_reply
@@ -41,7 +41,7 @@ class Score:
 
 
 def evaluate(
-    checkpoint: Path, scenes: Sequence[Scene], segmenter: Segmenter[Any], *, max_turns: int, max_reply_tokens: int
+    checkpoint: Path, scenes: Sequence[Example], segmenter: Segmenter[Any], *, max_turns: int, max_reply_tokens: int
 ) -> list[Score]:
     """Play every scene once, always saying the likeliest; blocks.
 
@@ -63,7 +63,7 @@ def evaluate(
     return scores
 
 
-def _score(scene: Scene, episode: Episode) -> Score:
+def _score(scene: Example, episode: Episode) -> Score:
     trace = episode.trace
     if episode.result.outcome is Outcome.FAILED:
         raise RuntimeError(f"the episode on {scene.id} failed: {episode.result.error_msg}")

@@ -22,7 +22,8 @@ from typing import Any
 from tqdm import tqdm
 
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
-from rsagent_ros.data.scene import Scene, load_scenes, save_scenes
+from rsagent_ros.data.example import Example
+from rsagent_ros.data.folder import load_examples, save_examples
 from rsagent_ros.yaml_file import read_yaml, write_yaml
 from rsagent_training import grpo, sft
 from rsagent_training.merge import merge
@@ -123,7 +124,7 @@ class Miniature:
     def _simulated(self, name: str, seed: int, count: int, kind: Lesson) -> Path:
         folder = self.out / "scenes" / name
         rows = folder / "scenes.jsonl"
-        self._stage(f"simulate {name}", rows, lambda _: save_scenes(scenes(seed, count, kind), folder))
+        self._stage(f"simulate {name}", rows, lambda _: save_examples(scenes(seed, count, kind), folder))
         return folder
 
     def _taught(self, plan: CurriculumStage, number: int) -> Path:
@@ -132,8 +133,8 @@ class Miniature:
         simulated = self._simulated(name, seed * 1_000_000 + number, plan.scenes, plan.lesson)
         folder = self.out / "trajectories" / name
 
-        def pairs() -> Iterator[tuple[Scene, Trajectory]]:
-            for scene in tqdm(load_scenes(simulated), total=plan.scenes, desc=f"synthesize {name}"):
+        def pairs() -> Iterator[tuple[Example, Trajectory]]:
+            for scene in tqdm(load_examples(simulated), total=plan.scenes, desc=f"synthesize {name}"):
                 yield scene, lesson(scene, PICTURES, self._segmenter, seed)
 
         self._stage(f"synthesize {name}", folder / ROWS, lambda _: write_trajectories(folder, pairs()))
@@ -187,7 +188,7 @@ class Miniature:
         unknown = [(name, limit) for name, limit in under if str(limit) not in limited.setdefault(name, {})]
         seed = recipe.seed * 1_000_000 + HELD_OUT
         folder = self._simulated("held-out", seed, recipe.held_out, recipe.lessons[-1].lesson)
-        held_out = list(load_scenes(folder)) if missing or unknown else []
+        held_out = list(load_examples(folder)) if missing or unknown else []
 
         def scored(name: str, limit: int) -> dict[str, list[Any]]:
             scores = evaluate(

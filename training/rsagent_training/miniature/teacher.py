@@ -19,7 +19,7 @@ from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Segmenter
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.miniature.world import COLOURS, GRID, SHAPES, Figure, figures_of
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.trajectories import Trajectory
@@ -45,7 +45,7 @@ class MiniatureTeacher:
 
     name = "miniature_teacher"
 
-    def __init__(self, scene: Scene, pictures: PictureFormat, rng: np.random.Generator) -> None:
+    def __init__(self, scene: Example, pictures: PictureFormat, rng: np.random.Generator) -> None:
         self.pictures = pictures
         self.lines = list(_lines(scene, rng))
 
@@ -64,7 +64,7 @@ class MiniatureTeacher:
         """Nothing is held."""
 
 
-def lesson(scene: Scene, pictures: PictureFormat, segmenter: Segmenter[Any], seed: int) -> Trajectory:
+def lesson(scene: Example, pictures: PictureFormat, segmenter: Segmenter[Any], seed: int) -> Trajectory:
     """What the teacher does about a scene."""
     teacher = MiniatureTeacher(scene, pictures, np.random.default_rng((seed, *scene.id.encode())))
     episode = Episode(
@@ -88,7 +88,7 @@ def phrases() -> list[str]:
     ]  # fmt: skip
 
 
-def _lines(scene: Scene, rng: np.random.Generator) -> Iterator[tuple[str, bool]]:
+def _lines(scene: Example, rng: np.random.Generator) -> Iterator[tuple[str, bool]]:
     """What it says, and whether it is to be learned.
 
     It names all that it sees with its place before it looks up in that list what was asked for, and what the overlay

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 
 SIDE = 96
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -54,20 +54,20 @@ class Figure:
         return f"{self.colour} {self.shape}"
 
 
-def scenes(seed: int, count: int, lesson: Lesson) -> Iterator[Scene]:
+def scenes(seed: int, count: int, lesson: Lesson) -> Iterator[Example]:
     """Scenes number 0 to count - 1 of a seed and lesson. The same arguments give the same scenes."""
     for number in range(count):
         yield _drawn(seed, number, lesson)[0]
 
 
-def figures_of(scene: Scene) -> list[Figure]:
+def figures_of(scene: Example) -> list[Figure]:
     """All that there is to see in one of these scenes, in reading order; its name is enough to draw it again."""
     kind, seed, number = scene.id.split("-")
     (lesson,) = (one for one in get_args(Lesson) if one == kind)
     return _drawn(int(seed), int(number), lesson)[1]
 
 
-def _drawn(seed: int, number: int, lesson: Lesson) -> tuple[Scene, list[Figure]]:
+def _drawn(seed: int, number: int, lesson: Lesson) -> tuple[Example, list[Figure]]:
     rng = np.random.default_rng((seed, number))
     image = np.full((SIDE, SIDE, 3), rng.integers(90, 170), dtype=np.float32)
     image += rng.normal(0, 3, image.shape)
@@ -88,9 +88,9 @@ def _drawn(seed: int, number: int, lesson: Lesson) -> tuple[Scene, list[Figure]]
     absent = rng.random() < _ABSENT_SHARE[lesson]
     meant = things[int(rng.integers(len(things)))]
     words = " ".join(drawn[-1]) if absent else meant.words
-    scene = Scene(
+    scene = Example(
         f"{lesson}-{seed}-{number:06d}", pixels, f"the {words}", Outcome.NOT_IN_VIEW if absent else Outcome.FOUND,
-        () if absent else (meant.mask,), "miniature", "absent" if absent else lesson,
+        () if absent else (meant.mask,), source="miniature", tags=("absent" if absent else lesson,),
     )  # fmt: skip
     return scene, sorted(things, key=lambda thing: thing.cell)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.rewards import process, quality
 from rsagent_training.rewards.config import RewardConfig
 
@@ -34,7 +34,7 @@ class Reward:
     total: float
 
 
-def episode_reward(trace: Trace, scene: Scene, config: RewardConfig = DEFAULTS) -> Reward:
+def episode_reward(trace: Trace, scene: Example, config: RewardConfig = DEFAULTS) -> Reward:
     """The reward of an episode on a scene; about 1 ms at 640x480.
 
     Raises:
@@ -55,7 +55,7 @@ def episode_reward(trace: Trace, scene: Scene, config: RewardConfig = DEFAULTS) 
     return Reward(final, tuple(turns), shape, total)
 
 
-def _final(trace: Trace, masks: dict[int, Mask], scene: Scene, config: RewardConfig) -> tuple[float, float]:
+def _final(trace: Trace, masks: dict[int, Mask], scene: Example, config: RewardConfig) -> tuple[float, float]:
     """R_final, and the quality of the answer that the gains of the turns add up to.
 
     They differ where the budget ended the episode (half of the mask's IoU counts as an answer, all of it as progress)
@@ -78,7 +78,7 @@ def _final(trace: Trace, masks: dict[int, Mask], scene: Scene, config: RewardCon
             return 0.0, 0.0
 
 
-def _process(trace: Trace, masks: dict[int, Mask], scene: Scene, answer: float, config: RewardConfig) -> list[float]:
+def _process(trace: Trace, masks: dict[int, Mask], scene: Example, answer: float, config: RewardConfig) -> list[float]:
     best = quality.best_so_far(trace.turns, masks, scene)
     return [
         gain - cost + bonus

@@ -3,8 +3,8 @@
     GRPOConfig(reward_weights=[1.0, 0.5, 0.2])      # R, with the defaults of RewardConfig
     GRPOTrainer(reward_funcs=[final_reward, process_reward, format_reward], ...)
 
-The columns `trace` and `scene` hold, for each completion, the Trace of its episode and the Scene it was about. What was
-done in an episode stands in its record, so the text of the completion is not parsed again.
+The columns `trace` and `scene` hold, for each completion, the Trace of its episode and the Example it was about. An
+episode is read from its record, so the text of the completion is not parsed again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.rewards.config import RewardConfig
 from rsagent_training.rewards.episode import DEFAULTS, Reward, episode_reward
 
@@ -31,7 +31,7 @@ def reward_functions(config: RewardConfig = DEFAULTS) -> tuple[RewardFunction, R
 
 def _function(name: str, part: Callable[[Reward], float], config: RewardConfig) -> RewardFunction:
     def reward(
-        completions: Sequence[Any], *, trace: Sequence[Trace], scene: Sequence[Scene], **columns: Any
+        completions: Sequence[Any], *, trace: Sequence[Trace], scene: Sequence[Example], **columns: Any
     ) -> list[float]:
         if not len(completions) == len(trace) == len(scene):
             raise ValueError(

@@ -9,7 +9,7 @@ import numpy as np
 from rsagent_ros.agent.mask import Mask, decode_rle, iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 
 
 def masks_by_id(trace: Trace) -> dict[int, Mask]:
@@ -22,7 +22,7 @@ def joined(masks: Sequence[Mask]) -> Mask:
     return np.asarray(np.logical_or.reduce(masks), dtype=np.bool_)
 
 
-def best_so_far(turns: Sequence[Turn], masks: dict[int, Mask], scene: Scene) -> list[float]:
+def best_so_far(turns: Sequence[Turn], masks: dict[int, Mask], scene: Example) -> list[float]:
     """For each turn, how much of what is wanted has been marked by then: it never falls.
 
     One thing: the best IoU of a mask so far. Several things, one mask each: the mean over the things of the best IoU
@@ -44,7 +44,7 @@ def best_so_far(turns: Sequence[Turn], masks: dict[int, Mask], scene: Scene) -> 
     return reached
 
 
-def answer_iou(trace: Trace, masks: dict[int, Mask], scene: Scene) -> float:
+def answer_iou(trace: Trace, masks: dict[int, Mask], scene: Example) -> float:
     """IoU of the mask that the episode ended with, all instances together; 0 without one, or where nothing is wanted.
 
     The best mask so far of an episode that was ended by its budget counts in full.
@@ -78,7 +78,7 @@ def candidate_f1(candidates: Sequence[Mask], truths: Sequence[Mask], match_iou: 
     return 2 * right / (len(candidates) + len(truths))
 
 
-def trajectory_iou(trace: Trace, scene: Scene) -> float:
+def trajectory_iou(trace: Trace, scene: Example) -> float:
     """How good the answer is, 0..1, as `Trajectory.iou` has it: 0 for a wrong outcome.
 
     FOUND: IoU of all instances together. NOT_IN_VIEW: 1. AMBIGUOUS: sum of the IoU of each candidate with the thing it

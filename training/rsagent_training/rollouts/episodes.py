@@ -18,7 +18,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.trainer.run_folder import TrainingStopped
 
@@ -29,7 +29,7 @@ ENDLESS = 1e9
 class Rollouts(Protocol):
     """A way to run the episodes of a step."""
 
-    def run(self, model: PreTrainedModel, scenes: Sequence[Scene], step: int, seeds: Sequence[int]) -> list[Trace]:
+    def run(self, model: PreTrainedModel, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
         """One finished episode for each scene, in order.
 
         Args:
@@ -45,7 +45,7 @@ class Rollouts(Protocol):
 
 
 def make_episodes(
-    scenes: Sequence[Scene], recipe: GrpoRecipe, segmenter: Segmenter[Any], policy_name: str, pictures: PictureFormat
+    scenes: Sequence[Example], recipe: GrpoRecipe, segmenter: Segmenter[Any], policy_name: str, pictures: PictureFormat
 ) -> list[Episode]:
     """An episode for each scene."""
     budget = Budget(

@@ -15,7 +15,7 @@ from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.policy import LocalConversation, LocalPolicy
@@ -35,7 +35,7 @@ class LocalRollouts:
             recipe.checkpoint, side=recipe.side, context=recipe.max_tokens, temperature=1.0, top_p=1.0
         )
 
-    def run(self, model: PreTrainedModel, scenes: Sequence[Scene], step: int, seeds: Sequence[int]) -> list[Trace]:
+    def run(self, model: PreTrainedModel, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
         """As `Rollouts`; blocks."""
         policy = LocalPolicy(replace(self._checkpoint, model=model), self._config)
         traces = []

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.policy import ChatServerPolicy
 from rsagent_ros.policies.local.checkpoint import Checkpoint
@@ -64,7 +64,7 @@ class ServerRollouts:
                 "server must be on this machine: use http://127.0.0.1:8000/v1"
             )
 
-    def run(self, model: PreTrainedModel, scenes: Sequence[Scene], step: int, seeds: Sequence[int]) -> list[Trace]:
+    def run(self, model: PreTrainedModel, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
         """As `Rollouts`; blocks. The seeds are the server's own affair: its batches decide what is drawn."""
         config = self._config(self._load(model, step))
         with closing(ChatServerPolicy(config)) as policy:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 
 _WIDTH, _CAPTION, _COLUMNS = 480, 44, 4
 
@@ -35,7 +35,7 @@ def write_sheet(tiles: Sequence[NDArray[np.uint8]], path: Path) -> None:
         file.write(cv2.imencode(".png", cv2.cvtColor(rows, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
-def tile(scene: Scene) -> NDArray[np.uint8]:
+def tile(scene: Example) -> NDArray[np.uint8]:
     """One scene, small: wanted things outlined in green, candidates of an ambiguous goal in magenta."""
     picture = scene.image.copy()
     colour = (0, 255, 0) if scene.expected is Outcome.FOUND else (255, 0, 255)

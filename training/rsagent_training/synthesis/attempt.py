@@ -17,7 +17,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.expert import Expert
 from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.quality import trajectory_iou
@@ -112,7 +112,7 @@ class Teach:
         attempt = Attempt(
             task.id,
             scene.id,
-            scene.expected,
+            scene.require_expected(),
             picture_of(scene),
             tuple(good and not is_bad_reply(turn) for good, turn in zip(learn, trace.turns, strict=True)),
             trajectory_iou(trace, scene),
@@ -120,7 +120,7 @@ class Teach:
         )
         return to_line(attempt)
 
-    def _run(self, scene: Scene, task: Task) -> tuple[Trace, tuple[bool, ...]]:
+    def _run(self, scene: Example, task: Task) -> tuple[Trace, tuple[bool, ...]]:
         config = self._teaching.config
         budget = Budget(seconds=config.budget_seconds, max_turns=config.budget_turns)
         segmenter = self._models.segmenter
@@ -143,7 +143,7 @@ class Teach:
         return episode.trace, expert.learn[: len(episode.trace.turns)]
 
 
-def picture_of(scene: Scene) -> str:
+def picture_of(scene: Example) -> str:
     """Digest of a scene's image."""
     return hashlib.sha256(scene.image.tobytes()).hexdigest()[:16]
 

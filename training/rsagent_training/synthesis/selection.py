@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.rewards.quality import candidate_f1, masks_by_id
 from rsagent_training.synthesis.attempt import Attempt
@@ -47,7 +47,7 @@ class Summary:
     thoughts: tuple[int, ...]
 
 
-def summary(attempt: Attempt, scenes: Mapping[str, Scene], config: SynthesisConfig) -> Summary:
+def summary(attempt: Attempt, scenes: Mapping[str, Example], config: SynthesisConfig) -> Summary:
     """Of an attempt on one of these scenes, which is read only where an AMBIGUOUS answer is right."""
     trace = attempt.trace
     matched = False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rsagent_ros.data.scene import Scene
+from rsagent_ros.data.example import Example
 from rsagent_training.recipes import MixPart
 from rsagent_training.scene_index import SceneIndex
 
@@ -41,6 +41,6 @@ class Mix:
     def __len__(self) -> int:
         return len(self._chosen)
 
-    def __getitem__(self, number: int) -> Scene:
+    def __getitem__(self, number: int) -> Example:
         index, name = self._chosen[number]
         return index[name]

@@ -153,7 +153,7 @@ def _other_image(folder: Path) -> None:
     [
         (
             _missing_image,
-            r"its scene none can't be read: .*scenes\.jsonl, line 2: the file images/none\.png is missing",
+            r"its scene none can't be read: .*scenes\.jsonl, line 2: the file .*images/none\.png is missing",
         ),
         (_edit(lambda row: row.update(scene_id="gone")), "trajectory b: its scene gone is not in .*scenes"),
         (

@@ -1,6 +1,5 @@
-"""Honest figures: datasets, the evaluator, metrics with intervals, reports. Knows simulated scenes only as folders of examples.
+"""Figures over data sets: the evaluator, its results, reports and the comparison of two runs.
 
-Reading order: `sample` (what is asked and true) and `datasets`; `answer`, `scores` and `boundary` (one sample);
-`metrics`, `calibration` and `bootstrap` (all of them); `answering`, `evaluator`, `cluster` and `results` (running it);
-`predictions` (scoring another's masks); `report` and `commands`.
+Reading order: `answering`, `evaluator`, `cluster` and `results` (running it); `predictions` (scoring another system's
+masks); `report` and `commands`. Examples are in `rsagent_ros.data` and `datasets`, scores in `rsagent_ros.scoring`.
 """

@@ -47,8 +47,8 @@ SHARED_MEMORY = re.compile(
     r"|<transport_id>shared_memory</transport_id>",
     re.DOTALL,
 )
-PATIENCE = 20.0
-"""Seconds after which something that should have happened has not. Far longer than it takes."""
+PATIENCE = 60.0
+"""Seconds after which something that should have happened has not: far longer than it takes, on a busy machine too."""
 
 LATCHED = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -1,17 +1,24 @@
 """Reinforcement learning by GRPO: the policy plays episodes in groups; what did better than the group is reinforced.
 
     rsagent grpo config/training/grpo.yaml --out runs/grpo
+    accelerate launch --config_file config/training/deepspeed.yaml -m rsagent_training.grpo RECIPE --out runs/grpo
 
-TRL's GRPOTrainer makes the groups, the loss and the steps. Two things are ours, in one method that is overridden:
+TRL's GRPOTrainer makes the groups, the loss and the steps. `_generate_and_score_completions` is ours: it plays our
+`Episode` instead of completing a prompt, and lays out what TRL's loss reads. Different from the textbook:
 
-- the rollout is our `Episode`, and its tokens, pictures and log-probabilities are taken from the record (`sequences`),
-  never from a text that was decoded and tokenised again; observations and the chat's frame carry no loss;
-- the advantage is one number per turn (`rewards.credit`), laid over the tokens of that turn.
+- tokens, pictures and log-probabilities are those that were recorded, never text that was tokenised again;
+  observations and the chat's frame carry no loss;
+- the advantage is one number per turn (`rewards.credit`), laid over the tokens of that turn;
+- where a server samples with older weights, the truncated ratio of both policies multiplies the advantage (Yao et al.,
+  2025, "off-policy rollout"): the same as TRL's own correction, since clipping commutes with a factor of 0 or more.
 
-Where a server samples with an older policy, the truncated ratio of both multiplies the advantage (Yao et al., 2025,
-"off-policy rollout"): the same as TRL's own correction, since clipping commutes with a factor of 0 or more.
+Left out: reward functions inside TRL (reward and credit are computed together, in one call); a reward model and a value
+network; sampling with top-p, a temperature other than 1 or a grammar; dropout; a bonus for entropy; the correction of
+the KL term for old samples. The ratio of new to old policy is 1, and clips nothing, unless `iterations` is more than 1
+or a server samples.
 
-TRL's private parts that this stands on are listed in `LEANS_ON`; a test compares them with the release that is pinned.
+The private methods of TRL that this stands on are why it is pinned to one minor release. test/training/test_grpo.py
+holds what they do against plain torch.
 """
 
 from __future__ import annotations
@@ -28,7 +35,6 @@ from datasets import Dataset
 from peft import PeftModel
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
-from trl.trainer.utils import RepeatSampler
 
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
@@ -36,32 +42,23 @@ from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_training.command_line import main_of
 from rsagent_training.recipes import GrpoRecipe
-from rsagent_training.rewards import Reward, credit, episode_reward, reward_functions
+from rsagent_training.rewards import Reward, credit, episode_reward
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.rollouts.episodes import Rollouts, seeds_of
 from rsagent_training.rollouts.local import LocalRollouts
 from rsagent_training.trainer import run_folder
+from rsagent_training.trainer.episode_batch import Batch, lay_out, recorded_logps, share_of_other_prompts
+from rsagent_training.trainer.epoch_sampler import EpochSampler
 from rsagent_training.trainer.finite_guard import FiniteGuard
 from rsagent_training.trainer.mix import Mix
-from rsagent_training.trainer.policy_model import adapter, arguments, load_policy_model, load_tokenizer, save_final
-from rsagent_training.trainer.token_sequence import TokenSequence, image_inputs, padded, sequence_of
-
-LEANS_ON = (
-    "_compute_loss", "_generate_and_score_completions", "_get_per_token_logps_and_entropies", "_get_train_sampler",
-    "_prepare_inputs", "compute_loss", "get_train_dataloader", "log", "training_step",
-)  # fmt: skip
-"""Methods of GRPOTrainer that are overridden, called, or that read what the overridden one returns."""
-
-Batch = dict[str, Any]
-
-
-class EpochSampler(RepeatSampler):
-    """TRL's sampler, but the order of an epoch depends on its number alone: a run that is resumed has the same."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
-        seed = np.random.SeedSequence((self.seed or 0, epoch)).generate_state(1, np.uint64)
-        self.generator.manual_seed(int(seed[0]))
+from rsagent_training.trainer.policy_model import (
+    load_policy_model,
+    load_tokenizer,
+    lora_config,
+    save_final,
+    trainer_arguments,
+)
+from rsagent_training.trainer.token_sequence import TokenSequence, sequence_of
 
 
 class EpisodeTrainer(GRPOTrainer):
@@ -77,17 +74,15 @@ class EpisodeTrainer(GRPOTrainer):
         self._recipe = recipe
         self._guard = FiniteGuard(out)
         length: dict[str, Any] = {"num_train_epochs": 1} if recipe.steps is None else {"max_steps": recipe.steps}
-        # Wanted by the constructor; `_judge` computes rewards and credit together.
-        rewards: list[Any] = list(reward_functions(recipe.reward))
         super().__init__(
             model=checkpoint.model,
-            reward_funcs=rewards,
+            reward_funcs=_never_called,
             train_dataset=Dataset.from_dict({"number": range(len(mix))}),
             processing_class=load_tokenizer(recipe.checkpoint),
-            peft_config=adapter(recipe.lora),
+            peft_config=lora_config(recipe.lora),
             callbacks=[self._guard],
             args=GRPOConfig(
-                **arguments(recipe.optimisation, out, recipe.batch * recipe.samples),
+                **trainer_arguments(recipe.optimisation, out, recipe.batch * recipe.samples),
                 **length,
                 num_generations=recipe.samples,
                 num_iterations=recipe.iterations,
@@ -123,14 +118,15 @@ class EpisodeTrainer(GRPOTrainer):
             sequence_of(trace, scene.image, self._checkpoint, name=scene.id, sampled=True)
             for trace, scene in zip(traces, scenes, strict=True)
         ]
-        batch = self._laid_out(sequences, advantages)
+        batch = lay_out(sequences, advantages, self._checkpoint, self.accelerator.device)
+        batch["num_items_in_batch"] = self.accelerator.gather(batch["tool_mask"].sum()).sum()
         with torch.no_grad():
             if self._recipe.iterations > 1 or self._recipe.server is not None:
                 batch["old_per_token_logps"] = self._logps(self.model, batch)
             if self.beta > 0:
                 batch["ref_per_token_logps"] = self._reference_logps(batch)
         if self._recipe.server is not None:
-            self._correct(batch, traces, sequences)
+            self._correct(batch, traces, sequences, self._recipe.server.max_ratio)
         self._report(traces, scenes, rewards, sequences)
         tools = sum(turn.tool_seconds for trace in traces for turn in trace.turns)
         self._note("time/rollout", rollout_seconds)
@@ -190,36 +186,6 @@ class EpisodeTrainer(GRPOTrainer):
             advantages += credit(rewards[begin : begin + samples], config)
         return rewards, advantages
 
-    def _laid_out(self, sequences: list[TokenSequence], advantages: list[tuple[float, ...]]) -> Batch:
-        """Prompts padded on the left and completions on the right, as TRL has them."""
-        device, end = self.accelerator.device, self._checkpoint.vocabulary.message_end
-        prompts = [sequence.layout.ids[: sequence.prompt_length] for sequence in sequences]
-        completions = [sequence.layout.ids[sequence.prompt_length :] for sequence in sequences]
-        batch: Batch = {
-            "prompt_ids": padded(prompts, end, left=True),
-            "prompt_mask": padded([[1] * len(row) for row in prompts], 0, left=True),
-            "completion_ids": padded(completions, end),
-            "completion_mask": padded([[1] * len(row) for row in completions], 0),
-            "tool_mask": padded([sequence.loss_mask[sequence.prompt_length :].tolist() for sequence in sequences], 0),
-        }
-        attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
-        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-        batch["mm_token_type_ids"] = ((ids == self._checkpoint.vocabulary.picture) & (attention == 1)).long()
-        per_token = torch.zeros(batch["completion_ids"].shape)
-        for row, (sequence, turns) in enumerate(zip(sequences, advantages, strict=True)):
-            for (start, stop), advantage in zip(sequence.reply_spans, turns, strict=True):
-                per_token[row, start - sequence.prompt_length : stop - sequence.prompt_length] = advantage
-        batch = {name: value.to(device) for name, value in batch.items()}
-        learned = self.accelerator.gather(batch["tool_mask"].sum()).sum()
-        return {
-            **batch,
-            **image_inputs(sequences, self._checkpoint, device),
-            "advantages": per_token.to(device),
-            "num_images": [len(sequence.layout.pictures) for sequence in sequences],
-            "num_items_in_batch": learned,
-            "names": [sequence.name for sequence in sequences],
-        }
-
     def _logps(self, model: Any, batch: Batch) -> torch.Tensor:
         """(episodes, completion tokens) log-probabilities under a model."""
         logps, _, _ = self._get_per_token_logps_and_entropies(
@@ -242,29 +208,15 @@ class EpisodeTrainer(GRPOTrainer):
         with adapted.disable_adapter():
             return self._logps(self.model, batch)
 
-    def _correct(self, batch: Batch, traces: list[Trace], sequences: list[TokenSequence]) -> None:
+    def _correct(self, batch: Batch, traces: list[Trace], sequences: list[TokenSequence], max_ratio: float) -> None:
         """Weigh advantages by how much likelier their tokens are now than for the policy that sampled them."""
-        if self._recipe.server is None:
-            raise ValueError("without a server the policy that samples is the one that is trained")
-        sampled = torch.zeros_like(batch["advantages"])
-        strange = 0
-        for row, (trace, sequence) in enumerate(zip(traces, sequences, strict=True)):
-            for turn, (start, stop) in zip(trace.turns, sequence.reply_spans, strict=True):
-                if turn.logprobs is None or len(turn.logprobs) != stop - start:
-                    raise run_folder.TrainingStopped(
-                        f"turn {turn.index} on scene {sequence.name} has no log-probability for each of its tokens; "
-                        "the server must give logprobs and token ids, as vLLM does"
-                    )
-                place = slice(start - sequence.prompt_length, stop - sequence.prompt_length)
-                sampled[row, place] = torch.tensor(turn.logprobs, device=sampled.device)
-                strange += turn.prompt_tokens != start
-        ratio = torch.exp((batch["old_per_token_logps"] - sampled) * batch["tool_mask"])
-        batch["advantages"] *= ratio.clamp(max=self._recipe.server.max_ratio)
         mask = batch["tool_mask"].bool()
+        sampled = recorded_logps(traces, sequences, mask.shape[1]).to(mask.device)
+        ratio = torch.exp((batch["old_per_token_logps"] - sampled) * mask)
+        batch["advantages"] *= ratio.clamp(max=max_ratio)
         self._note("stale/ratio", ratio[mask].mean().item())
-        self._note("stale/truncated", (ratio[mask] > self._recipe.server.max_ratio).float().mean().item())
-        # The server reads earlier replies as text, and may split it into other tokens than were sampled.
-        self._note("stale/other_prompt", strange / sum(len(trace.turns) for trace in traces))
+        self._note("stale/truncated", (ratio[mask] > max_ratio).float().mean().item())
+        self._note("stale/other_prompt", share_of_other_prompts(traces, sequences))
 
     def _report(
         self, traces: list[Trace], scenes: list[Example], rewards: list[Reward], sequences: list[TokenSequence]
@@ -319,6 +271,15 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
     final = out / run_folder.FINAL
     save_final(trainer, recipe, final)
     return final
+
+
+def _never_called(**_: Any) -> list[float | None]:
+    """Stand in for the reward that TRL's constructor wants: `_judge` computes rewards and credit together.
+
+    Raises:
+        RuntimeError: TRL scores completions itself, which no release that this is pinned to does.
+    """
+    raise RuntimeError("TRL asked for rewards that are computed with the advantages; use the release that is pinned")
 
 
 def _rollouts(checkpoint: Checkpoint, recipe: GrpoRecipe, out: Path) -> Rollouts:

@@ -21,10 +21,9 @@ from rsagent_ros import __version__
 from rsagent_ros.policies.family import CHAT_TEMPLATE
 from rsagent_ros.policies.local.checkpoint import load_checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
-from rsagent_ros.yaml_file import read_yaml
 from rsagent_training.recipes import GrpoRecipe, Precision, SftRecipe
 from rsagent_training.trainer.policy_model import copy_beside
-from rsagent_training.trainer.run_folder import CURVE, DATA, FINAL, RECIPE, newest_whole
+from rsagent_training.trainer.run_folder import CURVE, DATA, FINAL, newest_whole, read_recipe
 
 SHARD = "4GB"
 
@@ -52,7 +51,7 @@ def merge(
     """
     if to.exists() and any(to.iterdir()):
         raise FileExistsError(f"{to} is not empty; name a new folder")
-    recipe = _recipe(run)
+    recipe = read_recipe(run)
     result = newest_whole(run) if unfinished else run / FINAL
     if result is None or not result.is_dir():
         raise FileNotFoundError(f"{run} has no result yet; let it end, or take its newest step with --unfinished")
@@ -73,14 +72,6 @@ def merge(
     (partial / CHAT_TEMPLATE.name).write_text(CHAT_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     (partial / "README.md").write_text(card, encoding="utf-8")
     return partial.rename(to)
-
-
-def _recipe(run: Path) -> SftRecipe | GrpoRecipe:
-    path = run / RECIPE
-    if not path.is_file():
-        raise FileNotFoundError(f"{run} has no {RECIPE}; name the folder of a run of `rsagent sft` or `rsagent grpo`")
-    kind: Any = SftRecipe if "trajectories:" in path.read_text(encoding="utf-8") else GrpoRecipe
-    return read_yaml(path, kind)
 
 
 def _precision_of(base: Path) -> Precision:

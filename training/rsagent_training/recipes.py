@@ -6,7 +6,7 @@ Where a default is the paper's, its line in `config/training/` says so; all othe
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from rsagent_training.rewards import RewardConfig
 
@@ -221,9 +221,6 @@ class GrpoRecipe:
             )
         if self.server is not None and self.lora is None:
             raise ValueError("a server gets a LoRA adapter after every step; set lora, or leave out server")
-
-
-Recipe = TypeVar("Recipe")
 
 
 def _at_least(recipe: object, least: int, *names: str) -> None:

@@ -27,13 +27,19 @@ from rsagent_training.recipes import SftRecipe
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.trainer import run_folder
 from rsagent_training.trainer.finite_guard import FiniteGuard
-from rsagent_training.trainer.policy_model import adapter, arguments, load_policy_model, load_tokenizer, save_final
+from rsagent_training.trainer.policy_model import (
+    load_policy_model,
+    load_tokenizer,
+    lora_config,
+    save_final,
+    trainer_arguments,
+)
 from rsagent_training.trainer.token_sequence import TokenSequence, collate, sequence_of
 from rsagent_training.trajectories import SCENES, Trajectory, read_trajectories
 
 
 @dataclass(frozen=True)
-class Row:
+class TrajectoryRef:
     """A trajectory and where its scene is: the picture is read when it is its turn."""
 
     trajectory: Trajectory
@@ -43,7 +49,7 @@ class Row:
 class Trajectories:
     """Trajectories as sequences, made anew every time they are asked for: a picture stays in memory for one batch."""
 
-    def __init__(self, rows: Sequence[Row], checkpoint: Checkpoint) -> None:
+    def __init__(self, rows: Sequence[TrajectoryRef], checkpoint: Checkpoint) -> None:
         self.rows = rows
         self._checkpoint = checkpoint
 
@@ -93,7 +99,9 @@ def select(recipe: SftRecipe, checkpoint: Checkpoint) -> tuple[Trajectories, dic
             + (f": {taken}; loosen that filter, or make more trajectories" if taken else "; make some first")
         )
     scenes = {folder: SceneIndex(folder / SCENES) for folder in folders}
-    return Trajectories([Row(trajectory, scenes[folder]) for trajectory, folder in kept], checkpoint), dict(counts)
+    return Trajectories([TrajectoryRef(trajectory, scenes[folder]) for trajectory, folder in kept], checkpoint), dict(
+        counts
+    )
 
 
 class EpisodeSftTrainer(SFTTrainer):
@@ -106,10 +114,10 @@ class EpisodeSftTrainer(SFTTrainer):
             train_dataset=Dataset.from_dict({"number": range(len(data))}),
             data_collator=data.batch,
             processing_class=load_tokenizer(recipe.checkpoint),
-            peft_config=adapter(recipe.lora),
+            peft_config=lora_config(recipe.lora),
             callbacks=[self._guard],
             args=SFTConfig(
-                **arguments(recipe.optimisation, out, recipe.batch),
+                **trainer_arguments(recipe.optimisation, out, recipe.batch),
                 num_train_epochs=recipe.epochs,
                 dataloader_num_workers=recipe.optimisation.workers,
                 dataloader_drop_last=False,

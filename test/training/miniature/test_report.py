@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,9 +11,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from rsagent_training.miniature.plot import Line, plot
-from rsagent_training.miniature.report import BEGIN, END, estimate, main, part_of_document, plots
+from rsagent_training.miniature.curves import Curve, draw
+from rsagent_training.miniature.report import BEGIN, END, estimate, main, part_of_document, pictures
 
+PAIR = re.compile(r"[ML] (\S+) (\S+)")
+SVG = "{http://www.w3.org/2000/svg}"
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
@@ -38,6 +41,13 @@ def results(seed: int) -> dict[str, Any]:
         "seed": seed, "policies": policies, "curves": curves, "recipe": {"seed": seed, "batch": 4, "variants": []},
         "seconds": {"sft-1": 60.0, "sft-2": 90.0, "grpo": 120.0, "merge sft": 1.0},
     }  # fmt: skip
+
+
+def paths(svg: str) -> list[list[tuple[float, float]]]:
+    """The points of each curve."""
+    axes = next(group for group in ElementTree.fromstring(svg).iter(f"{SVG}g") if group.get("id") == "axes_1")
+    lines = [group for group in axes.findall(f"{SVG}g") if group.get("id", "").startswith("line2d")]
+    return [[(float(x), float(y)) for x, y in PAIR.findall(line[0].attrib["d"])] for line in lines]
 
 
 def test_rows_stand_in_order_with_intervals_and_each_seed() -> None:
@@ -83,10 +93,8 @@ def test_results_of_two_recipes_are_refused() -> None:
 
 
 def test_lessons_follow_one_another_on_the_axis() -> None:
-    svg = ElementTree.fromstring(plots([results(0)])["lessons"])
-    drawn = svg.findall("{http://www.w3.org/2000/svg}polyline")
-    ends = [[float(point.split(",")[0]) for point in line.attrib["points"].split()] for line in drawn]
-    assert ends[0][-1] < ends[1][0]
+    first, second = paths(pictures([results(0)])["lessons"])
+    assert max(x for x, _ in first) < min(x for x, _ in second)
 
 
 def test_other_rewards_have_rows_and_differences_but_no_curves() -> None:
@@ -99,18 +107,21 @@ def test_other_rewards_have_rows_and_differences_but_no_curves() -> None:
     gained = [line.split(" | ")[1:] for line in part.splitlines() if line.startswith("| SFT + GRPO, over ")]
     assert len(gained) == 2  # over SFT, and over its copy
     assert gained[0] == gained[1]
-    assert "without" not in plots(ones)["practice"]
+    assert "without" not in pictures(ones)["practice"]
 
 
-def test_a_plot_keeps_its_points_inside_and_its_words_harmless() -> None:
-    svg = ElementTree.fromstring(plot("a < b", "steps", [Line("x & y", [0, 50, 100], [0.0, 7.3, 2.0])]))
-    (line,) = svg.findall("{http://www.w3.org/2000/svg}polyline")
-    for point in line.attrib["points"].split():
-        x, y = map(float, point.split(","))
-        assert 0 <= x <= 460
-        assert 0 <= y <= 260
+def test_a_picture_keeps_its_points_inside_and_its_words_harmless() -> None:
+    curves = [Curve("x & y", [0, 50, 100], [0.0, 7.3, 2.0])]
+    svg = draw("a < b", "steps", curves)
+    root = ElementTree.fromstring(svg)
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    (points,) = paths(svg)
+    assert len(points) == 3
+    assert all(0 <= x <= width and 0 <= y <= height for x, y in points)
+    assert {"a < b", "steps", "x & y"} <= {"".join(text.itertext()) for text in root.iter(f"{SVG}text")}
+    assert draw("a < b", "steps", curves) == svg
     with pytest.raises(ValueError, match="nothing: there is nothing to plot"):
-        plot("nothing", "steps", [])
+        draw("nothing", "steps", [])
 
 
 def test_only_the_part_between_the_marks_is_written(tmp_path: Path) -> None:
@@ -122,7 +133,7 @@ def test_only_the_part_between_the_marks_is_written(tmp_path: Path) -> None:
     assert written.startswith(f"before\n{BEGIN}\nSeeds 0; 40 held-out scenes each.")
     assert written.endswith(f"{END}\nafter\n")
     assert "old" not in written
-    assert (tmp_path / "practice.svg").read_text().startswith("<svg")
+    assert (tmp_path / "practice.svg").read_text().startswith("<?xml")
     document.write_text("no marks\n")
     assert main([str(document), str(tmp_path)]) == 1
 
@@ -131,5 +142,4 @@ def test_the_document_says_what_the_results_say() -> None:
     """If this fails: python -m rsagent_training.miniature.report docs/training.md docs/training"""
     found = [json.loads(path.read_bytes()) for path in sorted((DOCS / "training").glob("seed-*.json"))]
     assert part_of_document(found, "training") in (DOCS / "training.md").read_text(encoding="utf-8")
-    for name, svg in plots(found).items():
-        assert (DOCS / "training" / f"{name}.svg").read_text(encoding="utf-8") == svg
+    assert {f"{name}.svg" for name in pictures(found)} == {path.name for path in (DOCS / "training").glob("*.svg")}

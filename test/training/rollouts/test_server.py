@@ -13,20 +13,18 @@ pytest.importorskip("trl", reason="the extra [training] is not installed")
 pytest.importorskip("openai", reason="the extra [chat] is not installed")
 
 import openai_server.handler
-import torch
 from fakes import FakeSegmenter
 from local_cases import tiny_checkpoint
 from openai_server.handler import Handler
 from openai_server.server import OpenAIServer, _Http
-from training_cases import RIGHT, WRONG, finish, grpo_recipe, write_scenes
+from peft import get_peft_model
+from training_cases import RIGHT, WRONG, finish, grpo_recipe, scene, write_scenes
 
 from rsagent_ros.policies.family import QWEN2_5_VL
 from rsagent_training import grpo
-from rsagent_training.grpo import EpisodeTrainer
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rollouts.server import ServerRollouts
-from rsagent_training.trainer.mix import Mix
-from rsagent_training.trainer.policy_model import load_policy_model
+from rsagent_training.trainer.policy_model import load_policy_model, lora_config
 from rsagent_training.trainer.run_folder import TrainingStopped
 
 
@@ -134,37 +132,15 @@ def test_a_run_that_was_killed_goes_on_at_a_server_that_has_its_last_adapter(tmp
     with AdapterServer(models=["base"], reply_to=plays) as server:
         recipe = recipe_for(tmp_path, server.url, steps=1)
         learner = load_policy_model(recipe)
-        names = []
+        adapter = lora_config(recipe.lora)
+        assert adapter is not None
+        model: Any = get_peft_model(learner.model, adapter)
         for _ in range(2):  # the second begins as after a kill: nothing was unloaded
             rollouts = ServerRollouts(learner, recipe, FakeSegmenter(), tmp_path / "out")
-            names.append(rollouts._load(learner.model, 7))
-        assert names[0] != names[1]
-        assert [path.name for path in (tmp_path / "out" / "served").iterdir()] == [names[1]]
-
-
-def test_a_stale_sample_counts_by_its_truncated_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with AdapterServer(models=["base"], reply_to=plays) as server:
-        recipe = recipe_for(tmp_path, server.url)
-        checkpoint = load_policy_model(recipe)
-        rollouts = ServerRollouts(checkpoint, recipe, FakeSegmenter(), tmp_path / "out")
-        trainer = EpisodeTrainer(checkpoint, Mix(recipe.mix, 0), rollouts, recipe, tmp_path / "out")
-        plain: list[torch.Tensor] = []
-        correct = trainer._correct
-
-        def noting(batch: dict[str, Any], *given: Any) -> None:
-            plain.append(batch["advantages"].clone())
-            # Half of the tokens are likelier now than the server's exp(-0.5), half are not.
-            batch["old_per_token_logps"][:, ::2] = -0.1
-            correct(batch, *given)
-
-        monkeypatch.setattr(trainer, "_correct", noting)
-        batch = trainer._generate_and_score_completions([{"number": number} for number in (0, 0, 1, 1)])
-    mask = batch["tool_mask"].bool()
-    ratio = torch.exp(batch["old_per_token_logps"] + 0.5).clamp(max=1.2)
-    assert (ratio[mask] == 1.2).any()
-    assert (ratio[mask] < 1).any()
-    torch.testing.assert_close(batch["advantages"][mask], (plain[0] * ratio)[mask])
-    assert not batch["advantages"][~mask].any()
+            rollouts.run(model, [scene(0)], 7, [0])
+        first, second = (name for path, name, _ in server.told if path == "load_lora_adapter")
+        assert first != second
+        assert [path.name for path in (tmp_path / "out" / "served").iterdir()] == [second]
 
 
 def test_a_server_that_takes_no_adapters_says_what_to_do(tmp_path: Path) -> None:

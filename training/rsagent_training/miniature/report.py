@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_training.miniature.plot import Line, plot
+from rsagent_training.miniature.curves import Curve, draw
 
 BEGIN, END = "<!-- miniature: begin -->", "<!-- miniature: end -->"
 ROWS = {
@@ -53,7 +53,7 @@ PLOTTED = ("grpo", "rl_only")
 
 RESAMPLES = 10_000
 
-Results = Sequence[dict[str, Any]]
+SeedResults = Sequence[dict[str, Any]]
 Values = Sequence[NDArray[np.float64]]
 
 
@@ -90,12 +90,12 @@ def estimate(seeds: Values) -> Estimate:
     return Estimate(float(np.mean(own)), float(low), float(high), own)
 
 
-def part_of_document(results: Results, folder: str) -> str:
+def part_of_document(results: SeedResults, folder: str) -> str:
     """What stands between the marks.
 
     Args:
         results: One for each seed, of the same recipe.
-        folder: Of the plots, as the document links it.
+        folder: Of the pictures, as the document links it.
 
     Raises:
         ValueError: The results are not of one recipe.
@@ -117,37 +117,37 @@ def part_of_document(results: Results, folder: str) -> str:
             *_limits(results),
             *_costs(results),
             "",
-            *(f"![{name}]({folder}/{name}.svg)" for name in plots(results)),
+            *(f"![{name}]({folder}/{name}.svg)" for name in pictures(results)),
             END,
         ]
     )
 
 
-def plots(results: Results) -> dict[str, str]:
+def pictures(results: SeedResults) -> dict[str, str]:
     """The curves as SVG, by name of file."""
-    lessons: list[Line] = []
-    practice: list[Line] = []
-    turns: list[Line] = []
+    lessons: list[Curve] = []
+    practice: list[Curve] = []
+    turns: list[Curve] = []
     for one in results:
         curves = one["curves"]
         done = 0.0
         for name in sorted(name for name in curves if name.startswith("sft-")):
             steps = [done + step for step in curves[name]["step"]]
-            lessons.append(Line(f"lesson {name.removeprefix('sft-')}", steps, curves[name]["loss"]))
+            lessons.append(Curve(f"lesson {name.removeprefix('sft-')}", steps, curves[name]["loss"]))
             done = steps[-1]
         for name in PLOTTED:
             if name in curves:
                 curve = curves[name]
-                practice.append(Line(_called(name), curve["step"], curve["episodes/iou"]))
-                turns.append(Line(_called(name), curve["step"], curve["episodes/turns"]))
+                practice.append(Curve(_called(name), curve["step"], curve["episodes/iou"]))
+                turns.append(Curve(_called(name), curve["step"], curve["episodes/turns"]))
     return {
-        "lessons": plot("SFT: loss of a token", "optimizer steps, a line for each seed", lessons),
-        "practice": plot("GRPO: IoU of sampled episodes", "optimizer steps, a line for each seed", practice),
-        "turns": plot("GRPO: turns of sampled episodes", "optimizer steps, a line for each seed", turns),
+        "lessons": draw("SFT: loss of a token", "optimizer steps, a line for each seed", lessons),
+        "practice": draw("GRPO: IoU of sampled episodes", "optimizer steps, a line for each seed", practice),
+        "turns": draw("GRPO: turns of sampled episodes", "optimizer steps, a line for each seed", turns),
     }
 
 
-def _policies(results: Results) -> list[str]:
+def _policies(results: SeedResults) -> list[str]:
     lines = [
         "| Policy | IoU | each seed | thing present | thing absent | turns | bad replies |",
         "|---|---|---|---|---|---|---|",
@@ -166,7 +166,7 @@ def _policies(results: Results) -> list[str]:
     return lines
 
 
-def _pairs(results: Results) -> list[str]:
+def _pairs(results: SeedResults) -> list[str]:
     lines = ["| On the same scenes | IoU gained | each seed |", "|---|---|---|"]
     for after, before in PAIRS:
         if {after, before} <= {*_names(results)}:
@@ -177,7 +177,7 @@ def _pairs(results: Results) -> list[str]:
     return lines
 
 
-def _corrections(results: Results) -> list[str]:
+def _corrections(results: SeedResults) -> list[str]:
     lines = [
         "| Policy | IoU of the first mask | first masks that were wrong (IoU < 0.5) | of these, right in the end |",
         "|---|---|---|---|",
@@ -192,7 +192,7 @@ def _corrections(results: Results) -> list[str]:
     return lines
 
 
-def _limits(results: Results) -> list[str]:
+def _limits(results: SeedResults) -> list[str]:
     """IoU by the turns that evaluation allows, and an empty line; nothing where that was not asked for."""
     limited = [one.get("limited", {}) for one in results]
     names = [name for name in limited[0] if limited[0][name]]
@@ -205,7 +205,7 @@ def _limits(results: Results) -> list[str]:
     return [*lines, ""]
 
 
-def _costs(results: Results) -> list[str]:
+def _costs(results: SeedResults) -> list[str]:
     names = list(dict.fromkeys(name for one in results for name in one["seconds"]))
     trained = [name for name in names if name.startswith("sft-") or name in {*_names(results)} - {"untrained"}]
     lines = ["| Stage | minutes, each seed |", "|---|---|"]
@@ -215,7 +215,7 @@ def _costs(results: Results) -> list[str]:
     return lines
 
 
-def _names(results: Results) -> list[str]:
+def _names(results: SeedResults) -> list[str]:
     """Policies that every seed has, in the order of ROWS."""
     common = [name for name in results[0]["policies"] if all(name in one["policies"] for one in results)]
     return [name for name in ROWS if name in common] + [name for name in common if name not in ROWS]
@@ -225,7 +225,9 @@ def _called(name: str) -> str:
     return ROWS.get(name, name)
 
 
-def _values(results: Results, policy: str, of: str, where: Callable[[dict[str, Any]], bool] = lambda _: True) -> Values:
+def _values(
+    results: SeedResults, policy: str, of: str, where: Callable[[dict[str, Any]], bool] = lambda _: True
+) -> Values:
     found = []
     for one in results:
         columns = one["policies"][policy]
@@ -234,7 +236,7 @@ def _values(results: Results, policy: str, of: str, where: Callable[[dict[str, A
     return found
 
 
-def _check(results: Results) -> None:
+def _check(results: SeedResults) -> None:
     seeds = [one["seed"] for one in results]
     recipes = [{**one["recipe"], "seed": None, "variants": None, "turn_limits": None} for one in results]
     if not results or len({*seeds}) < len(seeds) or any(recipe != recipes[0] for recipe in recipes):
@@ -242,10 +244,10 @@ def _check(results: Results) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the document's part and the plots. Returns the exit code."""
+    """Write the document's part and the pictures. Returns the exit code."""
     parser = argparse.ArgumentParser(description="write the miniature's tables and curves into a document")
     parser.add_argument("document", type=Path, help="a Markdown file with the two marks")
-    parser.add_argument("folder", type=Path, help="with seed-*.json; the plots are written there")
+    parser.add_argument("folder", type=Path, help="with seed-*.json; the pictures are written there")
     arguments = parser.parse_args(argv)
     results = [json.loads(path.read_bytes()) for path in sorted(arguments.folder.glob("seed-*.json"))]
     text = arguments.document.read_text(encoding="utf-8")
@@ -255,7 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before, _, rest = text.partition(BEGIN)
     part = part_of_document(results, arguments.folder.name)
     arguments.document.write_text(before + part + rest.partition(END)[2], encoding="utf-8")
-    for name, svg in plots(results).items():
+    for name, svg in pictures(results).items():
         (arguments.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     return 0
 

@@ -48,8 +48,8 @@ def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def adapter(lora: Lora | None) -> LoraConfig | None:
-    """What peft is told; the vision tower has layers of the same names, which stay as they are."""
+def lora_config(lora: Lora | None) -> LoraConfig | None:
+    """The adapter in peft's terms; the vision tower has layers of the same names, which stay as they are."""
     if lora is None:
         return None
     return LoraConfig(
@@ -61,8 +61,8 @@ def adapter(lora: Lora | None) -> LoraConfig | None:
     )
 
 
-def arguments(optimisation: Optimisation, out: Path, sequences_a_step: int) -> dict[str, Any]:
-    """What both trainers' configurations are told.
+def trainer_arguments(optimisation: Optimisation, out: Path, sequences_a_step: int) -> dict[str, Any]:
+    """Arguments of both trainers' configurations.
 
     Raises:
         ValueError: The sequences of a step can't be shared evenly among devices and passes.

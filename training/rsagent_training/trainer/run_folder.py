@@ -16,6 +16,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rsagent_ros.atomic_write import atomic_write
 from rsagent_ros.yaml_file import read_yaml, write_yaml
 from rsagent_training.recipes import GrpoRecipe, SftRecipe
@@ -55,6 +57,25 @@ def begin(out: Path, recipe: SftRecipe | GrpoRecipe, *, resume: bool) -> Path | 
     out.mkdir(parents=True, exist_ok=True)
     write_yaml(recipe, held)
     return None
+
+
+def read_recipe(run: Path) -> SftRecipe | GrpoRecipe:
+    """The recipe that a run was started with.
+
+    Raises:
+        FileNotFoundError: The folder is none of a run.
+        ValueError: The recipe is damaged, or neither of SFT nor of GRPO; the message names the file.
+    """
+    path = run / RECIPE
+    if not path.is_file():
+        raise FileNotFoundError(f"{run} has no {RECIPE}; name the folder of a run of `rsagent sft` or `rsagent grpo`")
+    try:
+        names = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    # Each stage has one name that the other does not know: what it learns from.
+    is_sft = isinstance(names, dict) and "trajectories" in names
+    return read_yaml(path, SftRecipe) if is_sft else read_yaml(path, GrpoRecipe)
 
 
 def newest_whole(out: Path) -> Path | None:

@@ -35,7 +35,7 @@ from rsagent_training.synthesis.selection import select, summary
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
 
 SAID = {"finish": Outcome.FOUND, "report_absent": Outcome.NOT_IN_VIEW, "report_ambiguous": Outcome.AMBIGUOUS}
-"""What the policy answers by each final call."""
+"""Outcome that the policy means by each final call."""
 
 Vocabulary = Literal["plain", "full"]
 

@@ -1,4 +1,4 @@
-"""What the commands of training share: the flags of a run, and their exit codes. Needs no torch."""
+"""Flags of a training run, and exit codes of all commands of training. Needs no torch."""
 
 from __future__ import annotations
 

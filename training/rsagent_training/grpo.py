@@ -148,7 +148,7 @@ class EpisodeTrainer(GRPOTrainer):
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """As GRPOTrainer's.
+        """Compute the loss as GRPOTrainer does.
 
         Raises:
             TrainingStopped: The loss is not a finite number.

@@ -236,7 +236,7 @@ def _scenes(kept: list[Question], writer: str) -> Iterator[Example]:
 
 
 def _writer_settings(writing: Writing) -> dict[str, Any]:
-    """What replies depend on; the server's address is none of it."""
+    """Settings that replies depend on; the server's address is none of them."""
     config = writing.config
     return {
         "writer": writing.server.model,

@@ -1,4 +1,4 @@
-"""What a user sets about training: one frozen dataclass per stage, read from a YAML file. Needs no torch.
+"""Recipes of training: one frozen dataclass per stage, read from a YAML file. Needs no torch.
 
 Where a default is the paper's, its line in `config/training/` says so; all others are this project's choice.
 """
@@ -36,7 +36,7 @@ class Lora:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How weights are changed; the same words for both stages.
+    """Settings of the optimizer; the same words for both stages.
 
     Attributes:
         learning_rate, weight_decay, beta2, warmup_share, schedule, max_grad_norm: Of AdamW, as transformers has them.

@@ -129,7 +129,7 @@ class EpisodeSftTrainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """As SFTTrainer's.
+        """Compute the loss as SFTTrainer does.
 
         Raises:
             TrainingStopped: The loss is not a finite number.

@@ -11,9 +11,10 @@ On the command line, a folder of scenes and a picture to look through them:
 
     python -m rsagent_training.simulate scenes/ --seed 0 --count 20 --sheet sheet.png
 
-The parts, in reading order: `simulation.catalogue` (what there is), `shapes` and `meshes` (its bodies), `setting` (the
-room), `layout` (what lies where), `view` (the camera), `world` (rendering), `seen` (what is visible), `truth` (what is
-so, and what is doubtful), `subject` and `goals` (what may be asked), `demo` (a fixed scene).
+The parts, in reading order: `simulation.catalogue` (what there is), `shapes` and `meshes` (its bodies), `room` (table,
+walls, lamps), `layout` (what lies where), `camera_path` (the camera), `world` (rendering), `visibility` (what is seen
+of each thing), `semantics` (what descriptions mean, and what is doubtful), `subject` and `instructions` (what may be
+asked), `demo` (a fixed scene), `contact_sheet` (many scenes on one picture).
 
 World number n of a set is the one of seed + n. Sets whose seeds do not overlap share nothing; keep a range for testing.
 """

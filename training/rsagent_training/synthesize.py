@@ -105,7 +105,7 @@ def _tasks(scenes: Mapping[str, SceneIndex], teaching: Teaching) -> list[Task]:
 def _summaries(
     journal: ResumeLog, scenes: Mapping[str, SceneIndex], teaching: Teaching
 ) -> tuple[dict[str, int], list[Summary]]:
-    """Where the newest attempt of each task stands in the journal, and a summary of each in the order of the tasks."""
+    """Place of the newest attempt of each task in the log, and a summary of each in the order of the tasks."""
     places: dict[str, int] = {}
     summaries: dict[str, Summary] = {}
     for place, line in journal.lines():
@@ -152,7 +152,7 @@ def _pairs(
 
 
 def _settings(teaching: Teaching, folders: list[Path]) -> dict[str, Any]:
-    """What attempts depend on. Filters are not among it: the same attempts can be filtered again."""
+    """Settings that attempts depend on. Filters are not among them: the same attempts can be filtered again."""
     config = teaching.config
     choice = teaching.choice
     used = [choice.segmenter] + ([choice.policy] if teaching.teacher == "policy" else [])

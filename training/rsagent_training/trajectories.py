@@ -25,7 +25,7 @@ from rsagent_ros.data.folder import save_examples
 from rsagent_training.scene_index import SceneIndex
 
 VERSION = 1
-"""Of a line of trajectories.jsonl; the trace in it has a version of its own."""
+"""Version of a line of trajectories.jsonl; the trace in it has a version of its own."""
 
 ROWS = "trajectories.jsonl"
 SCENES = "scenes"
@@ -77,7 +77,7 @@ class _Versioned:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Line:
     """One line of trajectories.jsonl."""
 
     version: int
@@ -160,7 +160,7 @@ def read_trajectories(folder: Path) -> Iterator[tuple[Example, Trajectory]]:
 
 def to_line(trajectory: Trajectory) -> bytes:
     """A trajectory as one line of trajectories.jsonl, its newline included."""
-    row = _Row(
+    row = _Line(
         VERSION,
         trajectory.id,
         trajectory.scene_id,
@@ -183,7 +183,7 @@ def from_line(line: bytes) -> Trajectory:
         if version != VERSION:
             remedy = "update rsagent" if version > VERSION else "make it again with `rsagent synthesize`"
             raise ValueError(f"the trajectory is of version {version}; this release reads version {VERSION}: {remedy}")
-        row = msgspec.json.decode(line, type=_Row)
+        row = msgspec.json.decode(line, type=_Line)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ValueError(f"not a trajectory: {error}") from error
     return Trajectory(row.id, row.scene_id, Trace.from_json(bytes(row.trace)), row.learn, row.iou, row.source)

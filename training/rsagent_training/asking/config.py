@@ -1,4 +1,4 @@
-"""What a user sets about questions."""
+"""Settings of `rsagent questions`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class QuestionsConfig:
-    """How questions are written, and which are kept.
+    """Settings of the writer and the solver, and limits of the filters.
 
     Attributes:
         per_scene: Questions asked for about each thing.

@@ -43,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Tried:
-    """How often a question was solved.
+    """Count of how often a question was solved.
 
     Attributes:
         id: Of the question.
@@ -61,7 +61,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Solving:
-    """Who solves; picklable, so that every worker can open its own."""
+    """The solver's model and settings; picklable, so that every worker can open its own."""
 
     choice: Choice
     config: QuestionsConfig
@@ -83,7 +83,7 @@ class Solver:
         self._models = open_models(solving.choice)
 
     def __call__(self, question: Question) -> bytes:
-        """All tries of one question, as a line for the journal."""
+        """Try one question several times; returns a line for the log."""
         scene = question.ask(SceneIndex.cached(question.folder)[question.scene_id], "")
         solved = failed = 0
         error = ""

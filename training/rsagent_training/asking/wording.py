@@ -1,4 +1,4 @@
-"""What a question says: whether it names its answer outright, and whether it says what another one says."""
+"""Comparison of questions: with the names of their answer, and with each other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def names_outright(question: str, names: Iterable[str]) -> bool:
 
 
 def wording(question: str) -> str:
-    """What is left of a question when two that read the same shall be the same."""
+    """The words of a question in a form in which two that read the same are the same."""
     return " ".join(stems(question))
 
 

@@ -42,7 +42,7 @@ class BadWriting(ValueError):
 
 @dataclass(frozen=True)
 class Written:
-    """What the model wrote about one scene.
+    """Reply of the model about one scene.
 
     Attributes:
         scene_id: The scene.
@@ -57,7 +57,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Writing:
-    """Who writes, and how; picklable, so that every worker can open its own connection."""
+    """The writer's server and settings; picklable, so that every worker can open its own connection."""
 
     server: ChatServerConfig
     config: QuestionsConfig
@@ -79,7 +79,7 @@ class Writer:
         self._policy = open_chat_server(writing.server)
 
     def __call__(self, task: Task) -> bytes:
-        """What it writes about one scene, as a line for the journal. Blocks for `writer_seconds` at most."""
+        """Ask about one scene; returns the reply as a line for the log. Blocks for `writer_seconds` at most."""
         scene = SceneIndex.cached(task.folder)[task.scene_id]
         limits = ReplyLimits(self._config.writer_tokens, time.monotonic() + self._config.writer_seconds)
         try:

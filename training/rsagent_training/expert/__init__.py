@@ -9,9 +9,10 @@ comes back is looked at and corrected. On purpose it also goes wrong now and the
 from it is the correction. Its thoughts say nothing that a policy without the truth could not see in the picture or read
 in what it was told.
 
-In reading order: `config` (how often it does what), `comparison` (a mask beside the truth), `surroundings` (what else
-is in view), `phrases` (the same said in several ways), `prompts` (boxes and points, right ones and wrong ones),
-`marking` (one mask, corrected until it is right), `strategy` (a whole episode), `policy` (the Policy).
+In reading order: `config` (how often it does what), `mask_difference` (a mask beside the truth), `surroundings` (what
+else is in view), `thoughts` (each in several wordings), `pointing` (boxes and points of the chat), `episode_state` (how
+far the episode has come), `mistakes` (calls and boxes that are wrong on purpose), `marking` (one mask, corrected until
+it is right), `strategy` (a whole episode), `policy` (the Policy).
 """
 
 from rsagent_training.expert.config import ExpertConfig

@@ -1,4 +1,4 @@
-"""How often the expert does what."""
+"""Settings of the scripted expert."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MANNERS: tuple[Manner, ...] = get_args(Manner)
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """How the expert goes about it. The first six are weights, of which one manner is drawn for each episode.
+    """Settings of the scripted expert. The first six are weights; by them one manner is drawn for each episode.
 
     Attributes:
         straight: A good prompt at once.

@@ -1,4 +1,4 @@
-"""Where the expert stands in an episode: what it was told last, what it looks at, the masks it has made."""
+"""State of an episode of the expert: the last observation, the view, the masks made so far."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rsagent_training.expert.config import ExpertConfig
 from rsagent_training.expert.mask_difference import MaskDifference, compare
 from rsagent_training.expert.pointing import Pointer, words
 from rsagent_training.expert.surroundings import look_around
-from rsagent_training.expert.thoughts import say
+from rsagent_training.expert.thoughts import draw_thought
 
 _WORDS = re.compile(r"(all )?(the|a|an|something) [^<>{}]{1,100}")
 """Instructions that a thought can repeat as they are; others are "what is asked for"."""
@@ -32,8 +32,8 @@ class ExpertReply:
     """One reply.
 
     Attributes:
-        thought: What is thought.
-        call: What follows it: a call, or on purpose something that is none.
+        thought: The thought.
+        call: Text after it: a call, or on purpose something that is none.
         learn: Whether it is worth learning; a mistake made on purpose is not.
     """
 
@@ -43,7 +43,7 @@ class ExpertReply:
 
     @property
     def text(self) -> str:
-        """As the policy says it."""
+        """The reply in the grammar of the chat."""
         return f"<think>{self.thought}</think>{self.call}"
 
 
@@ -57,8 +57,8 @@ class EpisodeState:
 
     Attributes:
         turns_left: Replies that are left, the next one included.
-        facts: What the last observation told.
-        view: What is looked at.
+        facts: The last observation.
+        view: The current view.
         masks: Those made so far, by id, (H, W) bool.
         newest: Id of the mask that the last turn made; 0 where it made none.
     """
@@ -79,7 +79,7 @@ class EpisodeState:
 
     # --- what comes in
 
-    def hear(self, message: Message) -> None:
+    def observe(self, message: Message) -> None:
         """The next observation."""
         self.facts = json.loads(message.text)
         self.turns_left = int(self.facts["turns_left"])
@@ -133,7 +133,7 @@ class EpisodeState:
 
     @property
     def error(self) -> str:
-        """Why nothing came of the last reply; empty where something did."""
+        """The reason why nothing came of the last reply; empty where something did."""
         error = str(self.facts.get("error", ""))
         # A tag of the call's own in a thought would be taken for a second call.
         return "A reply must end with one whole tool call." if "<" in error else error
@@ -143,7 +143,7 @@ class EpisodeState:
         colour = self.surroundings.colours[target]
         return f"the {colour} thing" if colour else "the thing"
 
-    def say(self, *keys: str, target: int | None = None, **fields: object) -> str:
+    def thought(self, *keys: str, target: int | None = None, **fields: object) -> str:
         """A thought; what it can be about is filled in."""
         known: dict[str, object] = {
             "wanted": self.wanted,
@@ -159,7 +159,7 @@ class EpisodeState:
                 "box": words(self.point.box(self.target_box(target))),
                 "share": f"{100 * area(seen) / seen.size:.2g}",
             }
-        return say(self.rng, *keys, **(known | fields))
+        return draw_thought(self.rng, *keys, **(known | fields))
 
     def reply(self, thought: str, action: Action, *, learn: bool = True) -> ExpertReply:
         """A reply with a call whose numbers are in the unit of the chat."""

@@ -31,9 +31,9 @@ def mark(state: EpisodeState, target: int, manner: Manner, lead: str, keep: int)
     """Mark the target of that number, which is in view.
 
     Args:
-        state: Where things stand.
+        state: State of the episode.
         target: Number of the scene's mask.
-        manner: How to go about it.
+        manner: The manner of the first prompt.
         lead: The thought that leads to it.
         keep: Turns to leave over.
 
@@ -88,11 +88,11 @@ class _Marking:
             case "wrong_thing" if rivals:
                 other = rivals[int(rng.integers(min(2, len(rivals))))]
                 there = state.point.box(other.box)
-                thought = state.say("mistaken", other=other.words, box=words(there))
+                thought = state.thought("mistaken", other=other.words, box=words(there))
                 yield state.reply(thought, Segment(box=there), learn=False)
             case "sloppy" | "wrong_thing":
                 there = state.point.box(beside(box, rng, state.width, state.height))
-                yield state.reply(state.say("sloppy", box=words(there)), Segment(box=there), learn=False)
+                yield state.reply(state.thought("sloppy", box=words(there)), Segment(box=there), learn=False)
             case "negative":
                 # A neighbour in the box is what most often goes wrong; without one there is only ground to take in.
                 near = [other.box for other in visible if _gap(box, other.box) < 0.6 * max(box.width, box.height)]
@@ -102,7 +102,7 @@ class _Marking:
                     else around(box, float(rng.uniform(0.4, 0.9)), state.width, state.height)
                 )
                 there = state.point.box(wide)
-                thought = state.say("wide_both" if near else "wide", box=words(there))
+                thought = state.thought("wide_both" if near else "wide", box=words(there))
                 yield state.reply(thought, Segment(box=there), learn=False)
             case _:
                 yield from self._well(manner, lead)
@@ -112,12 +112,12 @@ class _Marking:
         state = self._state
         small = state.overlay_pixels(self._target) < state.config.zoom_below
         closer = (small or manner == "zoom") and self._spare(3)
-        more = state.say("small" if small else "closer") if closer else state.say("expect", target=self._target)
+        more = state.thought("small" if small else "closer") if closer else state.thought("expect", target=self._target)
         thought = f"{lead} {more}".strip()
         reply = state.reply(thought, self._zoom() if closer else self._segment())
         yield from perhaps_spoiled(state, reply, manner == "bad_call" and self._spare(2))
         if closer and not state.error:
-            yield state.reply(state.say("after_zoom", target=self._target), self._segment())
+            yield state.reply(state.thought("after_zoom", target=self._target), self._segment())
 
     def _segment(self) -> Segment:
         """The box of the thing, now and then with a point on it."""
@@ -137,42 +137,42 @@ class _Marking:
     # --- corrections
 
     def _judgement(self) -> str:
-        """What the newest overlay shows, in words that anybody who looks at it would use."""
+        """Describe the newest overlay in words that anybody who looks at it would use."""
         state = self._state
         if not state.newest:
-            return f"{state.say('nothing')} {state.error}" if state.error else ""
+            return f"{state.thought('nothing')} {state.error}" if state.error else ""
         found = self._compared(state.newest)
         if self._best != state.newest:
-            return state.say("worse", best=self._best) if self._best else self._elsewhere()
+            return state.thought("worse", best=self._best) if self._best else self._something_else()
         if found.iou < _OTHER:
-            return self._elsewhere()
+            return self._something_else()
         faults = (("missing", found.missing), ("extra", found.extra))
         said = [self._fault(key, region) for key, region in faults if region is not None and region.share > _VISIBLE]
-        return " ".join(said) or state.say("rough", target=self._target)
+        return " ".join(said) or state.thought("rough", target=self._target)
 
     def _fault(self, key: str, region: FaultRegion) -> str:
-        """What is missing or too much, and where."""
+        """Name a part that is missing or too much, and its place."""
         state = self._state
         where = side(region.spot, state.target_box(self._target))
-        return state.say(key, target=self._target, side=where, spot=spot_words(state.point.point(region.spot)))
+        return state.thought(key, target=self._target, side=where, spot=spot_words(state.point.point(region.spot)))
 
-    def _elsewhere(self) -> str:
-        """What is said of a mask that shows something else."""
+    def _something_else(self) -> str:
+        """Describe a mask that shows something else."""
         state = self._state
         shown = state.masks[state.newest]
         for other in state.surroundings.others:
             # Two things of one colour would read as one and the same.
             if area(shown & other.mask) > 0.6 * area(shown) and other.words != state.it(self._target):
-                return state.say("other", target=self._target, other=other.words)
+                return state.thought("other", target=self._target, other=other.words)
         found = self._compared(state.newest)
         if found.iou > _TOUCHES and found.missing is not None:
             return self._fault("missing", found.missing)
         if found.iou > _TOUCHES and found.extra is not None:
             return self._fault("extra", found.extra)
-        return state.say("elsewhere", target=self._target)
+        return state.thought("elsewhere", target=self._target)
 
     def _fixes(self) -> list[tuple[str, Fix]]:
-        """What could be done now and has not been tried, in a random order."""
+        """Corrections that are possible now and have not been tried, in a random order."""
         state = self._state
         shows = state.point.shows(state.target_box(self._target))
         fixes: list[tuple[str, Fix]] = [("new_box", self._new_box), ("anew", self._anew)] if shows else []
@@ -194,20 +194,20 @@ class _Marking:
     def _new_box(self, judgement: str) -> Replies:
         segment = self._segment()
         box = words(segment.box) if segment.box is not None else ""
-        yield self._state.reply(f"{judgement} {self._state.say('new_box', box=box)}", Segment(box=segment.box))
+        yield self._state.reply(f"{judgement} {self._state.thought('new_box', box=box)}", Segment(box=segment.box))
 
     def _anew(self, judgement: str) -> Replies:
-        """From the beginning: box, a point on the thing, and one off it where the best mask spills over."""
+        """Draw it anew: box, a point on the thing, and one off it where the best mask spills over."""
         state = self._state
         found = self._compared(self._best) if self._best else None
         box = state.point.box(state.target_box(self._target))
         on_it = state.point.point(inside(state.scene.masks[self._target]))
-        thought = state.say("anew", box=words(box))
+        thought = state.thought("anew", box=words(box))
         extra = found.extra if found is not None and found.iou >= _OTHER else None
         negative: tuple[Point, ...] = ()
         if extra is not None and extra.share > _VISIBLE and self._inside_view(extra.box):
             negative = (state.point.point(extra.spot),)
-            thought += " " + state.say("point_off", spot=spot_words(negative[0]))
+            thought += " " + state.thought("point_off", spot=spot_words(negative[0]))
         yield state.reply(f"{judgement} {thought}", Segment(box=box, positive=(on_it,), negative=negative))
 
     def _points(self, judgement: str) -> Replies:
@@ -226,7 +226,7 @@ class _Marking:
                 continue
             spot = state.point.point(region.spot)
             positive, negative = ((spot,), negative) if key == "on" else (positive, (spot,))
-            said.append(state.say(f"point_{key}", spot=spot_words(spot)))
+            said.append(state.thought(f"point_{key}", spot=spot_words(spot)))
         if not said:
             yield from self._anew(judgement)
             return
@@ -235,9 +235,9 @@ class _Marking:
 
     def _look_closer(self, judgement: str) -> Replies:
         state = self._state
-        yield state.reply(f"{judgement} {state.say('look_closer')}".strip(), self._zoom())
+        yield state.reply(f"{judgement} {state.thought('look_closer')}".strip(), self._zoom())
         if not state.error:
-            yield state.reply(state.say("after_zoom", target=self._target), self._segment())
+            yield state.reply(state.thought("after_zoom", target=self._target), self._segment())
 
     def _part(self, judgement: str) -> Replies:
         """Draw what is missing, and join it to the best mask."""
@@ -246,9 +246,9 @@ class _Marking:
         if missing is None:
             return
         box = state.point.box(missing.box)
-        yield state.reply(f"{judgement} {state.say('part', box=words(box))}".strip(), Segment(box=box))
+        yield state.reply(f"{judgement} {state.thought('part', box=words(box))}".strip(), Segment(box=box))
         if state.newest:
-            yield state.reply(state.say("join", best=best), Combine((best, state.newest)))
+            yield state.reply(state.thought("join", best=best), Combine((best, state.newest)))
 
     def _cut(self, judgement: str) -> Replies:
         """Draw the other thing that the best mask takes in, and cut it away."""
@@ -257,9 +257,9 @@ class _Marking:
         if culprit is None:
             return
         box = state.point.box(culprit.box)
-        yield state.reply(f"{judgement} {state.say('cut', other=culprit.words)}".strip(), Segment(box=box))
+        yield state.reply(f"{judgement} {state.thought('cut', other=culprit.words)}".strip(), Segment(box=box))
         if state.newest:
-            thought = state.say("cut_away", other=culprit.words, best=best)
+            thought = state.thought("cut_away", other=culprit.words, best=best)
             yield state.reply(thought, Combine((best,), (state.newest,)))
 
     def _culprit(self, found: MaskDifference) -> Other | None:

@@ -28,12 +28,12 @@ class FaultRegion:
 
 @dataclass(frozen=True, eq=False)
 class MaskDifference:
-    """How a mask compares with what it should show.
+    """Difference between a mask and the truth.
 
     Attributes:
         iou: 0..1.
-        missing: What of the thing it leaves out; None for nothing.
-        extra: What it covers beside the thing; None for nothing.
+        missing: The largest part of the thing that it leaves out; None for nothing.
+        extra: The largest part that it covers beside the thing; None for nothing.
     """
 
     iou: float
@@ -55,7 +55,7 @@ def inside(mask: Mask) -> Point:
 
 
 def side(spot: Point, around: Box) -> str:
-    """Where a spot lies in or beside a box, in a word that anybody looking at the picture would use."""
+    """Side of a box on which a spot lies, in a word that anybody looking at the picture would use."""
     across = (spot.x - around.center.x) / max(1.0, around.width)
     down = (spot.y - around.center.y) / max(1.0, around.height)
     if max(abs(across), abs(down)) < 0.15:

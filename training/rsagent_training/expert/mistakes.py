@@ -15,13 +15,13 @@ from rsagent_training.expert.pointing import around
 def perhaps_spoiled(state: EpisodeState, reply: ExpertReply, spoil: bool) -> Replies:
     """A reply; before it, if that is wanted, one whose call can't be used."""
     if spoil:
-        yield ExpertReply(reply.thought, spoiled(reply.call, state.rng), learn=False)
-        reply = ExpertReply(state.say("refused", error=state.error), reply.call)
+        yield ExpertReply(reply.thought, unusable(reply.call, state.rng), learn=False)
+        reply = ExpertReply(state.thought("refused", error=state.error), reply.call)
     yield reply
 
 
-def spoiled(call: str, rng: np.random.Generator) -> str:
-    """What a call looks like that can't be used, as models write them: cut off, misspelt, out of range, or missing."""
+def unusable(call: str, rng: np.random.Generator) -> str:
+    """Spoil a call as models do: cut off, misspelt, out of range, or missing."""
     body = json.loads(call.removeprefix(CALL_OPEN).removesuffix(CALL_CLOSE))
     name, arguments = body["name"], body["arguments"]
     ways = [

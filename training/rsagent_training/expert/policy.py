@@ -79,7 +79,7 @@ class ExpertConversation:
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         """The next reply; takes milliseconds."""
-        self._state.hear(new_messages[-1])
+        self._state.observe(new_messages[-1])
         reply = next(self._replies)
         self._said.append(reply)
         return Reply(reply.text)

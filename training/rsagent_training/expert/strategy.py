@@ -38,12 +38,12 @@ def play(state: EpisodeState) -> Replies:
 def _one(state: EpisodeState, manner: Manner) -> Replies:
     best = 0
     while not best:  # without a mask there is no ending: the turns that are left go into trying
-        best = yield from mark(state, 0, manner, state.say("found", target=0), keep=1)
+        best = yield from mark(state, 0, manner, state.thought("found", target=0), keep=1)
         manner = "straight"
     if best == state.newest:
-        thought = state.say("good" if _is_good(state, best, 0) else "rough", "finish", target=0, best=best)
+        thought = state.thought("good" if _is_good(state, best, 0) else "rough", "finish", target=0, best=best)
     else:
-        thought = state.say("settle", best=best)
+        thought = state.thought("settle", best=best)
     yield state.reply(thought, Finish((best,)))
 
 
@@ -53,7 +53,7 @@ def _several(state: EpisodeState, manner: Manner) -> Replies:
     while not masks:
         masks = yield from _mark_all(state, "straight", "several", "next")
     keys = ("finish_all",) if len(masks) == len(state.scene.masks) else ("settle",)
-    thought = state.say(*keys, count=counted(len(masks)), best=masks[-1])
+    thought = state.thought(*keys, count=counted(len(masks)), best=masks[-1])
     yield state.reply(thought, Finish(tuple(masks)))
 
 
@@ -63,7 +63,7 @@ def _ambiguous(state: EpisodeState, manner: Manner) -> Replies:
     while len(masks) < 2:  # one mask is no question
         masks += yield from _mark_all(state, "straight", "fitting", "fits_too")
     question = _question(state)
-    yield state.reply(state.say("ask", count=counted(len(masks))), ReportAmbiguous(tuple(masks), question))
+    yield state.reply(state.thought("ask", count=counted(len(masks))), ReportAmbiguous(tuple(masks), question))
 
 
 def _mark_all(
@@ -83,10 +83,10 @@ def _mark_all(
         if state.turns_left <= left and place:
             break
         if not state.point.shows(state.target_box(target)):
-            yield state.reply(state.say("back"), ResetView())
-        said = state.say(lead, "begin", target=target) if place == 0 else state.say(next_lead, target=target)
+            yield state.reply(state.thought("back"), ResetView())
+        said = state.thought(lead, "begin", target=target) if place == 0 else state.thought(next_lead, target=target)
         if masks and masks[-1] == state.newest and _is_good(state, masks[-1], order[place - 1]):
-            said = f"{state.say('one_done', target=order[place - 1])} {said}"
+            said = f"{state.thought('one_done', target=order[place - 1])} {said}"
         # One turn for each of the others, one for the end, and one to come back from a zoom.
         keep = left + (left > 1)
         one = yield from mark(state, target, manner if place == odd_one else "straight", said, keep)
@@ -108,7 +108,7 @@ def _absent(state: EpisodeState, manner: Manner) -> Replies:
     if manner == "wrong_thing" and rivals and state.turns_left >= 3:
         other = rivals[0]
         there = state.point.box(other.box)
-        thought = state.say("mistaken", other=other.words, box=words(there))
+        thought = state.thought("mistaken", other=other.words, box=words(there))
         yield state.reply(thought, Segment(box=there), learn=False)
         seen.append(other)
         others, looks = [one for one in others if one is not other], looks - 1
@@ -117,20 +117,20 @@ def _absent(state: EpisodeState, manner: Manner) -> Replies:
     for other in others[:looks]:
         if state.turns_left < (4 if state.zoomed else 3):  # to go back, to look, to end
             break
-        verdict = state.say("not_it", other=seen[-1].words) if seen else ""
+        verdict = state.thought("not_it", other=seen[-1].words) if seen else ""
         if state.zoomed:
-            yield state.reply(f"{verdict} {state.say('back')}".strip(), ResetView())
+            yield state.reply(f"{verdict} {state.thought('back')}".strip(), ResetView())
             verdict = ""
         box = state.point.box(around(other.box, float(state.rng.uniform(0.3, 0.9)), state.width, state.height))
-        thought = state.say(lead, other=other.words, box=words(box))
+        thought = state.thought(lead, other=other.words, box=words(box))
         yield from perhaps_spoiled(state, state.reply(f"{verdict} {thought}".strip(), Zoom(box)), spoil)
         seen.append(other)
         lead, spoil = "look_on", False
     if not seen:
         box = _half(state)
-        yield from perhaps_spoiled(state, state.reply(state.say("look_part", box=words(box)), Zoom(box)), spoil)
-    verdict = state.say("not_it", other=seen[-1].words) if seen else state.say("not_here")
-    yield state.reply(f"{verdict} {state.say('absent')}", ReportAbsent(_reason(state, seen)))
+        yield from perhaps_spoiled(state, state.reply(state.thought("look_part", box=words(box)), Zoom(box)), spoil)
+    verdict = state.thought("not_it", other=seen[-1].words) if seen else state.thought("not_here")
+    yield state.reply(f"{verdict} {state.thought('absent')}", ReportAbsent(_reason(state, seen)))
 
 
 def _reason(state: EpisodeState, seen: list[Other]) -> str:

@@ -1,4 +1,4 @@
-"""What stands out in view, seen as the reference policy sees it: without any truth.
+"""Salient things in view, seen as the reference policy sees them: without any truth.
 
 The expert knows where the target is. What the target looks like, and what else could be taken for it, it has to see
 like everybody else.
@@ -42,13 +42,13 @@ class Other:
 
     @property
     def words(self) -> str:
-        """As a sentence names it."""
+        """The thing as a sentence names it."""
         return f"the {self.colour} thing" if self.colour else "another thing"
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is in view.
+    """Things in view, and the colours of the targets.
 
     Attributes:
         others: Things that are none of those that are wanted, larger ones first.

@@ -1,4 +1,4 @@
-"""What the expert thinks, each thought in several wordings; which one is drawn at random.
+"""Thoughts of the expert, each in several wordings of which one is drawn at random.
 
 Every sentence is about what the picture shows or what the policy was told. Fields in braces are filled in by whoever
 says it: {wanted} the instruction's own words or "what is asked for", {it} the thing as it looks ("the red thing"),
@@ -243,14 +243,14 @@ THOUGHTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def say(rng: np.random.Generator, *keys: str, **fields: object) -> str:
+def draw_thought(rng: np.random.Generator, *keys: str, **fields: object) -> str:
     """One wording of each of these thoughts, one after the other, fields filled in.
 
     {It} and {Other} are {it} and {other} at the beginning of a sentence.
     """
     known = fields | {key.capitalize(): _capital(str(fields[key])) for key in ("it", "other") if key in fields}
-    said = [THOUGHTS[key][int(rng.integers(len(THOUGHTS[key])))].format(**known) for key in keys]
-    return " ".join(_capital(sentence) for sentence in said if sentence)
+    drawn = [THOUGHTS[key][int(rng.integers(len(THOUGHTS[key])))].format(**known) for key in keys]
+    return " ".join(_capital(sentence) for sentence in drawn if sentence)
 
 
 def _capital(text: str) -> str:

@@ -1,1 +1,1 @@
-"""The same work on many scenes: in parallel (`workers`), resumable (`resume_log`), and counted (`filter_report`)."""
+"""Work on many scenes: in parallel (`workers`), resumable (`resume_log`), and counted (`filter_report`)."""

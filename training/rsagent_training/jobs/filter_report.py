@@ -1,4 +1,4 @@
-"""What was dropped on the way, by which filter and why: every count that a report of training data needs."""
+"""Counts of what each filter dropped and why: all that a report of training data needs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FilterReport:
 
     @property
     def left(self) -> int:
-        """How many no filter has dropped."""
+        """Number of items that no filter has dropped."""
         return self.entered - sum(sum(reasons.values()) for reasons in self.dropped.values())
 
     def drop(self, filter_name: str, reason: str) -> None:
@@ -39,7 +39,7 @@ class FilterReport:
         self._last = filter_name
 
     def sieve(self, filter_name: str, items: Iterable[Item], fault: Callable[[Item], str]) -> list[Item]:
-        """Those without a fault; `fault` says in a few words why an item is dropped, or nothing."""
+        """Keep the items without a fault; `fault` says in a few words why one is dropped, or nothing."""
         self.dropped.setdefault(filter_name, Counter())
         kept = []
         for item in items:
@@ -66,7 +66,7 @@ class FilterReport:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The counts as JSON values."""
         return {
             "entered": self.entered,
             "dropped": {name: dict(reasons.most_common()) for name, reasons in self.dropped.items()},
@@ -74,7 +74,7 @@ class FilterReport:
         }
 
     def to_markdown(self) -> str:
-        """As a table, one line for each filter and reason."""
+        """The counts as a table, one line for each filter and reason."""
         lines = [f"| Filter | Reason | {self.what.capitalize()} |", "|---|---|---:|", f"| | came in | {self.entered} |"]
         for name, reasons in self.dropped.items():
             for reason, count in reasons.most_common() or [("nothing to drop", 0)]:

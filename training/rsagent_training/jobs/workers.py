@@ -1,4 +1,4 @@
-"""The same work on many tasks: in this process, in several, or on a Ray cluster."""
+"""Parallel work on many inputs: in this process, in several, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def _in_processes(tasks: Sequence[Task], make: Callable[[], Callable[[Task], Don
 
 
 _work: Callable[[Any], Any] | None = None
-"""Of this worker process."""
+"""The work of this worker process."""
 
 _failed: RunFailed | None = None
-"""Why this worker process has none."""
+"""The reason why this worker process has none."""
 
 
 def _begin(make: Callable[[], Callable[[Any], Any]]) -> None:

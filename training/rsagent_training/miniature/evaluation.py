@@ -1,4 +1,4 @@
-"""How well a policy does on scenes that it has not seen: a few numbers for each scene."""
+"""Evaluation on scenes that a policy has not seen: a few numbers for each scene."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Score:
-    """What came of one scene.
+    """Result on one scene.
 
     Attributes:
         iou: Quality of the answer as `trajectory_iou` has it: 1 for a right "it is not there", 0 for a wrong outcome.

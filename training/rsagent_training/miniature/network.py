@@ -22,7 +22,8 @@ from rsagent_training.miniature.world import SIDE
 SIZE = Size(width=96, heads=4, layers=3, vision_width=64, vision_heads=2, vision_layers=2, spread=0.03)
 PICTURES = QWEN3_VL.pictures(SIDE)
 ROPE_THETA = 1e6
-"""Of positions in the text: most of a head's few channels turn so slowly that they can match words at any distance."""
+"""Base of the rotary positions in the text: most of a head's few channels turn so slowly that they can match words at
+any distance."""
 
 
 def save_untrained(folder: Path, seed: int) -> None:
@@ -57,7 +58,7 @@ def save_untrained(folder: Path, seed: int) -> None:
 
 
 def _waves(count: int, width: int) -> torch.Tensor:
-    """Where a patch is, as sines and cosines of its row and column: (count, width), count a square.
+    """Position of each patch as sines and cosines of its row and column: (count, width), count a square.
 
     Random places, as other weights begin, are drowned by the pixels' values for the first hundreds of steps; waves a
     third as high are learned half as fast.

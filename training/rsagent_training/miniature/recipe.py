@@ -1,4 +1,4 @@
-"""What the miniature is made of; `config/training/miniature.yaml` is the full one, `miniature_smoke.yaml` CI's."""
+"""Recipe of the miniature; `config/training/miniature.yaml` is the full one, `miniature_smoke.yaml` CI's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CurriculumStage:
     """One part of the curriculum.
 
     Attributes:
-        lesson: What the scenes are like.
+        lesson: Kind of the scenes.
         scenes: How many.
         epochs: Times that each is seen.
         learning_rate: Of this part.
@@ -57,7 +57,7 @@ class Variant:
     Attributes:
         name: Of its row, its run and its checkpoint.
         untrained: Begin without the lessons.
-        reward: What is rewarded.
+        reward: Constants of the reward.
         steps: Of this practice; 0 for as many as the other has.
     """
 
@@ -75,7 +75,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class MiniatureRecipe:
-    """All of it.
+    """The whole recipe.
 
     Attributes:
         lessons: Curriculum of supervised training, in order.

@@ -71,7 +71,7 @@ class Estimate:
 
 
 def estimate(seeds: Values) -> Estimate:
-    """Of a number of every held-out scene, by seed.
+    """Estimate the mean of a number of every held-out scene, by seed.
 
     The interval is the percentile bootstrap's on two levels: seeds are drawn with replacement, then scenes within each
     that was drawn. With three seeds that is coarse, but it counts what differs from one training to the next.
@@ -91,7 +91,7 @@ def estimate(seeds: Values) -> Estimate:
 
 
 def part_of_document(results: SeedResults, folder: str) -> str:
-    """What stands between the marks.
+    """The part of the document between the marks.
 
     Args:
         results: One for each seed, of the same recipe.

@@ -47,10 +47,10 @@ _POINTS = 60
 
 
 def run(recipe: MiniatureRecipe, out: Path) -> dict[str, Any]:
-    """Everything; blocks, with progress on stderr. What is done already is taken as it is.
+    """Run all stages; blocks, with progress on stderr. Finished stages are taken as they are.
 
     Returns:
-        What `results.json` holds.
+        The content of `results.json`.
 
     Raises:
         FileExistsError: The folder is another recipe's.
@@ -84,7 +84,7 @@ class Miniature:
         self._segmenter = ClassicalSegmenter()
 
     def run(self) -> dict[str, Any]:
-        """As the function `run`."""
+        """Run all stages, like the function `run`."""
         recipe = self.recipe
         self._stage("untrained", self._checkpoint("untrained"), lambda to: save_untrained(to, recipe.seed))
         learned = self._checkpoint("untrained")
@@ -214,7 +214,7 @@ class Miniature:
 
 
 def _curve(path: Path) -> dict[str, list[float]]:
-    """What was logged, thinned out: the mean of as many neighbouring rows as it takes."""
+    """Curves of what was logged, thinned out: the mean of as many neighbouring rows as it takes."""
     rows = [row for row in json.loads(path.read_bytes()) if "loss" in row]
     width = math.ceil(len(rows) / _POINTS)
     groups = [rows[begin : begin + width] for begin in range(0, len(rows), width)]

@@ -1,4 +1,4 @@
-"""Who shows the miniature how it is done: it sees the truth, says few words, and makes mistakes that it then corrects.
+"""Teacher of the miniature: it sees the truth, says few words, and makes mistakes that it then corrects.
 
 Mistakes carry no loss (`learn`): what is learned is to notice and to put right.
 """
@@ -65,7 +65,7 @@ class MiniatureTeacher:
 
 
 def lesson(scene: Example, pictures: PictureFormat, segmenter: Segmenter[Any], seed: int) -> Trajectory:
-    """What the teacher does about a scene."""
+    """The teacher's episode on a scene."""
     teacher = MiniatureTeacher(scene, pictures, np.random.default_rng((seed, *scene.id.encode())))
     episode = Episode(
         scene.image, scene.instruction, segmenter, Budget(seconds=1e9), goal_id=scene.id, policy_name=teacher.name,
@@ -78,7 +78,7 @@ def lesson(scene: Example, pictures: PictureFormat, segmenter: Segmenter[Any], s
 
 
 def phrases() -> list[str]:
-    """What its replies have in common, for the tokenizer. Words are the same tokens wherever they stand."""
+    """Texts that its replies have in common, for the tokenizer. Words are the same tokens wherever they stand."""
     parts = (render(Segment(positive=(Point(1, 1),))), render(Finish((1,))), render(ReportAbsent(ABSENT)))
     segment, finish, absent = (call.removeprefix(CALL_OPEN).removesuffix(CALL_CLOSE) for call in parts)
     places = [f"{x}, {y}" for x in _PLACES for y in _PLACES]
@@ -89,7 +89,7 @@ def phrases() -> list[str]:
 
 
 def _lines(scene: Example, rng: np.random.Generator) -> Iterator[tuple[str, bool]]:
-    """What it says, and whether it is to be learned.
+    """Its replies, and whether each is to be learned.
 
     It names all that it sees with its place before it looks up in that list what was asked for, and what the overlay
     shows before it accepts. That is what makes so small a network learn: no step asks for more than one thing.

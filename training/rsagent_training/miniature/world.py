@@ -36,7 +36,8 @@ GRID = 3
 
 _CELL = SIDE // GRID
 _ABSENT_SHARE: dict[Lesson, float] = {"one": 0.5, "several": 0.0, "mixed": 0.25}
-"""Where nearly all that is asked for is there, a lone thing need not be looked at: the words tell what it is."""
+"""Share of absent targets. Where nearly all that is asked for is there, a lone thing need not be looked at: the words
+tell what it is."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Figure:
 
     @property
     def words(self) -> str:
-        """As it is asked for."""
+        """The words of an instruction that asks for it."""
         return f"{self.colour} {self.shape}"
 
 
@@ -61,7 +62,7 @@ def scenes(seed: int, count: int, lesson: Lesson) -> Iterator[Example]:
 
 
 def figures_of(scene: Example) -> list[Figure]:
-    """All that there is to see in one of these scenes, in reading order; its name is enough to draw it again."""
+    """The figures of one of these scenes, in reading order; its name is enough to draw it again."""
     kind, seed, number = scene.id.split("-")
     (lesson,) = (one for one in get_args(Lesson) if one == kind)
     return _drawn(int(seed), int(number), lesson)[1]

@@ -1,4 +1,4 @@
-"""What an episode is worth, and which turn earned it. docs/rewards.md has the formulas.
+"""Reward of an episode, and the share of each turn in it. docs/rewards.md has the formulas.
 
     reward = episode_reward(trace, scene)                   # .final, .process (one per turn), .format, .total
     advantages = credit([reward, ...])                      # of a group of episodes on one scene: one per turn

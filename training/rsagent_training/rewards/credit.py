@@ -1,4 +1,4 @@
-"""Which turn earned it: the advantage of each turn of a group of episodes on one scene.
+"""Credit by turn: the advantage of each turn of a group of episodes on one scene.
 
     A(turn k) = groupnorm(final_weight * R_final + format_weight * R_format)
               + process_weight * groupnorm(sum of R_process over the turns from k on)

@@ -12,18 +12,18 @@ from rsagent_training.rewards import process, quality
 from rsagent_training.rewards.config import RewardConfig
 
 OWN_ENDINGS = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS)
-"""How an episode ends by the policy's own call."""
+"""Outcomes by the policy's own call."""
 
 DEFAULTS = RewardConfig()
 
 
 @dataclass(frozen=True)
 class Reward:
-    """What an episode is worth.
+    """Reward of one episode, and its parts.
 
     Attributes:
         final: Quality of the answer, 0..1.
-        process: What each turn earned, one number per turn.
+        process: Earnings of each turn, one number per turn.
         format: 1 where every reply could be used and the policy ended the episode itself, 0..1.
         total: The weighted sum; what is logged.
     """

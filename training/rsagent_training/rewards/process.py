@@ -1,4 +1,4 @@
-"""What each turn earned: progress towards the answer, less what it cost.
+"""Process reward: the progress of each turn towards the answer, less its cost.
 
 The progress of an episode telescopes: whatever way it takes, the gains of its turns add up to the quality of its
 answer, because a good mask that is left for a worse answer is paid back at the last turn. So gains say which turn did
@@ -28,7 +28,7 @@ def gains(best: list[float], answer: float) -> list[float]:
 
 
 def costs(trace: Trace, ended_itself: bool, config: RewardConfig) -> list[float]:
-    """What each turn cost, >= 0: the turn itself unless it ended the episode, and each point beyond the free ones.
+    """Cost of each turn, >= 0: the turn itself unless it ended the episode, and each point beyond the free ones.
 
     A reply that could not be used costs its turn too: else such replies would be a cheap way to wait.
     """

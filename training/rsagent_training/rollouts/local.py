@@ -36,7 +36,7 @@ class LocalRollouts:
         )
 
     def run(self, model: PreTrainedModel, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
-        """As `Rollouts`; blocks."""
+        """Play one episode for each scene, as `Rollouts` has it; blocks."""
         policy = LocalPolicy(replace(self._checkpoint, model=model), self._config)
         traces = []
         for begin in range(0, len(scenes), self._recipe.rollout_batch):

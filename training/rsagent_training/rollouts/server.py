@@ -39,7 +39,7 @@ MAX_ANSWER = 2_000
 
 
 class ServerRollouts:
-    """By a server with the newest adapter."""
+    """Rollouts by a server with the newest adapter."""
 
     def __init__(self, checkpoint: Checkpoint, recipe: GrpoRecipe, segmenter: Segmenter[Any], out: Path) -> None:
         """Prepare; nothing is sent yet.
@@ -65,7 +65,10 @@ class ServerRollouts:
             )
 
     def run(self, model: PreTrainedModel, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
-        """As `Rollouts`; blocks. The seeds are the server's own affair: its batches decide what is drawn."""
+        """Play one episode for each scene, as `Rollouts` has it; blocks.
+
+        The seeds are the server's own affair: its batches decide what is drawn.
+        """
         config = self._config(self._load(model, step))
         with closing(ChatServerPolicy(config)) as policy:
             policy.check(self._server.timeout)

@@ -1,4 +1,4 @@
-"""Where the simulated camera is and what its pixels mean: a pinhole on a smooth seeded path.
+"""Path of the simulated camera, and the meaning of its pixels: a pinhole that moves smoothly.
 
 The world frame has its origin on the middle of the table top, x to the right of someone sitting at it, y away from
 them, z up. The camera's optical frame is that of REP 103: x right, y down, z forward.

@@ -1,4 +1,4 @@
-"""What the simulator knows of: colours, sizes, kinds of things, the nouns they answer to and what they are used for.
+"""Catalogue of the simulator: colours, sizes, kinds of things, nouns for them and their uses.
 
 A noun says of a kind that it is meant ("mug" of a mug), that it is not, or that people could disagree ("cylinder" of a
 drinks can). No goal is asked whose answer hangs on a disagreement (see `truth`).

@@ -1,4 +1,4 @@
-"""Which things lie on the table, and where: a seeded arrangement in view of the camera, nothing inside anything else.
+"""Seeded arrangement of things on the table: in view of the camera, nothing inside anything else.
 
 Colours and kinds are drawn from a small pool for each table, so that things share them: that is what makes "the red
 one" ambiguous, "the red mug" a choice and "the red mug left of the bowl" worth saying.

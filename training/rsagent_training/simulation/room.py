@@ -18,7 +18,7 @@ TABLE_HEIGHT = 0.74
 
 @dataclass(frozen=True)
 class Surface:
-    """What a large flat thing is made of.
+    """Material of a large flat thing.
 
     Attributes:
         paint: Makes its picture from two tones.
@@ -44,7 +44,7 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Room:
-    """Everything of a scene but the things on the table. `noise` is the sensor's, in grey levels (1 sigma)."""
+    """The scene without the things on the table. `noise` is the sensor's, in grey levels (1 sigma)."""
 
     table: Surface
     wall: Surface

@@ -1,4 +1,4 @@
-"""What is true of the things in a picture, and what people could disagree about.
+"""Meaning of descriptions in three values: true of a thing, false, or something people could disagree about.
 
 Every statement about a thing is True, False, or None: doubtful. Doubtful is what lies within a margin (almost left
 of), what a word may or may not mean (a drinks can as "the cylinder"), and whatever would be true of something barely
@@ -53,7 +53,7 @@ class NounPhrase:
         return head if self.not_colour is None else f"{head} that {verb} not {self.not_colour}"
 
     def among(self, things: Sequence[VisibleItem]) -> Referents:
-        """Which of the things it describes. "Small" and "large" need something to compare with."""
+        """Decide for each thing whether it is described. "Small" and "large" need something to compare with."""
         answer = {thing.name: self._plainly(thing) for thing in things}
         if self.size is None:
             return answer
@@ -71,12 +71,12 @@ class NounPhrase:
 
 
 def certain(thing: VisibleItem, truth: ThreeValued) -> ThreeValued:
-    """What is true of a barely visible thing is doubtful; what is false of it stays false."""
+    """Make doubtful what is true of a barely visible thing; what is false of it stays false."""
     return truth if thing.clear or truth is False else None
 
 
 def both(first: ThreeValued, second: ThreeValued) -> ThreeValued:
-    """And, where doubt stays doubt unless the other side is false."""
+    """Logical and, where doubt stays doubt unless the other side is false."""
     if first is False or second is False:
         return False
     return None if first is None or second is None else True
@@ -131,7 +131,7 @@ RELATIONS = {"left of": beside, "right of": beside, "in front of": before, "behi
 
 
 def related(answer: Referents, relation: str, landmark: VisibleItem, things: Sequence[VisibleItem]) -> Referents:
-    """Those of the answer that also stand in the relation to the landmark (which is none of them itself)."""
+    """Narrow an answer down to what also stands in a relation to the landmark (which is none of it itself)."""
     holds = RELATIONS[relation]
     return {
         thing.name: False
@@ -148,7 +148,7 @@ def only(answer: Referents) -> str | None:
 
 
 def every(answer: Referents) -> list[str] | None:
-    """All that is meant (it may be nothing), when that is beyond doubt."""
+    """Names of all that is meant (it may be nothing), when that is beyond doubt."""
     return None if None in answer.values() else [name for name, truth in answer.items() if truth]
 
 
@@ -165,7 +165,7 @@ def foremost(answer: Referents, ahead: Mapping[str, Mapping[str, bool]]) -> str 
 
 
 def order(things: Sequence[VisibleItem], superlative: str) -> dict[str, dict[str, bool]]:
-    """Which thing is clearly ahead of which other.
+    """Order of things: for each pair, whether the first is clearly ahead.
 
     Args:
         things: All of them.

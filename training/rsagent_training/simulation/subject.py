@@ -1,4 +1,4 @@
-"""What can be said about a picture: descriptions of its things, alone and in relation to each other."""
+"""Descriptions of the things in a picture, alone and in relation to each other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Related:
 
 @dataclass(frozen=True)
 class Subject:
-    """What can be talked about in one picture.
+    """Things of one picture, and the words there are for them.
 
     Attributes:
         things: What is visible.
@@ -98,7 +98,7 @@ class Subject:
 
 
 def subject_of(world: World, frame: Rendering) -> Subject:
-    """What there is to ask about a picture."""
+    """The subject of a picture."""
     things = visible_items(world.items, frame)
     plain = world.vocabulary == "plain"
     room = world.room

@@ -1,4 +1,4 @@
-"""What a picture shows of each thing: how much of it, where, how far away, and whether that is enough to ask for it."""
+"""Visibility of each thing in a picture: how much of it shows, where, how far away, and whether it may be asked for."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class VisibleItem:
 
     @property
     def name(self) -> str:
-        """Of the thing."""
+        """Name of the thing."""
         return self.item.name
 
     @property

@@ -46,7 +46,7 @@ class Stream(IntEnum):
 
 @dataclass(frozen=True)
 class Rendering:
-    """What the camera sees at one moment.
+    """Image, depth and truth at one moment.
 
     Attributes:
         rgb: (H, W, 3) uint8.

@@ -1,4 +1,4 @@
-"""What a user sets about synthesis."""
+"""Settings of `rsagent synthesize`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsagent_training.expert.config import ExpertConfig
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """How a teacher's episodes are run, and which are kept.
+    """Settings of a teacher's episodes, and limits of the filters.
 
     Attributes:
         per_scene: Episodes on each scene, each with another seed.
@@ -61,7 +61,7 @@ class SynthesisConfig:
 
     @property
     def shares(self) -> dict[Outcome, float]:
-        """Of each outcome."""
+        """Share of each outcome."""
         return {
             Outcome.FOUND: self.found, Outcome.NOT_IN_VIEW: self.not_in_view, Outcome.AMBIGUOUS: self.ambiguous,
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What came of a synthesis: counts as JSON for scripts and as Markdown for people."""
+"""Report of a synthesis: counts as JSON for scripts and as Markdown for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsagent_training.synthesis.selection import Summary
 
 
 def report(kept: Sequence[Summary], funnel: FilterReport, settings: dict[str, Any]) -> dict[str, Any]:
-    """As JSON values."""
+    """The report as JSON values."""
     thoughts = [thought for one in kept for thought in one.thoughts]
     return {
         "settings": settings,
@@ -32,7 +32,7 @@ def report(kept: Sequence[Summary], funnel: FilterReport, settings: dict[str, An
 
 
 def markdown(data: dict[str, Any], funnel: FilterReport) -> str:
-    """The same for people."""
+    """The report for people."""
     kept = data["kept"]
     lines = [f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in kept.items()]
     return "\n".join(["# Trajectories", "", funnel.to_markdown(), "## What is kept", "", *lines, ""])

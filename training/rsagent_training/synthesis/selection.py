@@ -1,4 +1,4 @@
-"""Which attempts become trajectories: right, good enough, short enough, worth learning, no two alike, in balance."""
+"""Selection of trajectories: right, good enough, short enough, worth learning, no two alike, in balance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rsagent_training.synthesis.config import SynthesisConfig
 
 @dataclass(frozen=True)
 class Summary:
-    """What the filters have to know of an attempt; its trace stays on disk.
+    """Facts of an attempt that the filters need; its trace stays on disk.
 
     Attributes:
         id, scene_id: As in the attempt.
@@ -48,7 +48,7 @@ class Summary:
 
 
 def summary(attempt: Attempt, scenes: Mapping[str, Example], config: SynthesisConfig) -> Summary:
-    """Of an attempt on one of these scenes, which is read only where an AMBIGUOUS answer is right."""
+    """Summarise an attempt on one of these scenes, which is read only where an AMBIGUOUS answer is right."""
     trace = attempt.trace
     matched = False
     if trace.outcome is Outcome.AMBIGUOUS and attempt.expected is Outcome.AMBIGUOUS:
@@ -73,7 +73,7 @@ def summary(attempt: Attempt, scenes: Mapping[str, Example], config: SynthesisCo
 
 
 def select(found: Sequence[Summary], config: SynthesisConfig) -> tuple[list[Summary], FilterReport]:
-    """Those that are kept, in their order, and what became of the others.
+    """Select the attempts that are kept, in their order, and count what became of the others.
 
     Raises:
         NothingLeft: None is; the message says which filter dropped the last.
@@ -155,7 +155,7 @@ def _poor(one: Summary, config: SynthesisConfig) -> str:
 
 
 def _call(turn: Turn, grain: int) -> str:
-    """What a turn did, so that nearly equal coordinates read the same; its thought does not count."""
+    """Text of a turn's call in which nearly equal coordinates read the same; its thought does not count."""
 
     def rough(value: object) -> object:
         if isinstance(value, list) and all(isinstance(part, int | float) for part in value):

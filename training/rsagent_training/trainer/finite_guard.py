@@ -1,4 +1,4 @@
-"""What watches a run: a loss or gradient that is not finite ends it before it reaches the weights."""
+"""Guard of a run: a loss or gradient that is not finite ends it before it reaches the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rsagent_training.trainer.run_folder import CURVE, TrainingStopped, newest_w
 
 
 class FiniteGuard(TrainerCallback):
-    """Keeps the curve on disk, and stops before a gradient that is not finite reaches the weights."""
+    """Guard that keeps the curve on disk, and stops before a gradient that is not finite reaches the weights."""
 
     def __init__(self, out: Path) -> None:
         self._out = out

@@ -44,7 +44,7 @@ class TokenSequence:
 
     @property
     def prompt_length(self) -> int:
-        """How many tokens come before the first reply."""
+        """Number of tokens before the first reply."""
         return self.reply_spans[0][0]
 
 

@@ -138,8 +138,8 @@ class _Boxes:
         """One."""
         mask = np.zeros(encoding, np.bool_)
         if prompt.box is not None:
-            box = prompt.box
-            mask[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)] = True
+            x0, y0, x1, y1 = prompt.box.round().astype(int)
+            mask[y0:y1, x0:x1] = True
         return [Candidate(mask, 0.9, np.where(mask, np.float32(8), np.float32(-8)).astype(np.float32))]
 
 

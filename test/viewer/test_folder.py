@@ -29,7 +29,8 @@ class BoxSegmenter:
     def masks(self, encoding: tuple[int, int], prompt: MaskPrompt) -> list[Candidate]:
         mask = np.zeros(encoding, np.bool_)
         assert prompt.box is not None
-        mask[int(prompt.box.y0) : int(prompt.box.y1), int(prompt.box.x0) : int(prompt.box.x1)] = True
+        x0, y0, x1, y1 = prompt.box.astype(int)
+        mask[y0:y1, x0:x1] = True
         return [Candidate(mask, 0.8, np.where(mask, np.float32(5), np.float32(-5)))]
 
 

@@ -32,9 +32,9 @@ class DiscSegmenter:
 
     def masks(self, encoding: tuple[int, int], prompt: MaskPrompt) -> list[Candidate]:
         canvas = np.zeros(encoding, np.uint8)
-        box = prompt.box
-        assert box is not None
-        centre, axes = (int(box.center.x), int(box.center.y)), (int(box.width / 2), int(box.height / 2))
+        assert prompt.box is not None
+        x0, y0, x1, y1 = prompt.box
+        centre, axes = (int((x0 + x1) / 2), int((y0 + y1) / 2)), (int((x1 - x0) / 2), int((y1 - y0) / 2))
         cv2.ellipse(canvas, centre, axes, 0, 0, 360, 1, -1)
         return [Candidate(canvas.astype(np.bool_), 0.9, canvas * np.float32(10) - 5)]
 

@@ -27,8 +27,8 @@ from rclpy.signals import SignalHandlerOptions
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from rsagent_ros.records.bag_index import matters
 from rsagent_ros.records.interfaces import typestore
-from rsagent_ros.records.survey import matters
 
 LOOK = 0.2
 """Seconds between looks for new topics."""

@@ -32,8 +32,8 @@ from rsagent_ros.evaluation.commands.evaluate import add_command as add_evaluate
 from rsagent_ros.evaluation.commands.score import add_command as add_score
 from rsagent_ros.label.command import add_command as add_label
 from rsagent_ros.model_server.program import add_command as add_serve
-from rsagent_ros.records.command import add_command as add_replay
-from rsagent_ros.records.view import add_command as add_view
+from rsagent_ros.records.commands.replay import add_command as add_replay
+from rsagent_ros.records.commands.view import add_command as add_view
 from rsagent_ros.shadow.command import add_command as add_shadow
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import Shown

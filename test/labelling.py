@@ -1,4 +1,4 @@
-"""Goals to judge and servers to judge them with: what the tests of labelling share."""
+"""GoalStore to judge and servers to judge them with: what the tests of labelling share."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.label.address import Address
-from rsagent_ros.label.drawing import Drawer
-from rsagent_ros.label.judging import Goals
+from rsagent_ros.label.click_masks import ClickSegmenter
+from rsagent_ros.label.goal_store import GoalStore
 from rsagent_ros.label.server import LabelServer
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter
@@ -57,8 +57,8 @@ def write_goal(
 @contextmanager
 def serving(folder: Path, segmenter: Segmenter[Any] | None = None, port: int = 0) -> Iterator[LabelServer]:
     """A server in this process."""
-    drawer = Drawer(FakeSegmenter() if segmenter is None else segmenter)
-    with LabelServer(Goals(folder), drawer, Address(port, TOKEN)) as server:
+    drawer = ClickSegmenter(FakeSegmenter() if segmenter is None else segmenter)
+    with LabelServer(GoalStore(folder), drawer, Address(port, TOKEN)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

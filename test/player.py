@@ -13,12 +13,12 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_support import until
 from rosgraph_msgs.msg import Clock
 
-from rsagent_ros.records.bag import Bag, Logged
+from rsagent_ros.records.bag import Bag, BagMessage
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 
 
-def play(bag: Path, node: Node, topics: set[str], sent: Callable[[Logged], None]) -> None:
+def play(bag: Path, node: Node, topics: set[str], sent: Callable[[BagMessage], None]) -> None:
     """Publish the messages on these topics, each as it was logged, with the time on /clock.
 
     Args:

@@ -20,7 +20,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_plain_pickle(path: Path) -> Any:
-    """What a pickle of plain data holds. Texts of Python 2 are read as UTF-8.
+    """Read a pickle of plain data. Texts of Python 2 are read as UTF-8.
 
     Raises:
         ValueError: It holds more than plain data, is broken, or is too large.

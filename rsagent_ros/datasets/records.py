@@ -35,11 +35,11 @@ def list_bag(path: Path) -> Loader:
 
     Raises:
         FileNotFoundError: There is no bag at that path.
-        ValueError: Its camera can't be told.
+        ValueError: It has no camera, or several.
     """
-    from rsagent_ros.records.answered import answered_goals
+    from rsagent_ros.records.bag_records import bag_records
 
-    yield from _with_truth(path, answered_goals)
+    yield from _with_truth(path, bag_records)
 
 
 def _with_truth(path: Path, read: Callable[[Path, Callable[[str], object]], Iterator[Record]]) -> Loader:

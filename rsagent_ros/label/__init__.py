@@ -1,6 +1,6 @@
-"""Labelling: a page on loopback on which a person goes through a robot's goals and says what was right. Needs no ROS.
+"""Labelling: a page on loopback on which a person goes through a robot's goals and judges the answers. Needs no ROS.
 
-Reading order: `goals` (the records and the storing of verdicts), `rows` (the list), `verdicts` (what a judgement says),
-`drawing` (the segmenter at the person's hand), `shown` (what the page is told about a goal), `server` (HTTP), `address`
-(where it is), `assets/` (the page, `page.js` first), `command` (`rsagent label`).
+Reading order: `goal_store` (the records and the storing of verdicts), `goal_row` (the list), `verdicts` (what a
+judgement means), `click_masks` (masks by clicks), `page_data` (JSON and pictures of a goal), `server` (HTTP), `address`
+(of the page), `assets/` (the page, `page.js` first), `command` (`rsagent label`).
 """

@@ -1,4 +1,4 @@
-"""Where the page of a folder is: at every start the same, so that a page that is open finds the server again."""
+"""Address of a folder's page: the same at every start, so that a page that is open finds the server again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """Of the page."""
+        """Address of the page."""
         return f"http://{HOST}:{self.port}/{self.token}/"
 
 
@@ -43,7 +43,7 @@ def address_of(records: Path, secret: bytes) -> Address:
 def user_secret() -> bytes:
     """The user's secret: made at the first start, and readable for nobody else.
 
-    Where it can't be kept the address is another one at every start; that is told in the log.
+    Where it can't be kept the address is another one at every start; a warning in the log says so.
     """
     base = os.environ.get("XDG_STATE_HOME", "")
     file = (Path(base) if os.path.isabs(base) else Path.home() / ".local/state") / "rsagent/label.key"

@@ -38,14 +38,14 @@ def add_command(commands: Commands) -> None:
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from rsagent_ros.label.address import address_of, user_secret
-    from rsagent_ros.label.drawing import Drawer
-    from rsagent_ros.label.judging import Goals
+    from rsagent_ros.label.click_masks import ClickSegmenter
+    from rsagent_ros.label.goal_store import GoalStore
     from rsagent_ros.label.server import LabelServer
 
     if arguments.port is not None and not 0 <= arguments.port <= MAX_PORT:
         parser.error(f"--port {arguments.port}: use 1 to {MAX_PORT}, or 0 for any that is free")
     try:
-        goals = Goals(arguments.records)
+        goals = GoalStore(arguments.records)
         # Nobody decides here but the person: only the segmenter is wanted of what the flags can name.
         choice = replace(chosen(arguments), policy=Choice.policy, fallback_policy=NO_FALLBACK)
     except (FileNotFoundError, ValueError) as error:
@@ -53,7 +53,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     address = address_of(goals.path, user_secret())
     if arguments.port is not None:
         address = replace(address, port=arguments.port)
-    with open_models(choice) as models, LabelServer(goals, Drawer(models.segmenter), address) as server:
+    with open_models(choice) as models, LabelServer(goals, ClickSegmenter(models.segmenter), address) as server:
         sys.stdout.write(f"{server.address.url}\nCtrl-C ends it; every verdict is stored when it is given.\n")
         sys.stdout.flush()
         if not arguments.no_browser and _has_screen():

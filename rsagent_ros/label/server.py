@@ -22,9 +22,9 @@ import msgspec
 from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe, plain
 from rsagent_ros.agent.mask import MAX_RLE_BYTES, area, encode_rle
 from rsagent_ros.label.address import HOST, Address
-from rsagent_ros.label.drawing import Clicks, Drawer, outline
-from rsagent_ros.label.judging import Goals, UnknownGoalError
-from rsagent_ros.label.shown import frame_jpeg, goal_json, row_json, turn_jpeg
+from rsagent_ros.label.click_masks import Clicks, ClickSegmenter, outline
+from rsagent_ros.label.goal_store import GoalStore, UnknownGoalError
+from rsagent_ros.label.page_data import frame_jpeg, goal_json, row_json, turn_jpeg
 from rsagent_ros.label.verdicts import Judgement, mask_at_hand
 from rsagent_ros.records.reader import RecordError
 
@@ -54,14 +54,14 @@ Body = TypeVar("Body")
 
 
 class _Draw(msgspec.Struct, forbid_unknown_fields=True):
-    """What the page sends to have a mask drawn."""
+    """Request of the page for a mask."""
 
     record: str
     clicks: Clicks
 
 
 class _Judge(msgspec.Struct, forbid_unknown_fields=True):
-    """What the page sends as a verdict."""
+    """Verdict that the page sends."""
 
     record: str
     judgement: Judgement
@@ -82,7 +82,7 @@ class LabelServer(ThreadingHTTPServer):
 
     daemon_threads = True  # a browser's open connections must not keep the program alive
 
-    def __init__(self, goals: Goals, drawer: Drawer, address: Address) -> None:
+    def __init__(self, goals: GoalStore, drawer: ClickSegmenter, address: Address) -> None:
         """Take the port; 0 for any that is free.
 
         Raises:
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (RecordError, msgspec.DecodeError, ValueError) as error:
             self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except ConnectionError:
-            raise  # nobody is there to be told
+            raise  # nobody is there to read a sentence
         except OSError as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         except Exception as error:

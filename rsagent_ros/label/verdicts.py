@@ -1,4 +1,4 @@
-"""What a person's judgement says about a record, as the verdict that is stored and read as truth."""
+"""A person's judgement about a record, as the verdict that is stored and read as truth."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def verdict_for(record: Record, judgement: Judgement, note: str = "", mask: obje
 
     Args:
         record: What was judged.
-        judgement: What was said.
+        judgement: About the answer.
         note: What was meant.
         mask: COCO run lengths from anywhere, of the size of the image; with a correction and with nothing else.
 
     Raises:
-        ValueError: It can't be said of this record; the message says why.
+        ValueError: It does not fit this record; the message says why.
     """
     if (mask is not None) != (judgement == "correct"):
         raise ValueError("a mask belongs to a correction, and a correction has a mask")
@@ -64,7 +64,7 @@ def not_acceptable(record: Record) -> str:
 
 
 def mask_at_hand(record: Record) -> Mask | None:
-    """What a correction may start from, (H, W): the last correction, else all of the answer; None for nothing."""
+    """Start of a correction, (H, W): the last correction, else all of the answer; None for nothing."""
     last = newest(record.verdicts)
     return answer_mask(record.trace) if last is None or last.mask is None else last.mask
 
@@ -109,5 +109,5 @@ def _drawn(mask: object, record: Record) -> Mask:
     if drawn.shape != size:
         raise ValueError(f"the mask is {drawn.shape} (height, width), the image {size}")
     if not drawn.any():
-        raise ValueError("the mask is empty; that nothing is there is said by absent")
+        raise ValueError("the mask is empty; say absent where nothing is there")
     return drawn

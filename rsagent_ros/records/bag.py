@@ -1,8 +1,8 @@
 """A rosbag2 bag without ROS: its topics, and its messages in the order they were logged.
 
 MCAP and sqlite3, one file or several, compressed by file or by message, from Humble, Jazzy and between; with and
-without metadata.yaml. Of a file that was cut or never closed all whole messages are read. What is lost is told in
-sentences that name the place; reading goes on.
+without metadata.yaml. Of a file that was cut or never closed all whole messages are read. What is lost is
+complained about in sentences that name the place; reading goes on.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsagent_ros.records.decoding import Decoder
+from rsagent_ros.records.message_decoder import MessageDecoder
 from rsagent_ros.records.storage import Wanted, bag_files, plain_data, stored_messages
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Logged:
+class BagMessage:
     """A message in a bag.
 
     Attributes:
@@ -63,7 +63,7 @@ class Bag:
         self.files = bag_files(path, note, complain)
         self._told: set[str] = set()
         self._complain = complain
-        self._decoder = Decoder()
+        self._decoder = MessageDecoder()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Bag:
@@ -84,21 +84,21 @@ class Bag:
         return Path(self._scratch.name)
 
     def complain(self, sentence: str) -> None:
-        """Tell a sentence, unless it was told before."""
+        """Pass a sentence on, unless it was before."""
         if sentence not in self._told:
             self._told.add(sentence)
             self._complain(sentence)
 
-    def messages(self, wanted: Wanted = lambda topic, msgtype: True) -> Iterator[Logged]:
+    def messages(self, wanted: Wanted = lambda topic, msgtype: True) -> Iterator[BagMessage]:
         """The messages for whose topic and type `wanted` says so, by time within a file, and files in their order."""
         for file in self.files:
             for raw in stored_messages(file, wanted, self.complain, self._scratch_folder):
                 problem = self._decoder.define(raw.type, raw.encoding, raw.definition)
                 if problem:
                     self.complain(f"{file}: {problem}")
-                yield Logged(raw.topic, raw.type, raw.time, raw.data, file)
+                yield BagMessage(raw.topic, raw.type, raw.time, raw.data, file)
 
-    def decode(self, message: Logged) -> Any:
+    def decode(self, message: BagMessage) -> Any:
         """The message itself; None, and a sentence, if it can't be decoded. Its arrays are views of the data."""
         try:
             return self._decoder.decode(message.type, plain_data(message.data))

@@ -1,4 +1,4 @@
-"""How much of a disk records may take."""
+"""Limits of the disk space and time that records may take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """How much may be kept.
+    """Bounds on what is kept.
 
     Attributes:
         megabytes: Of all records in the folder together; the oldest goals are removed first.

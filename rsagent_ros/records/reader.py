@@ -1,4 +1,4 @@
-"""Reading records back: a file, a day, or all of a robot's; what is cut or damaged is told, and the rest is read."""
+"""Reading records back: a file, a day, or all of a robot's; of damaged files all that is whole is read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rsagent_ros.agent.errors import RunFailed
-from rsagent_ros.records.contents import VERDICT_TOPIC, record_of
-from rsagent_ros.records.decoding import Decoder
-from rsagent_ros.records.messages import verdict_of
+from rsagent_ros.records.message_decoder import MessageDecoder
+from rsagent_ros.records.message_fields import verdict_of
 from rsagent_ros.records.record import Record, Verdict
+from rsagent_ros.records.record_messages import VERDICT_TOPIC, record_of
 from rsagent_ros.records.salvage import whole_messages
 from rsagent_ros.records.writer import record_files, verdict_files
 
@@ -56,38 +56,44 @@ def read_record(path: Path, complain: Callable[[str], object] = log.warning) -> 
         RecordError: There is no record in it, or not enough is left of it.
         OSError: The file can't be read.
     """
-    told: list[str] = []
-    messages = _messages(path, told.append)
+    complaints: list[str] = []
+    messages = list(read_messages(path, complaints.append))
     try:
         record = record_of(messages)
-        verdicts = record.verdicts + tuple(_verdicts(path, told.append))
+        verdicts = record.verdicts + tuple(_verdicts(path, complaints.append))
         record = replace(record, verdicts=verdicts)
     except (ValueError, RunFailed, AttributeError) as error:
         why = error.message if isinstance(error, RunFailed) else str(error)
-        raise RecordError("; ".join([*told, f"{path}: not a record: {why}"])) from error
-    for sentence in told:
+        raise RecordError("; ".join([*complaints, f"{path}: not a record: {why}"])) from error
+    for sentence in complaints:
         complain(sentence)
     return record
 
 
 def _verdicts(path: Path, complain: Callable[[str], object]) -> Iterator[Verdict]:
     for file in verdict_files(path):
+        messages = read_messages(file, complain)
         try:
-            yield from (verdict_of(message) for topic, message in _messages(file, complain) if topic == VERDICT_TOPIC)
+            yield from (verdict_of(message) for topic, message in messages if topic == VERDICT_TOPIC)
         except (ValueError, RunFailed) as error:
             complain(f"{file}: not a verdict: {error}")
 
 
-def _messages(path: Path, complain: Callable[[str], object]) -> list[tuple[str, Any]]:
-    """The messages of a file with their topics; those that can't be decoded are told."""
-    decoder = Decoder()
-    messages: list[tuple[str, Any]] = []
-    for number, raw in enumerate(whole_messages(path, complain), 1):
-        problem = decoder.define(raw.type, raw.encoding, raw.definition)
-        if problem:
+def read_messages(path: Path, complain: Callable[[str], object] = lambda _: None) -> Iterator[tuple[str, Any]]:
+    """The messages of a record's file with their topics, as they are read.
+
+    Args:
+        path: The file.
+        complain: Called with a sentence about each message that can't be decoded, and about a file that is cut.
+
+    Raises:
+        OSError: The file can't be read.
+    """
+    decoder = MessageDecoder()
+    for number, stored in enumerate(whole_messages(path, complain), 1):
+        if problem := decoder.define(stored.type, stored.encoding, stored.definition):
             complain(f"{path}: {problem}")
         try:
-            messages.append((raw.topic, decoder.decode(raw.type, raw.data)))
+            yield stored.topic, decoder.decode(stored.type, stored.data)
         except ValueError as error:
-            complain(f"{path}: message {number}, on {raw.topic}: {error}")
-    return messages
+            complain(f"{path}: message {number}, on {stored.topic}: {error}")

@@ -1,4 +1,4 @@
-"""A record: one goal that looked at an image, with all it takes to run it again, and what others said about it."""
+"""A record: one goal that looked at an image, with all it takes to run it again, and the verdicts about it."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ REDACTIONS: tuple[Redaction, ...] = get_args(Redaction)
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What turned out to be true about a goal.
+    """Truth about a goal, as somebody found it out.
 
     Attributes:
         goal_id: The goal it is about.
-        source: Who says so.
+        source: Operator, grasp or planner.
         accepted: The result was right.
-        absent: What was asked for was not in view at all.
+        absent: Nothing that fits the instruction was in view.
         mask: (H, W) bool, what would have been right, of the goal's image; None where not given.
         note: Free text, such as what was meant.
-        stamp_ns: When, nanoseconds.
+        stamp_ns: Time of the verdict, nanoseconds.
     """
 
     goal_id: str

@@ -1,8 +1,8 @@
 """Taking people out of a record before it is written, where they are not what the record is about.
 
 `faces` finds upright faces with OpenCV's cascades (Viola and Jones, 2001) and misses some: small ones, covered ones,
-those that look away. `surroundings` finds nothing and so misses nothing: whatever is not in a mask's box can't be told
-any more, in the depth image too. Neither touches the words of the trace.
+those that look away. `surroundings` finds nothing and so misses nothing: nothing outside of a mask's box can be
+recognised any more, in the depth image too. Neither touches the words of the trace.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rsagent_ros.records.record import REDACTIONS, Record, Redaction
 
 CASCADES = ("haarcascade_frontalface_alt2.xml", "haarcascade_profileface.xml")
 FOLDERS = (Path("/usr/share/opencv4/haarcascades"), Path("/usr/share/opencv/haarcascades"))
-"""Where packages of a Linux distribution have them; the wheels of OpenCV bring their own."""
+"""Folders of Linux distributions' packages; the wheels of OpenCV bring their own."""
 
 LEAST_FACE = 24
 """Pixels; the cascades were trained on faces of 20."""
@@ -40,7 +40,7 @@ Region = tuple[slice, slice]
 
 
 def redactor(kind: Redaction) -> Redact:
-    """What makes records so.
+    """The function that redacts records so.
 
     Raises:
         ValueError: There is no such redaction.
@@ -78,7 +78,7 @@ def _without_faces(image: NDArray[np.uint8], classifiers: list[cv2.CascadeClassi
 
 
 def _faces(image: NDArray[np.uint8], classifiers: list[cv2.CascadeClassifier]) -> Iterator[Region]:
-    """Faces with a margin. The profile cascade knows one side of a face, so that the mirrored picture is asked too."""
+    """Faces with a margin. The profile cascade knows one side of a face, so the mirrored picture is searched, too."""
     width = image.shape[1]
     grey = cv2.equalizeHist(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
     for classifier in classifiers:
@@ -104,7 +104,7 @@ def _without_surroundings(record: Record) -> Record:
 
 
 def _masks(trace: Trace) -> Iterator[Mask]:
-    """Those of the answer. Others were only tried on the way, on people too, and nobody asked for those."""
+    """Those of the answer. Others were only tried on the way, on people too, and are not what the record is about."""
     answer = {*trace.instance_ids, *trace.candidate_ids}
     for turn in trace.turns:
         if turn.mask is not None and turn.mask_id in answer:

@@ -57,7 +57,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Differences:
-    """What became of a replay.
+    """Result of a replay.
 
     Attributes:
         goal_id: Of the record.
@@ -125,7 +125,7 @@ class _Recorded:
 
 
 def recorded_looks(trace: Trace) -> Iterator[Conversation]:
-    """The conversations in which second looks were asked for, in order; each says what it said."""
+    """The conversations of the second looks, in order; each repeats its reply."""
     return (_RecordedLook(look) for look in trace.second_looks if not look.same_as)
 
 
@@ -164,7 +164,7 @@ def _turns_compared(old: Turn, new: Turn, *, last: bool) -> list[Difference]:
         if part.name == "mask":
             found.append(_masks_compared(old, new))
         elif part.name == "observation" and last and not before:
-            continue  # the episode was ended from outside: nobody was told
+            continue  # the episode was ended from outside: nobody read an observation
         elif part.name == "stop" and old.error_code == "broken_off":
             continue  # as replies are played back
         else:

@@ -17,12 +17,14 @@ from mcap.exceptions import McapError
 from mcap.records import Channel, Chunk, DataEnd, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
 
+from rsagent_ros.agent.errors import describe
+
 MAX_CHUNK_BYTES = 1_000_000_000
-"""Of one chunk, uncompressed; the memory that a file may ask for."""
+"""Size of one chunk, uncompressed: the memory that a file may ask for."""
 
 
 @dataclass(frozen=True, eq=False)
-class Raw:
+class StoredMessage:
     """A message as it stands in the file.
 
     Attributes:
@@ -40,7 +42,7 @@ class Raw:
     data: bytes
 
 
-def whole_messages(path: Path, complain: Callable[[str], object]) -> Iterator[Raw]:
+def whole_messages(path: Path, complain: Callable[[str], object]) -> Iterator[StoredMessage]:
     """Every whole message of an MCAP file, in the order they were written.
 
     Args:
@@ -68,7 +70,7 @@ def whole_messages(path: Path, complain: Callable[[str], object]) -> Iterator[Ra
                     case Message():
                         channel = channels[record.channel_id]
                         name, encoding, definition = schemas.get(channel.schema_id, ("", "", ""))
-                        yield Raw(channel.topic, name, encoding, definition, record.log_time, record.data)
+                        yield StoredMessage(channel.topic, name, encoding, definition, record.log_time, record.data)
                         kept += 1
                     case DataEnd():
                         ended = True
@@ -76,9 +78,9 @@ def whole_messages(path: Path, complain: Callable[[str], object]) -> Iterator[Ra
             lost = " in its index, behind the last message" if ended else ""
             complain(f"{path}: cut at byte {size}{lost}; {kept} messages were kept")
         except (McapError, ValueError, struct.error) as error:
-            complain(f"{path}: broken at byte {whole.start} of {size} ({_told(error)}); {kept} messages were kept")
+            complain(f"{path}: broken at byte {whole.start} of {size} ({describe(error)}); {kept} messages were kept")
     if homeless:
-        complain(f"{path}: {homeless} messages are left out, because the description of their topic is lost")
+        complain(f"{path}: {homeless} messages are left out, as the description of their topic is lost")
 
 
 class _Cut(Exception):
@@ -95,7 +97,7 @@ class _Whole:
         self.start = 0
 
     def read(self, length: int) -> bytes:
-        # Asked before anything is read: a length that makes no sense must not become memory.
+        # BagGoal before anything is read: a length that makes no sense must not become memory.
         if length > self._left:
             raise _Cut
         if length < 0:
@@ -119,10 +121,6 @@ def _records(file: _Whole, path: Path, complain: Callable[[str], object]) -> Ite
                 raise ValueError(f"it claims more than the limit of {MAX_CHUNK_BYTES} bytes")
             parts = breakup_chunk(record, validate_crc=True)
         except Exception as error:  # the libraries of three compressions raise what they like
-            complain(f"{path}: the chunk before byte {file.start} is damaged and left out ({_told(error)})")
+            complain(f"{path}: the chunk before byte {file.start} is damaged and left out ({describe(error)})")
             continue
         yield from parts
-
-
-def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -15,15 +15,15 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefiniti
 from rosbags.rosbag2 import Reader
 
 from rsagent_ros.agent.errors import describe
-from rsagent_ros.records.decoding import FORMATS
-from rsagent_ros.records.salvage import MAX_CHUNK_BYTES, Raw, whole_messages
+from rsagent_ros.records.message_decoder import FORMATS
+from rsagent_ros.records.salvage import MAX_CHUNK_BYTES, StoredMessage, whole_messages
 
 SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_METADATA = 50_000_000
 
 Wanted: TypeAlias = Callable[[str, str], bool]
-"""Whether messages of a topic and type are asked for."""
+"""Whether messages of a topic and type are wanted."""
 
 _ENCODINGS = {form: name for name, form in FORMATS.items()} | {MessageDefinitionFormat.NONE: ""}
 
@@ -76,7 +76,7 @@ def _named_files(metadata: Path, note: Callable[[str], object]) -> list[str] | N
 
 def stored_messages(
     file: Path, wanted: Wanted, complain: Callable[[str], object], scratch: Callable[[], Path]
-) -> Iterator[Raw]:
+) -> Iterator[StoredMessage]:
     """The messages of one storage file by the time they were logged; of a damaged one, in the order of the file.
 
     Args:
@@ -108,7 +108,7 @@ def stored_messages(
         complain(f"{file}: can't be read ({describe(error)})")
 
 
-def _indexed(file: Path, wanted: Wanted) -> Iterator[Raw]:
+def _indexed(file: Path, wanted: Wanted) -> Iterator[StoredMessage]:
     """The messages by rosbags, which goes by the file's index."""
     with Reader(file) as reader:
         connections = [each for each in reader.connections if wanted(each.topic, each.msgtype)]
@@ -118,11 +118,11 @@ def _indexed(file: Path, wanted: Wanted) -> Iterator[Raw]:
             yield _raw(connection, time, data)
 
 
-def _raw(connection: Connection, time: int, data: bytes) -> Raw:
+def _raw(connection: Connection, time: int, data: bytes) -> StoredMessage:
     if not isinstance(connection.ext, ConnectionExtRosbag2) or connection.ext.serialization_format != "cdr":
-        return Raw(connection.topic, "", "", "", time, data)
+        return StoredMessage(connection.topic, "", "", "", time, data)
     encoding = _ENCODINGS[connection.msgdef.format]
-    return Raw(connection.topic, connection.msgtype, encoding, connection.msgdef.data, time, data)
+    return StoredMessage(connection.topic, connection.msgtype, encoding, connection.msgdef.data, time, data)
 
 
 def plain_data(data: bytes) -> bytes:

@@ -26,19 +26,19 @@ from pathlib import Path
 from mcap.writer import CompressionType, Writer
 
 from rsagent_ros.atomic_write import PART, atomic_write
-from rsagent_ros.records.contents import Entry, entries, verdict_entry
 from rsagent_ros.records.interfaces import definition, serialize
 from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.record import Record, Verdict
+from rsagent_ros.records.record_messages import RecordMessage, entries, verdict_entry
 
 SUFFIX = ".mcap"
 VERDICT_FILE = re.compile(r"(?P<goal>.+)\.verdict-(?P<number>\d+)\.mcap")
 
 _OWN = re.compile(r"\d{6}\.\d{9}_[A-Za-z0-9_-]+\.mcap")
-"""What `write` calls its files. Only those count and are removed: a folder may hold bags of others, too."""
+"""Names that `write` gives its files. Only those count and are removed: a folder may hold bags of others, too."""
 
 _OWN_PART = re.compile(r"\..+\.mcap\.\d+(-\d+)?\.part")
-"""What `atomic_write` calls them before."""
+"""Names that `atomic_write` gives them before."""
 
 CHUNK = 64 * 1024
 """Bytes of a chunk, uncompressed, at least. Small: of a file that is cut, all chunks before the cut can be read."""
@@ -79,7 +79,7 @@ class RecordWriter:
 
     @property
     def megabytes(self) -> float:
-        """Of all records that are known here."""
+        """Size of all records that are known here."""
         return self._size / 1e6
 
     @property
@@ -191,7 +191,7 @@ def record_files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob(f"*{SUFFIX}") if _verdict_name(file) is None and file.is_file())
 
 
-def encode(messages: Iterable[Entry]) -> bytes:
+def encode(messages: Iterable[RecordMessage]) -> bytes:
     """The messages as a whole MCAP file, definitions included. The same messages give the same bytes."""
     file = io.BytesIO()
     writer = Writer(file, chunk_size=CHUNK, compression=CompressionType.ZSTD)

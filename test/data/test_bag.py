@@ -19,8 +19,8 @@ from rsagent_ros.cli import main
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.ref import ExampleRef, Skipped
 from rsagent_ros.datasets import Dataset, list_examples
-from rsagent_ros.records.contents import RESULT_TOPIC, VERDICT_TOPIC, entries, verdict_entry
 from rsagent_ros.records.record import Record, Verdict
+from rsagent_ros.records.record_messages import RESULT_TOPIC, VERDICT_TOPIC, entries, verdict_entry
 
 
 def answered(tape: Tape, goal_id: str, frame: int, words: str = "the red circle", *, camera: str = "") -> None:

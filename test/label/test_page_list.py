@@ -12,7 +12,7 @@ from fakes import ABSENT
 from label_page import goals, shows
 from labelling import serving, write_goal
 
-from rsagent_ros.label.judging import Goals, Listed
+from rsagent_ros.label.goal_store import GoalList, GoalStore
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Verdict
 from rsagent_ros.records.writer import record_files
@@ -62,12 +62,12 @@ def test_the_list_goes_on_where_the_server_has_not_read_all_yet(
     paths = goals(records, 3)
     read = threading.Event()
 
-    def slowly(goals: Goals, seconds: float) -> Listed:
+    def slowly(goals: GoalStore, seconds: float) -> GoalList:
         listed = all_rows(goals, 60.0)
-        return listed if read.is_set() else Listed(listed.rows[:1], 2, listed.version)
+        return listed if read.is_set() else GoalList(listed.rows[:1], 2, listed.version)
 
-    all_rows = Goals.rows
-    monkeypatch.setattr(Goals, "rows", slowly)
+    all_rows = GoalStore.rows
+    monkeypatch.setattr(GoalStore, "rows", slowly)
     with serving(records) as server:
         page = browser.page(server.address.url)
         shows(page, "thing 0")

@@ -18,8 +18,8 @@ from labelling import TOKEN, ask, fetch, serving, write_goal
 
 from rsagent_ros.agent.mask import decode_rle
 from rsagent_ros.label.address import Address
-from rsagent_ros.label.drawing import Drawer
-from rsagent_ros.label.judging import Goals
+from rsagent_ros.label.click_masks import ClickSegmenter
+from rsagent_ros.label.goal_store import GoalStore
 from rsagent_ros.label.server import MAX_BODY, LabelServer
 from rsagent_ros.records.reader import read_record
 
@@ -272,4 +272,4 @@ def test_a_record_that_is_broken_is_told_by_name(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_says_what_to_do(server: LabelServer, goal: Path) -> None:
     address = Address(server.server_port, TOKEN)
     with pytest.raises(OSError, match=r"can't be had \(Address already in use\).*another --port"):
-        LabelServer(Goals(goal), Drawer(FakeSegmenter()), address)
+        LabelServer(GoalStore(goal), ClickSegmenter(FakeSegmenter()), address)

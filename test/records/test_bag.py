@@ -20,13 +20,13 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag import Bag
+from rsagent_ros.records.bag_index import index_bag
 from rsagent_ros.records.interfaces import blank, definition, serialize
 from rsagent_ros.records.salvage import whole_messages
-from rsagent_ros.records.survey import survey
 
 
 def read(path: Path) -> tuple[list[tuple[str, int]], list[str], list[str]]:
-    """Topics and times of all messages that can be decoded; what is lost; what is odd."""
+    """CameraTopics and times of all messages that can be decoded; what is lost; what is odd."""
     lost: list[str] = []
     odd: list[str] = []
     with Bag(path, lost.append, odd.append) as bag:
@@ -151,9 +151,9 @@ def test_messages_that_are_no_messages(tmp_path: Path) -> None:
         database.execute("UPDATE messages SET data = x'' WHERE rowid = 4")
     lost: list[str] = []
     with Bag(bag, lost.append) as opened:
-        found = survey(opened)
-    assert found.goals == []
-    assert len(found.seen["/camera/image"]) == 1
+        index = index_bag(opened)
+    assert index.goals == []
+    assert len(index.refs["/camera/image"]) == 1
     assert len(lost) == 3
     assert all(str(storage_file(bag)) in sentence for sentence in lost)
 
@@ -312,10 +312,10 @@ def test_a_compressed_file_that_is_cut(tmp_path: Path) -> None:
 # --- clocks
 
 
-def told_by_survey(tape: Tape, folder: Path) -> list[str]:
+def complaints(tape: Tape, folder: Path) -> list[str]:
     lost: list[str] = []
     with Bag(tape.write(folder), lost.append) as bag:
-        survey(bag)
+        index_bag(bag)
     return lost
 
 
@@ -324,7 +324,7 @@ def test_stamps_that_jump_are_told(tmp_path: Path) -> None:
     for number in range(6):
         time = START + number * SECOND // 10
         tape.put(number / 10, "/camera/image", image(discs(), time + (3600 * SECOND if number >= 3 else 0)))
-    (sentence,) = told_by_survey(tape, tmp_path / "bag")
+    (sentence,) = complaints(tape, tmp_path / "bag")
     assert "the stamps on /camera/image jump by +3600.000 s against the recorder's clock, at message 4" in sentence
 
 
@@ -332,7 +332,7 @@ def test_drifting_and_late_stamps_are_not(tmp_path: Path) -> None:
     tape = Tape()
     for number in range(6):
         tape.put(number, "/camera/image", image(discs(), START + number * (SECOND - SECOND // 20) - 5 * SECOND))
-    assert told_by_survey(tape, tmp_path / "bag") == []
+    assert complaints(tape, tmp_path / "bag") == []
 
 
 def test_a_recorder_whose_clock_went_back_is_told(tmp_path: Path) -> None:
@@ -343,14 +343,14 @@ def test_a_recorder_whose_clock_went_back_is_told(tmp_path: Path) -> None:
         shutil.copy(part, folder / f"bag_{number}.mcap")
     lost: list[str] = []
     with Bag(folder, lost.append, lambda odd: None) as bag:
-        found = survey(bag)
+        index = index_bag(bag)
     assert any("the recorder's clock went back by 60.10" in sentence and "bag_1.mcap" in sentence for sentence in lost)
-    assert len(found.seen["/camera/image"]) == 4
+    assert len(index.refs["/camera/image"]) == 4
 
 
 def test_an_image_without_a_stamp_has_the_time_it_was_logged(tmp_path: Path) -> None:
     bag = Tape().put(0.5, "/camera/image", image(np.zeros((2, 2, 3), np.uint8), 0)).write(tmp_path / "bag")
     with Bag(bag) as opened:
-        (seen,) = survey(opened).seen["/camera/image"]
-    assert seen.stamp == START + SECOND // 2
+        (ref,) = index_bag(opened).refs["/camera/image"]
+    assert ref.stamp == START + SECOND // 2
     assert header(0).stamp.sec == 0

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import Reader
 from rsagent_ros.msg import Goal
 
 from rsagent_ros.records.bag import Bag
-from rsagent_ros.records.survey import survey
+from rsagent_ros.records.bag_index import index_bag
 
 PROGRAM = ROOT / "examples/record_bag.py"
 
@@ -45,9 +45,9 @@ def test_a_robot_is_recorded(tmp_path: Path, domain: int, robot: Robot, start: C
     assert recorder.returncode == 0
     assert "on /camera/image" in told
     with Bag(bag, complain) as opened:
-        found = survey(opened)
-    assert found.goals[0].instruction == "the red circle"
-    assert len(found.seen["/camera/image"]) > 0
+        index = index_bag(opened)
+    assert index.goals[0].instruction == "the red circle"
+    assert len(index.refs["/camera/image"]) > 0
     with Reader(bag) as reader:
         connection, _, data = next(reader.messages([c for c in reader.connections if c.topic == "/camera/image"]))
         assert connection.msgtype == "sensor_msgs/msg/Image"

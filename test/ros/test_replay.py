@@ -18,9 +18,9 @@ from rsagent_ros.msg import Result, Turn
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.cli import main
 from rsagent_ros.records import interfaces as ros
-from rsagent_ros.records.bag import Logged
-from rsagent_ros.records.decoding import Decoder
-from rsagent_ros.records.frames import Patience
+from rsagent_ros.records.bag import BagMessage
+from rsagent_ros.records.image_choice import ImageChoiceConfig
+from rsagent_ros.records.message_decoder import MessageDecoder
 from rsagent_ros.records.reader import read_records
 from rsagent_ros.records.record import Record, answer_mask
 from rsagent_ros.ros.parameters import NodeParameters
@@ -29,7 +29,7 @@ GOALS = ("/agent/goal", "/agent/goal_text")
 
 
 def test_the_patience_of_replay_is_that_of_the_node() -> None:
-    node, offline = NodeParameters(), Patience()
+    node, offline = NodeParameters(), ImageChoiceConfig()
     assert {part.name: getattr(node, part.name) for part in fields(offline)} == vars(offline)
 
 
@@ -62,7 +62,7 @@ def test_both_ways_agree_on_the_masks(tmp_path: Path, robot: Robot, domain: int)
         states = robot.listen(DiagnosticArray, "/diagnostics", 10)
         frames = 0
 
-        def sent(message: Logged) -> None:
+        def sent(message: BagMessage) -> None:
             nonlocal frames
             if message.topic == "/camera/image":
                 frames += 1
@@ -120,7 +120,7 @@ def test_what_the_node_publishes_is_read_offline(robot: Robot, start: Callable[.
     results, turns = robot.listen(Result, "/agent/result"), robot.listen(Turn, "/agent/trace")
     robot.say("the thing", id="x", image=picture())
     (answer,), first = results.wait(), turns.wait(2)[0]
-    decoded = Decoder().decode(ros.RESULT, serialize_message(answer))
+    decoded = MessageDecoder().decode(ros.RESULT, serialize_message(answer))
     assert (decoded.goal_id, decoded.outcome, decoded.trace) == ("x", decoded.FOUND, answer.trace)
     assert answer_mask(Trace.from_json(decoded.trace)) is not None
-    assert Decoder().decode(ros.TURN, serialize_message(first)).record == first.record
+    assert MessageDecoder().decode(ros.TURN, serialize_message(first)).record == first.record

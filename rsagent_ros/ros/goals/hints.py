@@ -9,7 +9,7 @@ from rsagent_ros.action import Segment
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.pose3d.next_view import NextView, next_view
-from rsagent_ros.records.messages import camera_of
+from rsagent_ros.records.message_fields import camera_of
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.goals.active_goal import GoalRequest
 from rsagent_ros.ros.goals.newest import Newest

@@ -19,7 +19,7 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.records.limits import Limits
-from rsagent_ros.records.messages import camera_of, verdict_of
+from rsagent_ros.records.message_fields import camera_of, verdict_of
 from rsagent_ros.records.record import Record, Redaction
 from rsagent_ros.records.redaction import Redact, redactor
 from rsagent_ros.ros.camera.frame import Frame

@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.msg import Instance, TrackedMask
 from rsagent_ros.pose3d import NoPose, Pose3d, estimate_pose
-from rsagent_ros.records.messages import camera_of
+from rsagent_ros.records.message_fields import camera_of
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.poses.points import point_cloud
 from rsagent_ros.ros.poses.transforms import Transforms

@@ -1,4 +1,4 @@
-"""What the page is told."""
+"""Data of the page about a goal."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fakes import ABSENT, AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, ZOOM
 from recorded import noise, recorded
 
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.label.judging import Opened
-from rsagent_ros.label.rows import Row
-from rsagent_ros.label.shown import TURN_SIDE, frame_jpeg, goal_json, row_json, turn_jpeg
+from rsagent_ros.label.goal_row import GoalRow
+from rsagent_ros.label.goal_store import OpenedGoal
+from rsagent_ros.label.page_data import TURN_SIDE, frame_jpeg, goal_json, row_json, turn_jpeg
 from rsagent_ros.records.record import Record, Verdict
 
 
 def told(record: Record) -> dict[str, Any]:
     """As it arrives."""
-    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(goal_json("k", Opened(record, ()))))
+    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(goal_json("k", OpenedGoal(record, ()))))
     return decoded
 
 
@@ -106,7 +106,7 @@ def test_pictures() -> None:
 
 
 def test_a_row_that_is_broken() -> None:
-    row = row_json(Row("k", problem="cut at byte 5"))
+    row = row_json(GoalRow("k", problem="cut at byte 5"))
     assert (row["record"], row["outcome"], row["title"], row["problem"]) == ("k", None, "", "cut at byte 5")
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from labelling import write_goal
 
-from rsagent_ros.label.rows import read_row
-from rsagent_ros.records.contents import DEPTH_TOPIC, RESULT_TOPIC, entries
+from rsagent_ros.label.goal_row import read_row
 from rsagent_ros.records.reader import read_record
 from rsagent_ros.records.record import Verdict
+from rsagent_ros.records.record_messages import DEPTH_TOPIC, RESULT_TOPIC, entries
 from rsagent_ros.records.writer import encode
 
 

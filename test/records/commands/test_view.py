@@ -52,6 +52,29 @@ def test_one_record_or_one_goal(records: Path, tmp_path: Path, capsys: pytest.Ca
     assert "2 goal(s); there are more (--most)" in capsys.readouterr().out
 
 
+def test_without_a_name_the_page_is_beside_the_records(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (file,) = records.rglob("*_second.mcap")
+    assert view(records) == view(file) == 0
+    assert list(elsewhere.iterdir()) == []
+    assert capsys.readouterr().out.splitlines() == [
+        f"{records / 'records.html'}: 3 goal(s)", f"{file.with_suffix('.html')}: 1 goal(s)",
+    ]  # fmt: skip
+    assert (records / "records.html").read_text(encoding="utf-8").count("<article") == 3
+    assert file.with_suffix(".html").is_file()
+
+
+def test_a_page_that_can_not_be_written_is_told(
+    records: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert view(records, "--out", tmp_path / "none" / "page.html") == 1
+    assert "name another file with --out" in caplog.messages[-1]
+
+
 def test_what_can_not_be_read_is_told(records: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (file,) = records.rglob("*_second.mcap")
     file.write_bytes(file.read_bytes()[:100])

@@ -15,7 +15,7 @@ from rsagent_ros.agent.actions import MAX_POINTS
 from rsagent_ros.agent.errors import ToolFailed
 from rsagent_ros.agent.mask import Mask, bounding_box, iou
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
-from rsagent_ros.label.drawing import KEPT, Clicks, Drawer, outline
+from rsagent_ros.label.click_masks import KEPT, Clicks, ClickSegmenter, outline
 
 
 def centre(mask: Mask) -> tuple[float, float]:
@@ -26,7 +26,7 @@ def centre(mask: Mask) -> tuple[float, float]:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_click_draws_the_thing(seed: int) -> None:
     image, things = picture(seed)
-    drawer = Drawer(ClassicalSegmenter())
+    drawer = ClickSegmenter(ClassicalSegmenter())
     for thing in things:
         drawn = drawer.draw("a", image, None, Clicks(positive=(centre(thing.mask),)))
         assert iou(drawn.mask, thing.mask) > 0.9, (seed, thing.shape, thing.colour)
@@ -37,14 +37,14 @@ def test_a_box_draws_the_thing() -> None:
     box = bounding_box(thing.mask)
     assert box is not None
     around = (box.x0 - 3, box.y0 - 3, box.x1 + 3, box.y1 + 3)
-    assert iou(Drawer(ClassicalSegmenter()).draw("a", image, None, Clicks(box=around)).mask, thing.mask) > 0.9
+    assert iou(ClickSegmenter(ClassicalSegmenter()).draw("a", image, None, Clicks(box=around)).mask, thing.mask) > 0.9
 
 
 def test_a_mask_is_refined_by_what_does_not_belong_to_it() -> None:
     image, (left, right, *_) = picture(1)
     both = left.mask | right.mask
     clicks = Clicks(negative=(centre(right.mask),), refine=True)
-    drawn = Drawer(ClassicalSegmenter()).draw("a", image, both, clicks)
+    drawn = ClickSegmenter(ClassicalSegmenter()).draw("a", image, both, clicks)
     assert iou(drawn.mask, left.mask) > 0.9
     assert not drawn.mask[right.mask].any()
 
@@ -68,18 +68,18 @@ def test_clicks_that_can_not_be(clicks: Clicks, start: bool, why: str) -> None:
     image, _ = picture()
     segmenter = FakeSegmenter()
     with pytest.raises(ValueError, match=why):
-        Drawer(segmenter).draw("a", image, np.ones((240, 320), np.bool_) if start else None, clicks)
+        ClickSegmenter(segmenter).draw("a", image, np.ones((240, 320), np.bool_) if start else None, clicks)
     assert segmenter.prompts == []
 
 
 def test_nothing_to_draw() -> None:
     with pytest.raises(ToolFailed, match="Nothing could be segmented"):
-        Drawer(FakeSegmenter("empty_mask")).draw("a", picture()[0], None, Clicks(positive=((5.0, 5.0),)))
+        ClickSegmenter(FakeSegmenter("empty_mask")).draw("a", picture()[0], None, Clicks(positive=((5.0, 5.0),)))
 
 
 def test_an_image_is_encoded_once_and_few_are_kept() -> None:
     segmenter = FakeSegmenter()
-    drawer = Drawer(segmenter)
+    drawer = ClickSegmenter(segmenter)
     click = Clicks(positive=((5.0, 5.0),))
     for key in ("0", "0", *map(str, range(KEPT)), "0"):
         drawer.draw(key, picture()[0], None, click)

@@ -1,4 +1,4 @@
-"""What stands in the file of a record: its messages, in the order of their importance, should the file be cut."""
+"""Messages of a record's file, in the order of their importance, should the file be cut."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.images import compressed_to_rgb
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.interfaces import blank
-from rsagent_ros.records.messages import camera_of, stamp_of, verdict_of
+from rsagent_ros.records.message_fields import camera_of, stamp_of, verdict_of
 from rsagent_ros.records.record import REDACTIONS, VERDICT_SOURCES, Record, Verdict, answer_mask, answer_masks
 
 GOAL_TOPIC, TRACE_TOPIC, RESULT_TOPIC = "/agent/goal", "/agent/trace", "/agent/result"
@@ -32,7 +32,7 @@ _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class RecordMessage:
     """A message on its way into a file; `time` in nanoseconds."""
 
     topic: str
@@ -40,7 +40,7 @@ class Entry:
     message: Any
 
 
-def entries(record: Record) -> Iterator[Entry]:
+def entries(record: Record) -> Iterator[RecordMessage]:
     """The messages of a record. Everything is stamped in the time of its image, turns by the seconds they took."""
     trace, start = record.trace, record.stamp_ns
     header = blank("std_msgs/msg/Header", stamp=_time(start), frame_id=record.frame_id)
@@ -52,24 +52,24 @@ def entries(record: Record) -> Iterator[Entry]:
         stamp=header.stamp,
         max_turns=min(trace.max_turns, 255),
     )
-    yield Entry(GOAL_TOPIC, start, goal)
-    yield Entry(RESULT_TOPIC, start + _nanoseconds(trace.seconds), _result(record, header))
-    yield Entry(IMAGE_TOPIC, start, _png(record.image, header))
+    yield RecordMessage(GOAL_TOPIC, start, goal)
+    yield RecordMessage(RESULT_TOPIC, start + _nanoseconds(trace.seconds), _result(record, header))
+    yield RecordMessage(IMAGE_TOPIC, start, _png(record.image, header))
     if record.redaction != "none":
-        yield Entry(REDACTION_TOPIC, start, blank(ros.STRING, data=record.redaction))
+        yield RecordMessage(REDACTION_TOPIC, start, blank(ros.STRING, data=record.redaction))
     if record.camera_info is not None:
-        yield Entry(CAMERA_INFO_TOPIC, start, _camera_info(record.camera_info, header))
+        yield RecordMessage(CAMERA_INFO_TOPIC, start, _camera_info(record.camera_info, header))
     for verdict in record.verdicts:
         yield verdict_entry(verdict)
     now = start
     for turn in trace.turns:
         now += _nanoseconds(sum(reply.reply_seconds for reply in turn.replies) + turn.tool_seconds)
-        yield Entry(TRACE_TOPIC, now, _turn(turn, record, header))
+        yield RecordMessage(TRACE_TOPIC, now, _turn(turn, record, header))
     mask = answer_mask(trace)
     if mask is not None and trace.outcome is not Outcome.AMBIGUOUS:
         confidence = min(trace.confidences, default=0.0)
         image = _mask_image(mask, header)
-        yield Entry(
+        yield RecordMessage(
             MASK_TOPIC,
             start + _nanoseconds(trace.seconds),
             blank(
@@ -82,10 +82,10 @@ def entries(record: Record) -> Iterator[Entry]:
             ),
         )
     if record.depth is not None:
-        yield Entry(DEPTH_TOPIC, start, _image(record.depth.astype("<f4", copy=False), "32FC1", header))
+        yield RecordMessage(DEPTH_TOPIC, start, _image(record.depth.astype("<f4", copy=False), "32FC1", header))
 
 
-def verdict_entry(verdict: Verdict) -> Entry:
+def verdict_entry(verdict: Verdict) -> RecordMessage:
     """The message of a verdict."""
     stamp = _time(verdict.stamp_ns)
     message = blank(
@@ -99,7 +99,7 @@ def verdict_entry(verdict: Verdict) -> Entry:
     )
     if verdict.mask is not None:
         message.corrected_mask = _mask_image(verdict.mask, blank("std_msgs/msg/Header", stamp=stamp))
-    return Entry(VERDICT_TOPIC, verdict.stamp_ns, message)
+    return RecordMessage(VERDICT_TOPIC, verdict.stamp_ns, message)
 
 
 def record_of(messages: Sequence[tuple[str, Any]]) -> Record:

@@ -1,4 +1,4 @@
-"""The goals of a folder of records: which there are, what was said about them, and the storing of verdicts."""
+"""Goals of a folder of records: the list, each with its verdicts, and the storing of new verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rsagent_ros.agent.errors import plain
-from rsagent_ros.label.rows import Row, read_row
+from rsagent_ros.label.goal_row import GoalRow, read_row
 from rsagent_ros.label.verdicts import Judgement, says_the_same, verdict_for
 from rsagent_ros.records.reader import RecordError, read_record
 from rsagent_ros.records.record import Record, Verdict, newest
@@ -24,7 +24,7 @@ _Signature: TypeAlias = tuple[int, int, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Listed:
+class GoalList:
     """The list as far as it is known.
 
     Attributes:
@@ -33,14 +33,14 @@ class Listed:
         version: Another one whenever a row is another one, also after a restart.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[GoalRow, ...]
     left: int
     version: int
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """A goal that is looked at.
+class OpenedGoal:
+    """A goal with its image and verdicts.
 
     Attributes:
         record: With its verdicts as they are now.
@@ -55,7 +55,7 @@ class UnknownGoalError(LookupError):
     """There is no such record (any more)."""
 
 
-class Goals:
+class GoalStore:
     """The goals of one file or folder. Thread-safe; nothing that was stored is ever changed."""
 
     def __init__(self, path: Path) -> None:
@@ -66,14 +66,14 @@ class Goals:
         """
         self.path = path.absolute()
         self._root = self.path if path.is_dir() else self.path.parent
-        self._rows: dict[str, tuple[_Signature | None, Row]] = {}
+        self._rows: dict[str, tuple[_Signature | None, GoalRow]] = {}
         self._version = time.time_ns()
-        self._opened: OrderedDict[str, tuple[_Signature, Opened]] = OrderedDict()
+        self._opened: OrderedDict[str, tuple[_Signature, OpenedGoal]] = OrderedDict()
         self._lock = threading.Lock()
         if not path.exists() or not self._files():
             raise FileNotFoundError(f"{path}: there are no records; a node with the parameter record_dir writes some")
 
-    def rows(self, seconds: float) -> Listed:
+    def rows(self, seconds: float) -> GoalList:
         """The goals that are known.
 
         Args:
@@ -91,9 +91,9 @@ class Goals:
                     self._read_row(key, path, verdicts)
                 elif key not in self._rows:
                     left += 1
-            return Listed(tuple(self._rows[key][1] for key in files if key in self._rows), left, self._version)
+            return GoalList(tuple(self._rows[key][1] for key in files if key in self._rows), left, self._version)
 
-    def open(self, key: str) -> Opened:
+    def open(self, key: str) -> OpenedGoal:
         """A goal with its image and its verdicts as they are now. Blocks for the disk, tens of milliseconds.
 
         Raises:
@@ -104,7 +104,7 @@ class Goals:
         with self._lock:
             return self._open(key, self._file(key))
 
-    def judge(self, key: str, judgement: Judgement, note: str = "", mask: object = None) -> Row:
+    def judge(self, key: str, judgement: Judgement, note: str = "", mask: object = None) -> GoalRow:
         """Store a person's verdict beside its record; it is on the disk when this returns.
 
         It is the newest of the goal's, whatever the clocks say, and so the one that counts. What the goal's newest
@@ -112,13 +112,13 @@ class Goals:
 
         Args:
             key: The goal.
-            judgement: What is said about it.
+            judgement: About its answer.
             note: What was meant.
             mask: What would have been right, as `verdict_for` takes it.
 
         Raises:
             UnknownGoalError, RecordError: As in `open`.
-            ValueError: It can't be said of this goal; the message says why.
+            ValueError: It does not fit this goal; the message says why.
             OSError: It can't be stored; the message says why and what to do.
         """
         with self._lock:
@@ -133,7 +133,7 @@ class Goals:
             return self._rows[key][1]
 
     def _files(self) -> dict[str, tuple[Path, tuple[Path, ...]]]:
-        """Of each record by its key: its file and those of its verdicts. One walk through the folder for all."""
+        """File of each record and files of its verdicts, by the record's key. One walk through the folder for all."""
         if not self.path.is_dir():
             return {plain(self.path.name): (self.path, tuple(verdict_files(self.path)))}
         records, verdicts = [], defaultdict(list)
@@ -144,7 +144,7 @@ class Goals:
             else:
                 verdicts[file.with_name(known["goal"] + SUFFIX)].append((int(known["number"]), file))
         return {
-            # A name that is no UTF-8 could not be told to the page.
+            # A name that is no UTF-8 could not be sent to the page.
             plain(path.relative_to(self._root).as_posix()): (path, tuple(file for _, file in sorted(verdicts[path])))
             for path in records
             if path.is_file()
@@ -159,22 +159,22 @@ class Goals:
             raise UnknownGoalError(f"there is no record {key!r} in {self._root} (any more)")
         return path
 
-    def _open(self, key: str, path: Path) -> Opened:
+    def _open(self, key: str, path: Path) -> OpenedGoal:
         signature = _signature(path, tuple(verdict_files(path)))
         known = self._opened.get(key)
         if known is None or known[0] != signature:
-            told: list[str] = []
+            complaints: list[str] = []
             try:
-                record = read_record(path, told.append)
+                record = read_record(path, complaints.append)
             except RecordError as error:
-                row = self._rows[key][1] if key in self._rows else Row(key)
+                row = self._rows[key][1] if key in self._rows else GoalRow(key)
                 self._keep(key, signature, replace(row, problem=str(error)))
                 raise
             if not os.access(path.parent, os.W_OK):
-                told.append(
+                complaints.append(
                     f"{path.parent} is read-only, so verdicts can't be stored: copy the records to a folder of yours"
                 )
-            known = signature, Opened(record, tuple(told))
+            known = signature, OpenedGoal(record, tuple(complaints))
             self._opened[key] = known
         self._opened.move_to_end(key)
         while len(self._opened) > KEPT:
@@ -185,12 +185,12 @@ class Goals:
         try:
             signature = _signature(path, verdicts)
         except OSError as error:
-            self._keep(key, None, Row(key, problem=str(error)))
+            self._keep(key, None, GoalRow(key, problem=str(error)))
             return
         if key not in self._rows or self._rows[key][0] != signature:
             self._keep(key, signature, read_row(key, path, verdicts))
 
-    def _keep(self, key: str, signature: _Signature | None, row: Row) -> None:
+    def _keep(self, key: str, signature: _Signature | None, row: GoalRow) -> None:
         if key not in self._rows or self._rows[key][1] != row:
             self._version += 1
         self._rows[key] = signature, row

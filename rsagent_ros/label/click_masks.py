@@ -1,4 +1,4 @@
-"""The segmenter at a person's hand: clicks and a box become a mask of the goal's image."""
+"""Masks by clicks: a person's points and box become a mask of the goal's image, by the agent's segmenter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEPT = 4
 
 @dataclass(frozen=True)
 class Clicks:
-    """What a person pointed at, in pixels of the image.
+    """Points and box that a person set, in pixels of the image.
 
     Attributes:
         positive, negative: Points on the thing, and points that are not on it; x, y.
@@ -40,7 +40,7 @@ class Clicks:
     refine: bool = False
 
 
-class Drawer:
+class ClickSegmenter:
     """Draws masks with one segmenter, one at a time, with the very tool that the agent uses. Thread-safe."""
 
     def __init__(self, segmenter: Segmenter[Any]) -> None:
@@ -50,7 +50,7 @@ class Drawer:
 
     @property
     def name(self) -> str:
-        """Of the segmenter."""
+        """Name of the segmenter."""
         return self._segmenter.name
 
     def draw(self, key: str, image: NDArray[np.uint8], start: Mask | None, clicks: Clicks) -> MaskEntry:

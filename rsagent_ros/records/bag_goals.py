@@ -1,4 +1,4 @@
-"""What was asked in a bag: goals by topic, goals in plain text, and goals of which only the result was recorded."""
+"""Goals of a bag: by topic, in plain text, and by action, where only the result was recorded."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rsagent_ros.records.messages import stamp_of
+from rsagent_ros.records.message_fields import stamp_of
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """A goal in a bag.
+class BagGoal:
+    """Reference to a goal in a bag: all that is known of it without decoding a picture.
 
     Attributes:
         goal_id: As given; made here where it was not.
         instruction: What to look for.
-        place: Of all messages that were surveyed, the one that it is; frames with a lower place came before it.
+        position: Of its message among all that were indexed; frames with a lower one came before it.
         time: When it was logged, nanoseconds.
         stamp: Nanoseconds of the image to look at; 0 for the newest.
         camera: As the goal names it.
@@ -24,11 +24,12 @@ class Asked:
         image, depth, camera_info: Messages to look at instead of a camera's; None where not given.
         previous_id: The goal that it follows up; empty for none.
         result: The rsagent_ros/Result that was recorded for it; None for none.
+        image_stamp, frame_id: Of the image it looks at, nanoseconds; 0 and empty before that is decoded.
     """
 
     goal_id: str
     instruction: str
-    place: int
+    position: int
     time: int
     stamp: int = 0
     camera: str = ""
@@ -39,14 +40,16 @@ class Asked:
     camera_info: Any = None
     result: Any = None
     previous_id: str = ""
+    image_stamp: int = 0
+    frame_id: str = ""
 
     @staticmethod
-    def by_message(goal: Any, place: int, time: int) -> Asked:
+    def from_goal(goal: Any, position: int, time: int) -> BagGoal:
         """The goal in an rsagent_ros/Goal."""
-        return Asked(
+        return BagGoal(
             goal.id,
             goal.instruction.strip(),
-            place,
+            position,
             time,
             stamp_of(goal.stamp),
             goal.camera,
@@ -59,18 +62,18 @@ class Asked:
         )
 
     @staticmethod
-    def by_text(words: str, place: int, time: int) -> Asked:
+    def from_text(text: str, position: int, time: int) -> BagGoal:
         """The goal in a std_msgs/String."""
-        return Asked("", words.strip(), place, time)
+        return BagGoal("", text.strip(), position, time)
 
     @staticmethod
-    def by_result(result: Any, place: int, time: int) -> Asked:
-        """A goal by action, of which only the result is on a topic: it looked at the image that the result is of."""
-        words, stamp = result.instruction.strip(), stamp_of(result.header.stamp)
-        return Asked(result.goal_id, words, place, time, stamp, result.camera, result=result)
+    def from_result(result: Any, position: int, time: int) -> BagGoal:
+        """A goal by action, of which only the rsagent_ros/Result is on a topic: it looked at that one's image."""
+        instruction, stamp = result.instruction.strip(), stamp_of(result.header.stamp)
+        return BagGoal(result.goal_id, instruction, position, time, stamp, result.camera, result=result)
 
 
-def with_results(goals: Sequence[Asked], results: Sequence[Asked]) -> list[Asked]:
+def join_results(goals: Sequence[BagGoal], results: Sequence[BagGoal]) -> list[BagGoal]:
     """Goals with the results that were recorded for them, then goals that are known by their result alone; named.
 
     A goal without an id was given one by the node: its result is the next one with the same words.
@@ -78,16 +81,16 @@ def with_results(goals: Sequence[Asked], results: Sequence[Asked]) -> list[Asked
     left = list(results)
     joined = []
     for goal in goals:
-        mine = next((result for result in left if result.place > goal.place and _of(goal, result)), None)
+        mine = next((result for result in left if result.position > goal.position and _matches(goal, result)), None)
         if mine is not None:
             left.remove(mine)
             goal = replace(goal, goal_id=mine.goal_id, result=mine.result)
         joined.append(goal)
     # A result without a stamp is of a goal that never had an image: there is nothing to look at again.
     joined += [result for result in left if result.stamp]
-    joined.sort(key=lambda goal: goal.place)
+    joined.sort(key=lambda goal: goal.position)
     return [goal if goal.goal_id else replace(goal, goal_id=f"goal-{n}") for n, goal in enumerate(joined, 1)]
 
 
-def _of(goal: Asked, result: Asked) -> bool:
+def _matches(goal: BagGoal, result: BagGoal) -> bool:
     return goal.goal_id == result.goal_id if goal.goal_id else goal.instruction == result.instruction

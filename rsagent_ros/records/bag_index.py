@@ -1,4 +1,4 @@
-"""A first look through a bag: its topics, when its images came, what was asked. No picture is decoded."""
+"""The first pass through a bag: its topics, the times of its images, its goals. No picture is decoded."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.records import interfaces as ros
-from rsagent_ros.records.bag import Bag, Logged
-from rsagent_ros.records.contents import REDACTION_TOPIC
-from rsagent_ros.records.messages import verdict_of
+from rsagent_ros.records.bag import Bag, BagMessage
+from rsagent_ros.records.bag_goals import BagGoal, join_results
+from rsagent_ros.records.message_fields import verdict_of
 from rsagent_ros.records.record import Verdict
-from rsagent_ros.records.requests import Asked, with_results
+from rsagent_ros.records.record_messages import REDACTION_TOPIC
 from rsagent_ros.records.storage import plain_data
 
 STAMPED = (ros.IMAGE, ros.COMPRESSED_IMAGE, ros.CAMERA_INFO)
@@ -23,28 +23,28 @@ JUMP = 1.0
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An image or its calibration.
+class MessageRef:
+    """Reference to an image or its calibration.
 
     Attributes:
-        place: Of all messages that were surveyed, the one that it is.
+        position: Among all messages that were indexed.
         time: When it was logged, nanoseconds.
         stamp: Of its header, nanoseconds; `time` where that is 0.
     """
 
-    place: int
+    position: int
     time: int
     stamp: int
 
 
 @dataclass
-class Survey:
-    """What is in a bag.
+class BagIndex:
+    """Contents of a bag.
 
     Attributes:
         types: Of each topic that matters here.
-        seen: The images and calibrations of each topic, in order.
-        goals: What was asked, in order.
+        refs: The images and calibrations of each topic, in order.
+        goals: In order.
         verdicts: What turned out to be true, in order; those without a stamp have the time they were logged.
         redactions: What was taken out of images, as `/agent/redaction` says: the bag is of redacted records.
         start, end: Times of the first and the last message that matters, nanoseconds; 0 for none.
@@ -52,8 +52,8 @@ class Survey:
     """
 
     types: dict[str, str] = field(default_factory=dict)
-    seen: dict[str, list[Seen]] = field(default_factory=dict)
-    goals: list[Asked] = field(default_factory=list)
+    refs: dict[str, list[MessageRef]] = field(default_factory=dict)
+    goals: list[BagGoal] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     redactions: set[str] = field(default_factory=set)
     start: int = 0
@@ -68,41 +68,41 @@ def matters(topic: str, msgtype: str) -> bool:
     )
 
 
-def survey(bag: Bag) -> Survey:
-    """Look through a bag once. What is lost or odd is told by the bag: clocks that jump, messages that are broken."""
-    found = Survey()
-    goals: list[Asked] = []
-    results: list[Asked] = []
+def index_bag(bag: Bag) -> BagIndex:
+    """Read a bag once. It complains about what is lost or odd: clocks that jump, messages that are broken."""
+    index = BagIndex()
+    goals: list[BagGoal] = []
+    results: list[BagGoal] = []
     newest = 0
     for message in bag.messages(matters):
-        place, found.count = found.count, found.count + 1
-        found.start = message.time if place == 0 else min(found.start, message.time)
+        position, index.count = index.count, index.count + 1
+        index.start = message.time if position == 0 else min(index.start, message.time)
         if newest - message.time > JUMP * 1e9:
             back = (newest - message.time) / 1e9
             bag.complain(f"{message.file}: the recorder's clock went back by {back:.3f} s, on {message.topic}")
             newest = message.time
         newest = max(newest, message.time)
-        found.end = max(found.end, message.time)
-        found.types.setdefault(message.topic, message.type)
+        index.end = max(index.end, message.time)
+        index.types.setdefault(message.topic, message.type)
         if message.type in STAMPED:
-            _see(bag, found.seen.setdefault(message.topic, []), message, place)
+            _add_ref(bag, index.refs.setdefault(message.topic, []), message, position)
         elif (content := bag.decode(message)) is None:
             continue
         elif message.type == ros.VERDICT:
-            _judge(bag, found.verdicts, message, content)
+            _add_verdict(bag, index.verdicts, message, content)
         elif message.type == ros.GOAL:
-            goals.append(Asked.by_message(content, place, message.time))
+            goals.append(BagGoal.from_goal(content, position, message.time))
         elif message.type == ros.RESULT:
-            results.append(Asked.by_result(content, place, message.time))
+            results.append(BagGoal.from_result(content, position, message.time))
         elif message.topic == REDACTION_TOPIC:
-            found.redactions.add(content.data)
+            index.redactions.add(content.data)
         else:
-            goals.append(Asked.by_text(content.data, place, message.time))
-    found.goals = with_results(goals, results)
-    return found
+            goals.append(BagGoal.from_text(content.data, position, message.time))
+    index.goals = join_results(goals, results)
+    return index
 
 
-def _judge(bag: Bag, verdicts: list[Verdict], message: Logged, content: Any) -> None:
+def _add_verdict(bag: Bag, verdicts: list[Verdict], message: BagMessage, content: Any) -> None:
     try:
         verdict = verdict_of(content)
     except (ValueError, RunFailed) as error:
@@ -113,24 +113,24 @@ def _judge(bag: Bag, verdicts: list[Verdict], message: Logged, content: Any) -> 
     verdicts.append(verdict if verdict.stamp_ns else replace(verdict, stamp_ns=message.time))
 
 
-def _see(bag: Bag, seen: list[Seen], message: Logged, place: int) -> None:
+def _add_ref(bag: Bag, refs: list[MessageRef], message: BagMessage, position: int) -> None:
     try:
         stamp = header_stamp(message)
     except ValueError as error:
-        bag.complain(f"{message.file}: message {len(seen) + 1} on {message.topic} is left out: {error}")
+        bag.complain(f"{message.file}: message {len(refs) + 1} on {message.topic} is left out: {error}")
         return
-    seen.append(Seen(place, message.time, stamp))
-    if len(seen) > 1:
-        before = seen[-2]
+    refs.append(MessageRef(position, message.time, stamp))
+    if len(refs) > 1:
+        before = refs[-2]
         jump = (stamp - before.stamp) - (message.time - before.time)
         if abs(jump) > JUMP * 1e9:
             bag.complain(
                 f"{message.file}: the stamps on {message.topic} jump by {jump / 1e9:+.3f} s against the recorder's "
-                f"clock, at message {len(seen)}"
+                f"clock, at message {len(refs)}"
             )
 
 
-def header_stamp(message: Logged) -> int:
+def header_stamp(message: BagMessage) -> int:
     """The stamp of a message that begins with a header, without decoding the rest; its time where that is 0.
 
     Raises:

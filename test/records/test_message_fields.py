@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.records.messages import camera_of
+from rsagent_ros.records.message_fields import camera_of
 
 
 def test_of_a_lens_that_distorts_the_rectified_images_matrix_counts() -> None:

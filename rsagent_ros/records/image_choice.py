@@ -1,4 +1,4 @@
-"""Which image of a bag a goal looks at: the one that a node with camera_mode always would have taken.
+"""Choice of the image that a goal of a bag looks at: the one that a node with camera_mode always would have taken.
 
 A goal without a stamp gets the newest image that came before it, if its stamp is not older than `max_frame_age`; else
 the first one that comes within `frame_timeout`. A goal with a stamp gets the nearest image, if that is within
@@ -12,13 +12,13 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rsagent_ros.records.requests import Asked
-from rsagent_ros.records.survey import Seen
+from rsagent_ros.records.bag_goals import BagGoal
+from rsagent_ros.records.bag_index import MessageRef
 
 
 @dataclass(frozen=True)
-class Patience:
-    """What a goal accepts as its image; parameters of the node, with their defaults.
+class ImageChoiceConfig:
+    """Bounds on the image that a goal accepts: parameters of the node, with their defaults.
 
     Attributes:
         stamp_tolerance: Seconds between a goal's stamp and the image's.
@@ -43,14 +43,14 @@ class NoImageError(Exception):
     """A goal for which the bag has no image; the message says why."""
 
 
-def image_for(goal: Asked, images: Sequence[Seen], topic: str, patience: Patience) -> Seen:
+def image_for(goal: BagGoal, images: Sequence[MessageRef], topic: str, config: ImageChoiceConfig) -> MessageRef:
     """The image that a goal looks at.
 
     Args:
         goal: Of the bag.
         images: Of the camera, in order.
         topic: Of the camera, for the sentence.
-        patience: What is accepted.
+        config: Bounds.
 
     Raises:
         NoImageError: There is none.
@@ -59,45 +59,45 @@ def image_for(goal: Asked, images: Sequence[Seen], topic: str, patience: Patienc
         raise NoImageError(f"there is no image on {topic}")
     if goal.stamp:
         near = nearest(goal.stamp, images)
-        if abs(near.stamp - goal.stamp) > patience.stamp_tolerance * 1e9:
+        if abs(near.stamp - goal.stamp) > config.stamp_tolerance * 1e9:
             raise NoImageError(
                 f"the image of {topic} nearest to its stamp is {abs(near.stamp - goal.stamp) / 1e9:.3f} s off, more "
-                f"than stamp_tolerance ({patience.stamp_tolerance:g} s)"
+                f"than stamp_tolerance ({config.stamp_tolerance:g} s)"
             )
         return near
-    following = bisect.bisect_left(images, goal.place, key=lambda seen: seen.place)
-    if following and _fresh(images[following - 1], goal.time, patience):
+    following = bisect.bisect_left(images, goal.position, key=lambda image: image.position)
+    if following and _fresh(images[following - 1], goal.time, config):
         return images[following - 1]
-    for seen in images[following:]:
-        if seen.time - goal.time > patience.frame_timeout * 1e9:
+    for later in images[following:]:
+        if later.time - goal.time > config.frame_timeout * 1e9:
             break
-        if _fresh(seen, seen.time, patience):
-            return seen
+        if _fresh(later, later.time, config):
+            return later
     if not following:
         wait = (images[0].time - goal.time) / 1e9
         raise NoImageError(
             f"the first image of {topic} came {wait:.3f} s after it, or is stamped otherwise; it waits for "
-            f"frame_timeout ({patience.frame_timeout:g} s)"
+            f"frame_timeout ({config.frame_timeout:g} s)"
         )
     age = (goal.time - images[following - 1].stamp) / 1e9
     raise NoImageError(
         f"the newest image of {topic} is stamped {abs(age):.3f} s {'before' if age > 0 else 'after'} it, more than "
-        f"max_frame_age ({patience.max_frame_age:g} s)"
+        f"max_frame_age ({config.max_frame_age:g} s)"
     )
 
 
-def companion_of(image: Seen, others: Sequence[Seen], patience: Patience) -> Seen | None:
+def companion_of(image: MessageRef, others: Sequence[MessageRef], config: ImageChoiceConfig) -> MessageRef | None:
     """The depth image or calibration that goes with an image; None where none fits."""
     if not others:
         return None
     near = nearest(image.stamp, others)
-    return near if abs(near.stamp - image.stamp) <= patience.stamp_tolerance * 1e9 else None
+    return near if abs(near.stamp - image.stamp) <= config.stamp_tolerance * 1e9 else None
 
 
-def nearest(stamp: int, seen: Sequence[Seen]) -> Seen:
+def nearest(stamp: int, refs: Sequence[MessageRef]) -> MessageRef:
     """The one whose stamp is nearest; of equals the first."""
-    return min(seen, key=lambda each: abs(each.stamp - stamp))
+    return min(refs, key=lambda each: abs(each.stamp - stamp))
 
 
-def _fresh(image: Seen, now: int, patience: Patience) -> bool:
-    return abs(now - image.stamp) <= patience.max_frame_age * 1e9
+def _fresh(image: MessageRef, now: int, config: ImageChoiceConfig) -> bool:
+    return abs(now - image.stamp) <= config.max_frame_age * 1e9

@@ -19,11 +19,11 @@ from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.ref import ExampleRef, Skipped
 from rsagent_ros.datasets import Dataset, list_examples
-from rsagent_ros.label.judging import KEPT, Goals, UnknownGoalError
-from rsagent_ros.label.rows import Row
-from rsagent_ros.records.contents import IMAGE_TOPIC, entries
+from rsagent_ros.label.goal_row import GoalRow
+from rsagent_ros.label.goal_store import KEPT, GoalStore, UnknownGoalError
 from rsagent_ros.records.reader import RecordError, read_record
 from rsagent_ros.records.record import Verdict
+from rsagent_ros.records.record_messages import IMAGE_TOPIC, entries
 from rsagent_ros.records.writer import add_verdict, encode, verdict_files
 from rsagent_training.collect import collect
 from rsagent_training.scene_index import SceneIndex
@@ -32,7 +32,7 @@ FAR_AHEAD = 2_000_000_000_000_000_000
 """Nanoseconds: a robot whose clock is years ahead of the laptop's."""
 
 
-def rows(goals: Goals) -> dict[str, Row]:
+def rows(goals: GoalStore) -> dict[str, GoalRow]:
     """All rows by the names of their files without stamps."""
     return {row.key.partition("_")[2].removesuffix(".mcap"): row for row in goals.rows(60.0).rows}
 
@@ -50,7 +50,7 @@ def test_what_is_stored_is_the_truth_that_evaluation_and_training_read(tmp_path:
         "unjudged": POLICY_SCRIPTS["instant"],
     }.items():
         write_goal(records, name, script=script, image=image, instruction=f"the {thing.shape}")
-    goals = Goals(records)
+    goals = GoalStore(records)
     keys = {name: row.key for name, row in rows(goals).items()}
     for name in ("accepted", "asked", "nothing"):
         goals.judge(keys[name], "accept")
@@ -81,7 +81,7 @@ def test_what_is_stored_is_the_truth_that_evaluation_and_training_read(tmp_path:
 def test_rows_say_what_was_said(tmp_path: Path) -> None:
     write_goal(tmp_path, "a", instruction="the mug")
     write_goal(tmp_path, "b", Verdict("b", "grasp", accepted=True, stamp_ns=1), script=(ABSENT,))
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     known = rows(goals)
     assert (known["a"].day, known["a"].time, known["a"].instruction) == ("2025-11-21", "14:35:12", "the mug")
     assert (known["a"].outcome, known["a"].state, known["a"].judged) == (Outcome.FOUND, "", False)
@@ -93,7 +93,7 @@ def test_rows_say_what_was_said(tmp_path: Path) -> None:
 
 def test_the_verdict_that_is_given_last_counts_whatever_the_clocks_say(tmp_path: Path) -> None:
     path = write_goal(tmp_path, "a", Verdict("a", "grasp", accepted=True, stamp_ns=FAR_AHEAD))
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     (row,) = goals.rows(60.0).rows
     assert goals.judge(row.key, "reject").state == "rejected"
     assert goals.judge(row.key, "absent").state == "absent"
@@ -104,13 +104,13 @@ def test_the_verdict_that_is_given_last_counts_whatever_the_clocks_say(tmp_path:
 def test_verdicts_are_stamped_with_the_time(tmp_path: Path) -> None:
     path = write_goal(tmp_path)
     before = time.time_ns()
-    Goals(path).judge(path.name, "accept")
+    GoalStore(path).judge(path.name, "accept")
     assert before <= read_record(path).verdicts[-1].stamp_ns <= time.time_ns()
 
 
 def test_the_same_said_twice_is_stored_once(tmp_path: Path) -> None:
     path = write_goal(tmp_path)
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     (row,) = goals.rows(60.0).rows
     for judgement in ("accept", "accept", "reject", "accept"):
         goals.judge(row.key, judgement, "a note")
@@ -119,7 +119,7 @@ def test_the_same_said_twice_is_stored_once(tmp_path: Path) -> None:
 
 def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
     path = write_goal(tmp_path)
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     (row,) = goals.rows(60.0).rows
     pages = [
         threading.Thread(target=lambda number=number: goals.judge(row.key, "reject", f"note {number}"))
@@ -136,7 +136,7 @@ def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_what_others_write_is_seen(tmp_path: Path) -> None:
     first = write_goal(tmp_path, "a")
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     listed = goals.rows(60.0)
     assert goals.rows(60.0) == listed
     key = listed.rows[0].key
@@ -158,7 +158,7 @@ def test_what_others_write_is_seen(tmp_path: Path) -> None:
 def test_the_list_is_read_little_by_little(tmp_path: Path) -> None:
     for number in range(3):
         write_goal(tmp_path, f"g{number}")
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     assert (goals.rows(0.0).rows, goals.rows(0.0).left) == ((), 3)
     assert goals.rows(60.0).left == 0
     assert len(goals.rows(0.0).rows) == 3
@@ -167,7 +167,7 @@ def test_the_list_is_read_little_by_little(tmp_path: Path) -> None:
 def test_one_file_is_judged_alone(tmp_path: Path) -> None:
     write_goal(tmp_path, "a")
     path = write_goal(tmp_path, "b")
-    goals = Goals(path)
+    goals = GoalStore(path)
     (row,) = goals.rows(60.0).rows
     assert goals.judge(row.key, "accept").judged
     assert len(read_record(path).verdicts) == 1
@@ -177,13 +177,13 @@ def test_one_file_is_judged_alone(tmp_path: Path) -> None:
 def test_no_records(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="there are no records"):
-        Goals(tmp_path / name)
+        GoalStore(tmp_path / name)
 
 
 def test_keys_are_not_paths(tmp_path: Path) -> None:
     secret = write_goal(tmp_path / "elsewhere")
     write_goal(tmp_path / "records")
-    goals = Goals(tmp_path / "records")
+    goals = GoalStore(tmp_path / "records")
     for key in ("../" + secret.relative_to(tmp_path).as_posix(), str(secret), "", ".", "x\0y"):
         with pytest.raises(UnknownGoalError, match="there is no record"):
             goals.open(key)
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_record_is_told_and_the_rest_works(tmp_path: Path) -> 
     (broken.parent / "x_empty.mcap").touch()
     (broken.parent / "x_rubbish.mcap").write_bytes(os.urandom(5_000))
     (broken.parent / "x_folder.mcap").mkdir()
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     known = rows(goals)
     assert known.keys() == {"whole", "broken", "empty", "rubbish"}
     for name in ("broken", "empty", "rubbish"):
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_record_is_told_and_the_rest_works(tmp_path: Path) -> 
 def test_a_record_that_is_cut_behind_its_image_can_be_judged(tmp_path: Path) -> None:
     path = write_goal(tmp_path, "cut")
     path.write_bytes(path.read_bytes()[:-20])
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     row = rows(goals)["cut"]
     assert row.problem == ""
     assert "cut at byte" in goals.open(row.key).complaints[0]
@@ -227,7 +227,7 @@ def test_a_record_whose_image_is_broken_is_known_for_it_once_it_was_opened(tmp_p
     (image,) = (entry.message for entry in messages if entry.topic == IMAGE_TOPIC)
     image.data = np.zeros(50, np.uint8)
     path.write_bytes(encode(messages))
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     row = rows(goals)["dark"]
     assert row.problem == ""
     with pytest.raises(RecordError, match="can't be decoded"):
@@ -240,7 +240,7 @@ def test_a_verdict_that_is_damaged_is_told_and_its_goal_can_be_judged(tmp_path: 
     add_verdict(path, Verdict("a", "operator", accepted=True, stamp_ns=1))
     (file,) = verdict_files(path)
     file.write_bytes(file.read_bytes()[:60])
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     row = rows(goals)["a"]
     assert (row.problem, row.state, row.judged) == ("", "", False)
     assert any(file.name in sentence for sentence in goals.open(row.key).complaints)
@@ -255,7 +255,7 @@ def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
         path.rename(odd)
     except OSError:
         pytest.skip("this file system takes only UTF-8")
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     (row,) = goals.rows(60.0).rows
     row.key.encode()
     assert goals.judge(row.key, "accept").judged
@@ -265,7 +265,7 @@ def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
 def test_only_few_images_are_held(tmp_path: Path) -> None:
     for number in range(KEPT + 3):
         write_goal(tmp_path, f"g{number}")
-    goals = Goals(tmp_path)
+    goals = GoalStore(tmp_path)
     keys = [row.key for row in goals.rows(60.0).rows]
     opened = [goals.open(key) for key in keys]
     assert goals.open(keys[-1]) is opened[-1]
@@ -289,7 +289,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_folder_that_is_read_only_says_what_to_do(read_only: Path) -> None:
-    goals = Goals(read_only)
+    goals = GoalStore(read_only)
     (row,) = goals.rows(60.0).rows
     assert "is read-only" in goals.open(row.key).complaints[0]
     with pytest.raises(OSError, match=r"not stored.*Read-only file system.*copy the records"):
@@ -299,7 +299,7 @@ def test_a_folder_that_is_read_only_says_what_to_do(read_only: Path) -> None:
 
 def test_a_disk_that_is_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_goal(tmp_path)
-    goals = Goals(path)
+    goals = GoalStore(path)
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")

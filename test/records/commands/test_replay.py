@@ -16,11 +16,11 @@ from recorded import recorded
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.cli import main
 from rsagent_ros.records import interfaces as ros
-from rsagent_ros.records.contents import entries
 from rsagent_ros.records.interfaces import blank
 from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.reader import read_records
 from rsagent_ros.records.record import Record
+from rsagent_ros.records.record_messages import entries
 from rsagent_ros.records.writer import RecordWriter
 
 BUDGET = ("--budget", "60")
@@ -172,7 +172,7 @@ def test_companions_of_another_size_are_left_out(tmp_path: Path, out: Path, capl
     [
         (["none", "--out", "OUT"], "there is no such bag"),
         (["BAG"], "--out is needed"),
-        (["BAG", "--out", "OUT"], "nothing was asked in it; say what to look for with --goal"),
+        (["BAG", "--out", "OUT"], "it holds no goals; say what to look for with --goal"),
         (["BAG", "--out", "OUT", "--goal", " "], "a --goal has words"),
         (["BAG", "--out", "OUT", "--goal", "x", "--topic", "/nowhere"], "no images on /nowhere"),
         (["BAG", "--out", "OUT", "--goal", "x", "--depth", "/nowhere"], "no images on /nowhere"),

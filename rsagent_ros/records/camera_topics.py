@@ -1,4 +1,4 @@
-"""Which topics of a bag are the camera: its images, and the depth and calibration that belong to them."""
+"""Topics of a bag that are its camera: the images, and the depth and calibration that belong to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rsagent_ros.records import interfaces as ros
-from rsagent_ros.records.survey import Survey
+from rsagent_ros.records.bag_index import BagIndex
 
 COMPRESSED = "/compressed"
 NOT_CAMERAS = ("depth", "mask", "overlay", "disparity", "confidence", "infra", "compressedDepth", "theora")
@@ -14,19 +14,19 @@ NOT_CAMERAS = ("depth", "mask", "overlay", "disparity", "confidence", "infra", "
 
 
 @dataclass(frozen=True)
-class Topics:
-    """Of one camera; depth and camera_info are empty where there is none."""
+class CameraTopics:
+    """Topics of one camera; depth and camera_info are empty where there is none."""
 
     image: str
     depth: str = ""
     camera_info: str = ""
 
 
-def camera_topics(found: Survey, image: str = "", depth: str = "") -> Topics:
+def camera_topics(index: BagIndex, image: str = "", depth: str = "") -> CameraTopics:
     """The camera of a bag.
 
     Args:
-        found: What is in the bag.
+        index: Of the bag.
         image: The topic to take; empty: the only one, or a raw one before its compressed form.
         depth: Likewise; empty: the only one with "depth" in its name.
 
@@ -34,31 +34,31 @@ def camera_topics(found: Survey, image: str = "", depth: str = "") -> Topics:
         ValueError: There is no such topic, it has no images, or several could be meant; the sentence lists them.
     """
     if image:
-        _check(found, image, (ros.IMAGE, ros.COMPRESSED_IMAGE))
+        _check(index, image, (ros.IMAGE, ros.COMPRESSED_IMAGE))
     else:
-        image = _only_image(found)
+        image = _only_image(index)
     if depth:
-        _check(found, depth, (ros.IMAGE,))
+        _check(index, depth, (ros.IMAGE,))
     else:
-        depths = [topic for topic, kind in found.types.items() if kind == ros.IMAGE and "depth" in topic.lower()]
+        depths = [topic for topic, kind in index.types.items() if kind == ros.IMAGE and "depth" in topic.lower()]
         depth = depths[0] if len(depths) == 1 and depths[0] != image else ""
-    infos = [topic for topic, kind in found.types.items() if kind == ros.CAMERA_INFO]
+    infos = [topic for topic, kind in index.types.items() if kind == ros.CAMERA_INFO]
     folder = image.removesuffix(COMPRESSED).rpartition("/")[0]
     beside = f"{folder}/camera_info"
     colour = [topic for topic in infos if "depth" not in topic.lower()]
     info = beside if beside in infos else colour[0] if len(colour) == 1 else ""
-    return Topics(image, depth, info)
+    return CameraTopics(image, depth, info)
 
 
-def _only_image(found: Survey) -> str:
+def _only_image(index: BagIndex) -> str:
     pictures = [
         topic
-        for topic, kind in found.types.items()
+        for topic, kind in index.types.items()
         if kind in (ros.IMAGE, ros.COMPRESSED_IMAGE) and not any(word.lower() in topic.lower() for word in NOT_CAMERAS)
     ]
     pictures = [topic for topic in pictures if topic.removesuffix(COMPRESSED) not in _but(pictures, topic)]
     if not pictures:
-        raise ValueError(f"no topic has images of a camera; images are on: {_listed(found, pictures)}")
+        raise ValueError(f"no topic has images of a camera; images are on: {_listed(index, pictures)}")
     if len(pictures) > 1:
         raise ValueError(f"several topics have images, name one: {', '.join(sorted(pictures))}")
     return pictures[0]
@@ -68,15 +68,15 @@ def _but(topics: Iterable[str], topic: str) -> set[str]:
     return {other for other in topics if other != topic}
 
 
-def _check(found: Survey, topic: str, kinds: tuple[str, ...]) -> None:
-    kind = found.types.get(topic)
+def _check(index: BagIndex, topic: str, kinds: tuple[str, ...]) -> None:
+    kind = index.types.get(topic)
     if kind is None:
-        raise ValueError(f"the bag has no images on {topic}; images are on: {_listed(found, ())}")
+        raise ValueError(f"the bag has no images on {topic}; images are on: {_listed(index, ())}")
     if kind not in kinds:
         raise ValueError(f"{topic} is of {kind}; it must be of {' or '.join(kinds)}")
 
 
-def _listed(found: Survey, without: Iterable[str]) -> str:
+def _listed(index: BagIndex, without: Iterable[str]) -> str:
     kinds = (ros.IMAGE, ros.COMPRESSED_IMAGE)
-    topics = sorted(topic for topic, kind in found.types.items() if kind in kinds and topic not in without)
+    topics = sorted(topic for topic, kind in index.types.items() if kind in kinds and topic not in without)
     return ", ".join(topics) or "none"

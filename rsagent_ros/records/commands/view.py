@@ -1,4 +1,4 @@
-"""`rsagent view`: records as one HTML page, to look at what the agent saw, thought and did. Needs no ROS."""
+"""`rsagent view`: records as one HTML page, to see what the agent saw, thought and did. Needs no ROS."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 MOST = 50
 """Goals on one page: each brings its pictures along, about a megabyte."""
 
+PAGE = "records.html"
+"""Name of the page, in the folder of the records."""
+
 DONE, FAILED, SKIPPED = 0, 1, 3
 """Exit codes; 2 is bad usage."""
 
@@ -32,11 +35,13 @@ def add_command(commands: Commands) -> None:
         "view",
         help="show records as one HTML page",
         description="Write records as one HTML file that opens from anywhere and needs no network: every turn with "
-        "what was looked at, thought, called and seen. Exit codes: 0; 3 a file could not be read, which is told; "
+        "its picture, thought, call and result. Exit codes: 0; 3 some file could not be read (named on stderr); "
         "1 none could.",
     )
     parser.add_argument("records", type=Path, metavar="RECORDS", help="one record, a day, or the folder of all days")
-    parser.add_argument("--out", type=Path, default=Path("records.html"), metavar="FILE", help="default: %(default)s")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=f"default: {PAGE} in the folder, or ID.html beside the one record"
+    )
     parser.add_argument("--goal", metavar="ID", help="only the goal of this id")
     parser.add_argument("--most", type=int, default=MOST, metavar="N", help="goals on the page (default: %(default)d)")
     parser.add_argument("--open", action="store_true", help="open it in the browser")
@@ -64,22 +69,32 @@ def _run(arguments: argparse.Namespace) -> int:
         log.error("%s: there is no record%s that could be read", arguments.records, wanted)
         return FAILED
     title = shown[0].trace.instruction if len(shown) == 1 else f"{len(shown)} goals of {arguments.records}"
-    arguments.out.write_text(render(shown, title), encoding="utf-8")
-    sys.stdout.write(f"{arguments.out}: {len(shown)} goal(s){more}\n")
+    out = arguments.out or _page_of(arguments.records)
+    try:
+        out.write_text(render(shown, title), encoding="utf-8")
+    except OSError as error:
+        log.error("%s can't be written (%s); name another file with --out", out, error.strerror)
+        return FAILED
+    sys.stdout.write(f"{out}: {len(shown)} goal(s){more}\n")
     if arguments.open:
-        webbrowser.open(arguments.out.resolve().as_uri())
+        webbrowser.open(out.resolve().as_uri())
     return SKIPPED if problems else DONE
 
 
+def _page_of(records: Path) -> Path:
+    """The page of records where none is named: beside them, whatever folder the command is given in."""
+    return records / PAGE if records.is_dir() else records.with_suffix(".html")
+
+
 def shown_record(record: Record) -> Shown:
-    """A record as the page shows it, with where it came from and what others said about it."""
+    """A record as the page shows it, with its camera and the verdicts about it."""
     facts = {"camera": record.camera} if record.camera else {}
     facts |= {"redacted": record.redaction} if record.redaction != "none" else {}
-    facts |= {f"verdict {number}": _said(verdict) for number, verdict in enumerate(record.verdicts, 1)}
+    facts |= {f"verdict {number}": _described(verdict) for number, verdict in enumerate(record.verdicts, 1)}
     return Shown(record.trace, record.image, facts)
 
 
-def _said(verdict: Verdict) -> str:
+def _described(verdict: Verdict) -> str:
     words = ["accepted" if verdict.accepted else "rejected"]
     words += ["absent"] if verdict.absent else []
     words += ["another mask"] if verdict.mask is not None else []

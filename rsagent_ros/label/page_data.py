@@ -1,4 +1,4 @@
-"""What the page is told about goals: JSON values and pictures.
+"""Data of the page about goals: JSON values and pictures.
 
 Text goes out as it was recorded; the page never makes markup of it.
 """
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.geometry import Box, Point, View
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.label.drawing import outline
-from rsagent_ros.label.judging import Opened
-from rsagent_ros.label.rows import Row
+from rsagent_ros.label.click_masks import outline
+from rsagent_ros.label.goal_row import GoalRow
+from rsagent_ros.label.goal_store import OpenedGoal
 from rsagent_ros.label.verdicts import mask_at_hand, not_acceptable, state_of
 from rsagent_ros.records.record import Verdict, answer_masks, newest
 from rsagent_ros.viewer.page import TITLES
@@ -28,7 +28,7 @@ TURN_SIDE = 768
 """Longest side in pixels of the picture of a turn."""
 
 
-def row_json(row: Row) -> dict[str, Any]:
+def row_json(row: GoalRow) -> dict[str, Any]:
     """A line of the list."""
     return {
         "record": row.key,
@@ -43,7 +43,7 @@ def row_json(row: Row) -> dict[str, Any]:
     }
 
 
-def goal_json(key: str, opened: Opened) -> dict[str, Any]:
+def goal_json(key: str, opened: OpenedGoal) -> dict[str, Any]:
     """A goal with its answer, its turns and its verdicts; positions in pixels of the image."""
     record, trace = opened.record, opened.record.trace
     counts = newest(record.verdicts)
@@ -86,7 +86,7 @@ def frame_jpeg(image: NDArray[np.uint8]) -> bytes:
 
 
 def turn_jpeg(trace: Trace, number: int, frame: NDArray[np.uint8]) -> bytes | None:
-    """What came back in the turn at that place, counted from 0; None where there was no picture or no such turn."""
+    """Picture of a turn, counted from 0; None where there was no picture or no such turn."""
     picture = None
     if 0 <= number < len(trace.turns):
         picture = trace.turns[number].shown(frame, PictureFormat(TURN_SIDE))

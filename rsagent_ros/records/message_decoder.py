@@ -15,12 +15,12 @@ from rsagent_ros.records.interfaces import definition as ours
 from rsagent_ros.records.interfaces import typestore
 
 FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
-"""Of definitions, by the names that files give them."""
+"""Formats of definitions, by the names that files give them."""
 
 MAX_DEFINITION = 1_000_000
 
 
-class Decoder:
+class MessageDecoder:
     """Decodes the messages of one bag or record."""
 
     def __init__(self) -> None:

@@ -4,8 +4,7 @@
 
 Reference policy and classical segmenter, the whole vocabulary of goals (much of which this policy does not understand:
 it is to be wrong at times). Fitted to seeds from 5000 and from 6000 on, measured on seeds from 0 on, which are held
-out. Counted are the answers that have a mask: right from an IoU of 0.5 with the truth on, wrong where the thing is not
-there.
+out. Counted are the answers that have a mask, right as `Score.right` has it.
 """
 
 from __future__ import annotations
@@ -18,15 +17,14 @@ from entry import Entry, not_here, reported
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.turn import Trace
 from rsagent_ros.baseline.policy import ReferencePolicy
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.confidence.calibrate import JudgedAnswer, calibrate, vectors
 from rsagent_ros.confidence.calibration import raw_confidence
-from rsagent_ros.confidence.evidence import answer_ids, evidence_for
+from rsagent_ros.confidence.judged import judged_answer
 from rsagent_ros.confidence.measures import kept, worth
 from rsagent_ros.scoring.prediction import prediction_of
-from rsagent_ros.scoring.score import MATCH_IOU, score
+from rsagent_ros.scoring.score import score
 
 FITTED = ((5000, 130), (6000, 80))
 HELD_OUT = (0, 150)
@@ -47,24 +45,16 @@ def answers(seed: int, count: int) -> list[JudgedAnswer]:
 
     policy, segmenter = ReferencePolicy(), ClassicalSegmenter()
     found = []
-    for index, scene in enumerate(scenes(seed, count)):
+    for scene in scenes(seed, count):
         budget = Budget(seconds=600.0)
         episode = Episode(
             scene.image, scene.instruction, segmenter, budget, policy_name=policy.name, pictures=policy.pictures
         )
         drive(episode, policy)
-        row = score(index, scene, prediction_of(episode.trace))
-        if row.masked:
-            found.append(judged(episode.trace, row.iou))
+        answer = judged_answer(score(prediction_of(episode.trace), scene), episode.trace)
+        if answer is not None:
+            found.append(answer)
     return found
-
-
-def judged(trace: Trace, overlap: float) -> JudgedAnswer:
-    """The least sure mask of an answer speaks for it."""
-    evidence = min(
-        (evidence_for(trace, mask_id) for mask_id in answer_ids(trace)), key=lambda one: one.score * one.stability
-    )
-    return JudgedAnswer(evidence, overlap >= MATCH_IOU, trace.policy, trace.segmenter)
 
 
 def measured(fitted: list[JudgedAnswer], unseen: list[JudgedAnswer]) -> list[Entry]:

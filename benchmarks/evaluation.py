@@ -31,9 +31,9 @@ from rsagent_ros.data.folder import save_examples
 from rsagent_ros.datasets import Dataset
 from rsagent_ros.evaluation.answering import Answering, WorkItem
 from rsagent_ros.evaluation.cluster import Workers
-from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
+from rsagent_ros.evaluation.evaluator import Evaluated, EvaluationConfig, evaluate
 from rsagent_ros.evaluation.report.summary import summarise
-from rsagent_ros.evaluation.results import Measured, Run
+from rsagent_ros.evaluation.results import Measured, RunSettings
 from rsagent_ros.scoring.prediction import Prediction
 from rsagent_ros.scoring.score import score
 
@@ -75,7 +75,7 @@ def _metrics() -> Entry:
     for index in range(SAMPLES):
         right, said = pairs[index % kinds]
         example = Example("a", blank_image((HEIGHT, WIDTH)), "", Outcome.FOUND, (decode_rle(right),))
-        score(index, example, Prediction(Outcome.FOUND, decode_rle(said), confidence=0.5))
+        score(Prediction(Outcome.FOUND, decode_rle(said), confidence=0.5), example)
     return at_most(
         f"metrics of {SAMPLES} samples of {WIDTH}x{HEIGHT}",
         time.perf_counter() - before,
@@ -89,13 +89,11 @@ def _bootstrap() -> Entry:
     """The whole summary of as many rows."""
     mask = _blob(1)
     example = Example("a", blank_image((HEIGHT, WIDTH)), "", Outcome.FOUND, (mask,))
-    row = score(0, example, Prediction(Outcome.FOUND, mask, confidence=0.5))
-    found = Evaluated(Run({}, {}), [row] * SAMPLES, [Measured(1.0)] * SAMPLES, [], [])
+    made = score(Prediction(Outcome.FOUND, mask, confidence=0.5), example)
+    found = Evaluated(RunSettings({}, {}), [made] * SAMPLES, [Measured(1.0)] * SAMPLES, [], [])
     before = time.perf_counter()
     summarise(found)
-    return reported(
-        f"summary of {SAMPLES} samples", time.perf_counter() - before, "s", "10,000 resamples of all 24 rates"
-    )
+    return reported(f"summary of {SAMPLES} samples", time.perf_counter() - before, "s", "10,000 resamples of all rates")
 
 
 class _Thinking:
@@ -157,7 +155,7 @@ def _memory() -> Entry:
     taken: list[tuple[int, int]] = []
     with Answering(open_fakes(0.0), Budget(seconds=60.0), seed=0) as answering:
         for index in range(SAMPLES):
-            answering.line(WorkItem(index, Example(f"s{index}", image.copy(), "the thing", Outcome.FOUND, (mask,))))
+            answering.result(WorkItem(index, Example(f"s{index}", image.copy(), "the thing", Outcome.FOUND, (mask,))))
             if index % 500 == 0 and index >= SAMPLES // 10:
                 taken.append((index, process.memory_info().rss))
     counts, sizes = np.array(taken, dtype=np.float64).T
@@ -193,8 +191,10 @@ def _workers() -> list[Entry]:
 def _samples_per_second(folder: Path, workers: int, models: Callable[[], Models]) -> float:
     """Between the first and the last result, so without the start of the workers."""
     times: list[float] = []
-    plan = Plan(Dataset("scenes", str(folder / "scenes")), Choice(), Budget(seconds=60.0), workers=Workers(workers))
-    evaluate(plan, folder / f"out{workers}", lambda row, total: times.append(time.perf_counter()), models)
+    plan = EvaluationConfig(
+        Dataset("scenes", str(folder / "scenes")), Choice(), Budget(seconds=60.0), workers=Workers(workers)
+    )
+    evaluate(plan, folder / f"out{workers}", lambda score, total: times.append(time.perf_counter()), models)
     return (len(times) - 1) / (times[-1] - times[0])
 
 

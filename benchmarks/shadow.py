@@ -12,7 +12,7 @@ import numpy as np
 from entry import Entry, at_most, reported
 from numpy.typing import NDArray
 
-from rsagent_ros.scoring.bootstrap import LEVEL
+from rsagent_ros.scoring.intervals import LEVEL
 from rsagent_ros.shadow.paired_result import GOALS, SURE
 
 CONTESTS, RESAMPLES = 400, 1000

@@ -20,7 +20,7 @@ from rsagent_ros.backends import Models
 from rsagent_ros.data.example import Example, blank_image
 from rsagent_ros.data.folder import save_examples
 from rsagent_ros.scoring.prediction import Prediction
-from rsagent_ros.scoring.score import Row, score
+from rsagent_ros.scoring.score import Score, score
 
 SIZE = (60, 80)
 
@@ -40,10 +40,10 @@ def found(mask: Mask, **more: Any) -> Prediction:
     return Prediction(Outcome.FOUND, mask, **more)
 
 
-def row(name: str = "a", index: int = 0, **more: Any) -> Row:
-    """A row whose fields are set as the test wants them."""
-    made = score(index, truth(box(0, 0, 10, 10), id=name), found(box(0, 0, 10, 10)))
-    return replace(made, **more)
+def scored(name: str = "a", index: int = 0, **more: Any) -> Score:
+    """A score whose fields are set as the test wants them; `credit` is the IoU unless it is said."""
+    made = score(found(box(0, 0, 10, 10)), truth(box(0, 0, 10, 10), id=name), index=index)
+    return replace(made, **{"credit": more.get("iou", made.iou), **more})
 
 
 def image(seed: int = 0, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:

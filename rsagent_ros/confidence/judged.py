@@ -8,31 +8,39 @@ from pathlib import Path
 import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.turn import Trace
 from rsagent_ros.confidence.calibrate import JudgedAnswer
 from rsagent_ros.confidence.evidence import answer_ids, evidence_for
 from rsagent_ros.evaluation.results import read_results
-from rsagent_ros.scoring.score import MATCH_IOU
+from rsagent_ros.scoring.score import Score
 
 
 def judged(path: Path) -> Iterator[JudgedAnswer]:
     """The answers of an evaluation that have a mask and a trace, one by one. Others say nothing about confidence.
 
-    Of an answer with several masks the one with the least evidence counts, as in a Result; of an ambiguous one the
-    surest candidate, as it is the one whose IoU is in the row.
-
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no file of the evaluator, or a line in it is wrong.
     """
-    for line in read_results(path)[1]:
-        trace = line.whole_trace()
-        if trace is None or not line.row.masked or not answer_ids(trace):
-            continue
-        if trace.outcome is Outcome.AMBIGUOUS:
-            evidence = evidence_for(trace, trace.candidate_ids[int(np.argmax(trace.confidences))])
-        else:
-            evidence = min(
-                (evidence_for(trace, mask_id) for mask_id in answer_ids(trace)),
-                key=lambda one: one.score * one.stability,
-            )
-        yield JudgedAnswer(evidence, line.row.iou >= MATCH_IOU, trace.policy, trace.segmenter)
+    newest = {result.score.id: number for number, result in enumerate(read_results(path)[1])}
+    for number, result in enumerate(read_results(path)[1]):
+        trace = result.whole_trace() if number == newest[result.score.id] else None
+        answer = None if trace is None else judged_answer(result.score, trace)
+        if answer is not None:
+            yield answer
+
+
+def judged_answer(score: Score, trace: Trace) -> JudgedAnswer | None:
+    """The answer of a finished episode; None for one without a mask.
+
+    Of an answer with several masks the one with the least evidence counts, as in a Result; of a question the surest
+    candidate. `Score.right` says whether the answer was right.
+    """
+    ids = answer_ids(trace)
+    if not score.masked or not ids:
+        return None
+    if trace.outcome is Outcome.AMBIGUOUS:
+        evidence = evidence_for(trace, trace.candidate_ids[int(np.argmax(trace.confidences))])
+    else:
+        evidence = min((evidence_for(trace, name) for name in ids), key=lambda one: one.score * one.stability)
+    return JudgedAnswer(evidence, score.right, trace.policy, trace.segmenter)

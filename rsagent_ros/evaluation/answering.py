@@ -26,7 +26,7 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
 from rsagent_ros.data.example import Example
 from rsagent_ros.evaluation.recorded import RecordedPolicy
-from rsagent_ros.evaluation.results import Line, Measured
+from rsagent_ros.evaluation.results import ExampleResult, Measured
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import score
 
@@ -55,7 +55,10 @@ class WorkItem:
 
 
 class Answering:
-    """Answers examples with one policy and one segmenter. Any number of threads may call `line`. A context manager."""
+    """Answers examples with one policy and one segmenter. A context manager.
+
+    Any number of threads may call `result`.
+    """
 
     def __init__(self, models: Models, budget: Budget, seed: int, grace: float = GRACE) -> None:
         """Take what was loaded.
@@ -80,7 +83,7 @@ class Answering:
         """Calls that have not come back, and are waited for no more."""
         return self._hung
 
-    def line(self, item: WorkItem, cancel: CancelToken | None = None) -> Line:
+    def result(self, item: WorkItem, cancel: CancelToken | None = None) -> ExampleResult:
         """Run the episode and score its answer; blocks until its deadline and the grace are over at most.
 
         Args:
@@ -107,9 +110,9 @@ class Answering:
                 previous=example.previous,
             )
         except RunFailed as error:
-            return scored(item, self._refused(example, policy, error))
+            return result_of(item, self._refused(example, policy, error))
         self._drive(episode, _Seeded(policy, self._seed, item.index), cancel)
-        return scored(item, episode.trace)
+        return result_of(item, episode.trace)
 
     def close(self) -> None:
         """End the threads that do not hang; the models are the caller's to close."""
@@ -166,12 +169,12 @@ class Answering:
         )
 
 
-def scored(item: WorkItem, trace: Trace) -> Line:
-    """A finished episode held against the truth of its example."""
+def result_of(item: WorkItem, trace: Trace) -> ExampleResult:
+    """The result of a finished episode: its answer held against the truth of its example."""
     answer = prediction_of(trace)
     replies = [reply for turn in trace.turns for reply in turn.replies]
-    return Line(
-        score(item.index, item.example, answer, item.example.instruction),
+    return ExampleResult(
+        score(answer, item.example, index=item.index),
         Measured(
             trace.seconds,
             sum(reply.reply_seconds for reply in replies),

@@ -7,18 +7,21 @@ takes its worker with it `MAX_ATTEMPTS` times counts as failed, with 0 like ever
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.backends import Models
 from rsagent_ros.evaluation.answering import Answering, WorkItem
-from rsagent_ros.evaluation.results import NO_TRACE, Line, Measured
+from rsagent_ros.evaluation.results import NO_TRACE, ExampleResult, Measured
 from rsagent_ros.scoring.prediction import Prediction
 from rsagent_ros.scoring.score import score
 
@@ -31,7 +34,7 @@ _OBJECT_STORE_BYTES = 500_000_000
 
 @dataclass(frozen=True)
 class Workers:
-    """How many, and where.
+    """Worker processes, and where they run.
 
     Attributes:
         count: Worker processes.
@@ -62,8 +65,8 @@ class _Worker:
     def ready(self) -> bool:
         return True
 
-    def line(self, item: WorkItem) -> Line:
-        return self._answering.line(item)
+    def result(self, item: WorkItem) -> ExampleResult:
+        return self._answering.result(item)
 
 
 @dataclass(eq=False)
@@ -86,8 +89,8 @@ class _Begun:
 
 def answer_on_workers(
     items: Iterator[WorkItem], open_models: Callable[[], Models], budget: Budget, seed: int, workers: Workers
-) -> Iterator[Line]:
-    """The lines of all examples, as they are finished.
+) -> Iterator[ExampleResult]:
+    """The results of all examples, as they are finished.
 
     Args:
         items: Asked for one at a time, as there is room.
@@ -136,7 +139,7 @@ def _connect(ray: Any, workers: Workers) -> None:
 
 def _answer(
     ray: Any, items: Iterator[WorkItem], open_models: Callable[[], Models], budget: Budget, seed: int, workers: Workers
-) -> Iterator[Line]:
+) -> Iterator[ExampleResult]:
     remote = ray.remote(_Worker).options(num_cpus=1, num_gpus=workers.gpus, max_concurrency=workers.in_flight)
 
     def hire() -> Any:
@@ -163,25 +166,26 @@ def _answer(
                     begun = _Begun(fresh, slot, slot.actor)
                 else:
                     break
-                pending[begun.actor.line.remote(begun.item)] = begun
+                pending[begun.actor.result.remote(begun.item)] = begun
             if not pending:
                 return
             (finished,), _ = ray.wait(list(pending), num_returns=1)
             begun = pending.pop(finished)
             room += [begun.slot] * begun.places
             try:
-                line = ray.get(finished)
+                result = ray.get(finished)
             except ray.exceptions.RayActorError:
                 if begun.slot.actor is begun.actor:  # only the first of those it had under way sees the old one
                     begun.slot.actor = hire()
                 if begun.attempt < MAX_ATTEMPTS:
                     again.append((begun.item, begun.attempt + 1))
                     continue
-                line = _lost(begun.item)
+                result = _lost(begun.item)
             except ray.exceptions.RayTaskError as error:
                 cause = error.as_instanceof_cause()
                 raise cause if isinstance(cause, RunFailed) else error from error
-            yield replace(line, measured=replace(line.measured, attempts=begun.attempt))
+            measured = dataclasses.replace(result.measured, attempts=begun.attempt)
+            yield msgspec.structs.replace(result, measured=measured)
     finally:
         for slot in slots:
             ray.kill(slot.actor)
@@ -200,12 +204,12 @@ def _wait_until_ready(ray: Any, actors: list[Any]) -> None:
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"a worker could not load its models: {lines[-1]}") from error
 
 
-def _lost(item: WorkItem) -> Line:
-    """The line of a sample that no worker survives."""
+def _lost(item: WorkItem) -> ExampleResult:
+    """The result of an example that no worker survives."""
     answer = Prediction(
         Outcome.FAILED,
         error_code=ErrorCode.INTERNAL.name,
         error_msg=f"its worker process died {MAX_ATTEMPTS} times, perhaps for want of memory",
     )
     remarks = tuple(f"{item.where}: {remark}" for remark in item.example.remarks)
-    return Line(score(item.index, item.example, answer, item.example.instruction), Measured(), None, remarks, NO_TRACE)
+    return ExampleResult(score(answer, item.example, index=item.index), Measured(), None, remarks, NO_TRACE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -19,20 +20,21 @@ from rsagent_ros.data.ref import ExampleRef, Skipped
 from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.evaluation.answering import Answering, WorkItem
 from rsagent_ros.evaluation.cluster import Workers, answer_on_workers
-from rsagent_ros.evaluation.results import FILE, Line, Measured, RecordedTraces, Results, Run
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.evaluation.rejudging import judge_again
+from rsagent_ros.evaluation.results import FILE, ExampleResult, Measured, RecordedTraces, Results, RunSettings
+from rsagent_ros.scoring.score import Score
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to evaluate, and how.
+class EvaluationConfig:
+    """A data set, the models to run on it, and how.
 
     Attributes:
         dataset: On what.
         choice: Who decides and who draws.
         budget: Of each episode.
-        seed: Of the samples that `limit` chooses, of policies that sample, and of the bootstrap.
-        limit: So many samples, chosen at random; 0 for all.
+        seed: Of the examples that `limit` chooses, of policies that sample, and of the bootstrap.
+        limit: So many examples, chosen at random; 0 for all.
         in_flight: Episodes at a time; more than one is worth it with a model server.
         workers: Processes of their own; None to stay in this one.
         replies: Folder of an earlier run whose replies are repeated instead of asking the policy; empty for none.
@@ -52,30 +54,30 @@ class Plan:
             raise ValueError(f"{self.in_flight} in flight, limit {self.limit}: the least are 1 and 0")
 
     @property
-    def run(self) -> Run:
-        """What makes it this run: where and how many at a time do not."""
+    def run_settings(self) -> RunSettings:
+        """Identity of the run: where it runs and how many at a time are no part of it."""
         system = {**asdict(self.choice), "settings": dict(self.choice.settings)}
         budget = asdict(self.budget)
         if budget.pop("second_look"):
             system["second_look"] = True  # where it is not asked for, the run is the same as one of before
         if self.replies:
             system["replies"] = self.replies
-        return Run(asdict(self.dataset), system, budget, self.seed, self.limit, __version__)
+        return RunSettings(asdict(self.dataset), system, budget, self.seed, self.limit, __version__)
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What came of it.
+    """Everything that came of a run.
 
     Attributes:
-        run: Which run it was.
-        rows, measured: One for each sample that was answered, in the order of the dataset.
-        skipped: What could not be used, in the order of the dataset.
+        settings: Of the run.
+        scores, measured: One for each example that was answered, in the order of the data set.
+        skipped: Entries that could not be used, in the order of the data set.
         remarks: What is odd, each with its place.
     """
 
-    run: Run
-    rows: list[Row]
+    settings: RunSettings
+    scores: list[Score]
     measured: list[Measured]
     skipped: list[Skipped]
     remarks: list[str]
@@ -86,73 +88,84 @@ class Evaluated:
         return bool(self.remarks) or any(skipped.fault for skipped in self.skipped)
 
 
-Progress = Callable[[Row, int | None], None]
-"""Told of every row, those of an earlier part of the run first, and how many there will be (None: not known)."""
+Progress = Callable[[Score, int | None], None]
+"""Told of every score, those of an earlier part of the run first, and how many there will be (None: not known)."""
 
 
 def evaluate(
-    plan: Plan, out: Path, progress: Progress | None = None, models: Callable[[], Models] | None = None
+    config: EvaluationConfig, out: Path, progress: Progress | None = None, models: Callable[[], Models] | None = None
 ) -> Evaluated:
-    """Run the agent on every sample that has no line in `out`/results.jsonl yet; blocks until all have one.
+    """Run the agent on every example that has no line in `out`/results.jsonl yet; blocks until all have one.
 
     Args:
-        plan: What and how.
+        config: The data set, the models, and how.
         out: Folder; made where it is missing.
-        progress: Told of every row.
-        models: Loads policy and segmenter; without, as `plan.choice` says. With workers it must be picklable.
+        progress: Told of every score.
+        models: Loads policy and segmenter; without, as `config.choice` says. With workers it must be picklable.
 
     Raises:
         RunFailed: MODEL_UNAVAILABLE.
-        ValueError: The dataset is none, or `out` holds another run.
+        ValueError: The data set is none, or `out` holds another run.
         OSError: A file is not there or can't be written.
     """
-    open_them = models if models is not None else partial(open_models, _without_policy(plan))
+    open_them = models if models is not None else partial(open_models, _without_policy(config))
     with ExitStack() as stack:
         replies = None
-        if plan.replies:
-            replies = RecordedTraces(Path(plan.replies) / FILE)
+        if config.replies:
+            replies = RecordedTraces(Path(config.replies) / FILE)
             stack.callback(replies.close)
-        chosen, total = _choose(plan)
-        results = stack.enter_context(Results(out, plan.run))
+        chosen, total = _choose(config)
+        results = stack.enter_context(Results(out, config.run_settings))
+        _complete_scores(results, config.dataset)
         if progress is not None:
-            for row in results.rows:
-                progress(row, total)
+            for score in results.scores:
+                progress(score, total)
         skipped: list[tuple[int, Skipped]] = []
-        items = _work_items(plan.dataset, chosen, {row.id for row in results.rows}, skipped, replies)
-        if plan.workers is not None:
-            workers = replace(plan.workers, in_flight=plan.in_flight)
-            lines = answer_on_workers(items, open_them, plan.budget, plan.seed, workers)
+        items = _work_items(config.dataset, chosen, {score.id for score in results.scores}, skipped, replies)
+        if config.workers is not None:
+            workers = replace(config.workers, in_flight=config.in_flight)
+            finished = answer_on_workers(items, open_them, config.budget, config.seed, workers)
         else:
             loaded = stack.enter_context(open_them())
-            answering = stack.enter_context(Answering(loaded, plan.budget, plan.seed))
-            lines = _answer_here(items, answering, plan.in_flight)
-        for line in lines:
-            results.add(line)
+            answering = stack.enter_context(Answering(loaded, config.budget, config.seed))
+            finished = _answer_here(items, answering, config.in_flight)
+        for result in finished:
+            results.add(result)
             if progress is not None:
-                progress(line.row, total)
-        return evaluated(plan.run, results, [one for _, one in sorted(skipped, key=lambda pair: pair[0])])
+                progress(result.score, total)
+        return evaluated(config.run_settings, results, [one for _, one in sorted(skipped, key=lambda pair: pair[0])])
 
 
-def evaluated(run: Run, results: Results, skipped: list[Skipped]) -> Evaluated:
-    """The results in the order of the dataset, whatever the order they came in."""
-    order = sorted(range(len(results.rows)), key=lambda number: results.rows[number].index)
-    rows = [results.rows[number] for number in order]
-    return Evaluated(run, rows, [results.measured[number] for number in order], skipped, sorted(results.remarks))
+def evaluated(
+    settings: RunSettings, results: Results, skipped: list[Skipped], remarks: Sequence[str] = ()
+) -> Evaluated:
+    """The results in the order of the data set, whatever the order they came in, with these remarks more."""
+    pairs = sorted(zip(results.scores, results.measured, strict=True), key=lambda pair: pair[0].index)
+    all_remarks = sorted([*results.remarks, *remarks])
+    return Evaluated(settings, [score for score, _ in pairs], [one for _, one in pairs], skipped, all_remarks)
 
 
-def _without_policy(plan: Plan) -> Choice:
-    """What to load: the policy need not be there where its replies are."""
-    return replace(plan.choice, policy="reference", fallback_policy="") if plan.replies else plan.choice
+def _complete_scores(results: Results, dataset: Dataset) -> None:
+    """Judge again what a release before this one has judged by fewer measures."""
+    stale = {score.id for score in results.scores if math.isnan(score.credit)}
+    if stale:
+        entries = list_examples(dataset)
+        judge_again(results, (one for one in entries if isinstance(one, ExampleRef) and one.id in stale))
 
 
-def _choose(plan: Plan) -> tuple[set[int] | None, int | None]:
-    """The indices of the samples (None: all), and how many they are (None: counting them would take as long)."""
-    if plan.dataset.kind == "records" and not plan.limit:
+def _without_policy(config: EvaluationConfig) -> Choice:
+    """The choice to load: the policy need not be there where its replies are."""
+    return replace(config.choice, policy="reference", fallback_policy="") if config.replies else config.choice
+
+
+def _choose(config: EvaluationConfig) -> tuple[set[int] | None, int | None]:
+    """The indices of the examples (None: all), and how many they are (None: counting them would take as long)."""
+    if config.dataset.kind == "records" and not config.limit:
         return None, None
-    indices = [number for number, one in enumerate(list_examples(plan.dataset)) if isinstance(one, ExampleRef)]
-    if not plan.limit or plan.limit >= len(indices):
+    indices = [number for number, one in enumerate(list_examples(config.dataset)) if isinstance(one, ExampleRef)]
+    if not config.limit or config.limit >= len(indices):
         return None, len(indices)
-    return set(random.Random(plan.seed).sample(indices, plan.limit)), plan.limit
+    return set(random.Random(config.seed).sample(indices, config.limit)), config.limit
 
 
 def _work_items(
@@ -184,13 +197,13 @@ def _work_items(
             yield WorkItem(index, example, one.where, trace)
 
 
-def _answer_here(items: Iterator[WorkItem], answering: Answering, in_flight: int) -> Iterator[Line]:
-    """The lines of all examples as they are finished, so many at a time."""
+def _answer_here(items: Iterator[WorkItem], answering: Answering, in_flight: int) -> Iterator[ExampleResult]:
+    """The results of all examples as they are finished, so many at a time."""
     with ThreadPoolExecutor(in_flight, thread_name_prefix="sample") as pool:
-        running: set[Future[Line]] = set()
+        running: set[Future[ExampleResult]] = set()
         while True:
             while len(running) < in_flight and (item := next(items, None)) is not None:
-                running.add(pool.submit(answering.line, item))
+                running.add(pool.submit(answering.result, item))
             if not running:
                 return
             finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -199,6 +212,6 @@ def _answer_here(items: Iterator[WorkItem], answering: Answering, in_flight: int
 
 
 def nothing_left(skipped: list[Skipped]) -> RunFailed:
-    """Says why there is nothing to report."""
+    """The failure of a run that has nothing to report."""
     first = f"; the first: {skipped[0].where}: {skipped[0].reason}" if skipped else ""
-    return RunFailed(ErrorCode.INVALID_GOAL, f"no sample could be used, {len(skipped)} were skipped{first}")
+    return RunFailed(ErrorCode.INVALID_GOAL, f"no example could be used, {len(skipped)} were skipped{first}")

@@ -3,7 +3,7 @@
 A folder of predictions holds ID.png files (one channel, 0 outside; black says that nothing is there), or
 `predictions.jsonl`, one JSON object a line:
 
-    id          of the sample
+    id          of the example
     mask        COCO run lengths {"size": [h, w], "counts": "text"}, or the file name of a PNG; null: nothing is there
     confidence  0..1, for calibration; may be left out
     outcome     "found", "not_in_view", "gave_up" or "failed"; without it, found with a mask and not_in_view without
@@ -29,7 +29,7 @@ from rsagent_ros.data.files import load_mask
 from rsagent_ros.data.ref import Skipped
 from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.evaluation.evaluator import Evaluated, Progress, evaluated
-from rsagent_ros.evaluation.results import NO_TRACE, Line, Measured, Results, Run
+from rsagent_ros.evaluation.results import NO_TRACE, ExampleResult, Measured, Results, RunSettings
 from rsagent_ros.scoring.prediction import Prediction
 from rsagent_ros.scoring.score import score
 
@@ -47,10 +47,10 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What somebody's system said.
+    """The predictions of a system.
 
     Attributes:
-        load: By the id of the sample; gives the answer, raises ValueError or OSError where it can't be read.
+        load: By the id of the example; gives the answer, raises ValueError or OSError where it can't be read.
         remarks: What could not be used, each with its place.
     """
 
@@ -123,10 +123,10 @@ def score_predictions(dataset: Dataset, predictions: Path, out: Path, progress: 
         ValueError: The dataset is none of its kind.
     """
     given = read_predictions(predictions)
-    run = Run(asdict(dataset), {"predictions": str(predictions)}, release=__version__)
+    settings = RunSettings(asdict(dataset), {"predictions": str(predictions)}, release=__version__)
     skipped: list[Skipped] = []
     seen: set[str] = set()
-    with Results(out, run, go_on=False) as results:
+    with Results(out, settings, go_on=False) as results:
         for index, one in enumerate(list_examples(dataset, masks_only=True)):
             if isinstance(one, Skipped):
                 skipped.append(one)
@@ -137,20 +137,18 @@ def score_predictions(dataset: Dataset, predictions: Path, out: Path, progress: 
             except (ValueError, OSError) as error:
                 skipped.append(Skipped(one.id, one.where, str(error)))
                 continue
-            results.add(_line(index, one.where, example, given))
+            result = _result(index, one.where, example, given)
+            results.add(result)
             if progress is not None:
-                progress(results.rows[-1], None)
-        results.remarks += given.remarks
-        results.remarks += [
-            f"{predictions}: {name} is no sample of the truth" for name in sorted(set(given.load) - seen)
-        ]
-        return evaluated(run, results, skipped)
+                progress(result.score, None)
+        strange = [f"{predictions}: {name} is no sample of the truth" for name in sorted(set(given.load) - seen)]
+        return evaluated(settings, results, skipped, [*given.remarks, *strange])
 
 
-def _line(index: int, where: str, example: Example, given: Predictions) -> Line:
+def _result(index: int, where: str, example: Example, given: Predictions) -> ExampleResult:
     answer, remarks = _checked(example, given)
-    return Line(
-        score(index, example, answer, example.instruction),
+    return ExampleResult(
+        score(answer, example, index=index),
         Measured(),
         None if answer.mask is None else encode_rle(answer.mask),
         (*(f"{where}: {remark}" for remark in example.remarks), *remarks),

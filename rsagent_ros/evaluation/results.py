@@ -1,7 +1,8 @@
-"""results.jsonl: what a run has found so far, one line a sample, each on the disk before the next is begun.
+"""results.jsonl: the results of a run so far, one line an example, each on the disk before the next is begun.
 
-A killed run loses the samples that were under way, nothing else; a run with the same settings goes on in the same
-folder. The first line says which run it is. Of a line that was cut by the kill nothing is kept.
+A killed run loses the examples that were under way, nothing else; a run with the same settings goes on in the same
+folder. The first line holds these settings. Of a line that was cut by the kill nothing is kept. Of several lines about
+one example, as there are when it was judged anew, the last counts.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ import msgspec
 
 from rsagent_ros.agent.mask import Rle
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.scoring.score import Score
 
 VERSION = 1
 FILE = "results.jsonl"
 
 
 @dataclass(frozen=True)
-class Run:
-    """Which run it is: two with equal ones are the same run.
+class RunSettings:
+    """Identity of a run: two with equal settings are the same run.
 
     Attributes:
         dataset: Fields of the Dataset.
         system: Who answered: settings of policy and segmenter, or the folder of predictions.
         budget: Fields of the Budget; empty where nothing was run.
         seed: Of everything that is drawn.
-        limit: Samples that were chosen at random; 0 for all.
+        limit: Examples that were chosen at random; 0 for all.
         release: Version of rsagent.
         version: Of this file.
     """
@@ -49,12 +50,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Measured:
-    """What differs from run to run.
+    """Measurements of one example, which differ from run to run.
 
     Attributes:
         seconds, policy_seconds, tool_seconds: Steady clock; the whole episode, replies, tools.
         cached_tokens: As the backend counted.
-        attempts: How often the sample was begun; more than 1 when a worker died with it.
+        attempts: How often the example was begun; more than 1 when a worker died with it.
     """
 
     seconds: float = 0.0
@@ -67,23 +68,22 @@ class Measured:
 NO_TRACE = msgspec.Raw(b"null")
 
 
-@dataclass(frozen=True)
-class Line:
-    """One sample.
+class ExampleResult(msgspec.Struct, frozen=True):
+    """One line: what came of one example.
 
     Attributes:
-        row: Its scores.
+        score: Of the answer; `row` in the file.
         measured: What was measured.
         mask: Run lengths of the answer's mask; None for none.
-        remarks: What is odd about the sample or the answer, each with its place.
+        remarks: What is odd about the example or the answer, each with its place.
         trace: JSON of the whole Trace; null for answers of other systems.
     """
 
-    row: Row
+    score: Score = msgspec.field(name="row")
     measured: Measured
     mask: Rle | None
     remarks: tuple[str, ...]
-    trace: msgspec.Raw  # without a default: msgspec 0.22 refuses to decode a Raw field of a dataclass that has one
+    trace: msgspec.Raw
 
     def whole_trace(self) -> Trace | None:
         """The trace; None for answers of other systems."""
@@ -94,12 +94,12 @@ class Line:
 class Results:
     """The file while a run writes it. A context manager; locked against a second run in the same folder."""
 
-    def __init__(self, folder: Path, run: Run, *, go_on: bool = True) -> None:
+    def __init__(self, folder: Path, settings: RunSettings, *, go_on: bool = True) -> None:
         """Begin, or go on.
 
         Args:
             folder: Made where it is missing.
-            run: Which run it is.
+            settings: Of the run.
             go_on: Lines are flushed to the disk one by one, for a later process to go on. Without, only a new file will
                 do, and the system writes it when it likes.
 
@@ -110,9 +110,7 @@ class Results:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE
-        self.rows: list[Row] = []
-        self.measured: list[Measured] = []
-        self.remarks: list[str] = []
+        self._kept: dict[str, tuple[Score, Measured, tuple[str, ...]]] = {}
         self._durable = go_on
         if not go_on and self.path.exists():
             raise FileExistsError(f"{self.path} exists already, not overwriting; use another --out")
@@ -125,37 +123,50 @@ class Results:
                 f"{self.path} is being written by another process; wait for it, or use another --out"
             ) from error
         try:
-            self._go_on(run)
+            self._go_on(settings)
         except ValueError:
             self._file.close()
             raise
 
-    def _go_on(self, run: Run) -> None:
+    @property
+    def scores(self) -> list[Score]:
+        """The newest score of each example, in the order in which these were answered first."""
+        return [score for score, _, _ in self._kept.values()]
+
+    @property
+    def measured(self) -> list[Measured]:
+        """The measurements in the same order."""
+        return [measured for _, measured, _ in self._kept.values()]
+
+    @property
+    def remarks(self) -> list[str]:
+        """All remarks in the same order."""
+        return [remark for _, _, remarks in self._kept.values() for remark in remarks]
+
+    def add(self, result: ExampleResult) -> None:
+        """Append an example; it is on the disk when this returns."""
+        self._append(msgspec.json.encode(result))
+        self._keep(result)
+
+    def _go_on(self, settings: RunSettings) -> None:
         kept = _whole_lines(self.path)
         os.ftruncate(self._file.fileno(), kept)
         if not kept:
-            self._append(msgspec.json.encode(run))
+            self._append(msgspec.json.encode(settings))
             return
-        known, lines = read_results(self.path)
-        if known != run:
-            ours, theirs = asdict(run), asdict(known)
+        known, results = read_results(self.path)
+        if known != settings:
+            ours, theirs = asdict(settings), asdict(known)
             name = next(name for name in ours if ours[name] != theirs[name])
             raise ValueError(
                 f"{self.path} is of another run: its {name} is {theirs[name]!r}, now {ours[name]!r}; use another --out"
             )
-        for line in lines:
-            self._keep(line)
+        for result in results:
+            self._keep(result)
 
-    def add(self, line: Line) -> None:
-        """Append a sample; it is on the disk when this returns."""
-        self._append(msgspec.json.encode(line))
-        self._keep(line)
-
-    def _keep(self, line: Line) -> None:
-        """Masks and traces stay on the disk: what is kept in memory is some hundred bytes a sample."""
-        self.rows.append(line.row)
-        self.measured.append(line.measured)
-        self.remarks += line.remarks
+    def _keep(self, result: ExampleResult) -> None:
+        """Masks and traces stay on the disk: what is kept in memory is some hundred bytes an example."""
+        self._kept[result.score.id] = (result.score, result.measured, result.remarks)
 
     def _append(self, data: bytes) -> None:
         self._file.write(data + b"\n")
@@ -173,8 +184,10 @@ class Results:
         self._file.close()  # with it goes the lock
 
 
-def read_results(path: Path) -> tuple[Run, Iterator[Line]]:
-    """The run of a results.jsonl, and its lines one by one in the order they were written.
+def read_results(path: Path) -> tuple[RunSettings, Iterator[ExampleResult]]:
+    """The settings of a results.jsonl, and its results one by one in the order they were written.
+
+    An example that was judged anew comes more than once; the last counts.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -184,28 +197,30 @@ def read_results(path: Path) -> tuple[Run, Iterator[Line]]:
         raise FileNotFoundError(f"{path} is missing; `rsagent evaluate` and `rsagent score` write it")
     with path.open("rb") as file:
         try:
-            run = msgspec.json.decode(file.readline(), type=Run)
+            settings = msgspec.json.decode(file.readline(), type=RunSettings)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ValueError(f"{path}, line 1: {error}") from error
-    if run.version != VERSION:
-        raise ValueError(f"{path} is of version {run.version}; this release reads version {VERSION}")
-    return run, _lines(path)
+    if settings.version != VERSION:
+        raise ValueError(f"{path} is of version {settings.version}; this release reads version {VERSION}")
+    return settings, _results(path)
 
 
-def find_lines(path: Path, ids: Collection[str] | None = None) -> Iterator[Line]:
-    """The lines of these samples, or all; those of the others are only skimmed for their id."""
+def find_results(path: Path, ids: Collection[str]) -> dict[str, ExampleResult]:
+    """The results of these examples by id; those of the others are only skimmed."""
+    found: dict[str, ExampleResult] = {}
     with path.open("rb") as file:
         file.readline()
         for line in file:
-            if line.endswith(b"\n") and (ids is None or msgspec.json.decode(line, type=_Skimmed).row.id in ids):
-                yield msgspec.json.decode(line, type=Line)
+            if line.endswith(b"\n") and (name := msgspec.json.decode(line, type=_Skimmed).row.id) in ids:
+                found[name] = msgspec.json.decode(line, type=ExampleResult)
+    return found
 
 
 class RecordedTraces(Mapping[str, Trace]):
-    """The traces of a run by the id of their sample; only where each stands is in memory. Not for several threads."""
+    """The traces of a run by the id of their example; only their places are in memory. Not for several threads."""
 
     def __init__(self, path: Path) -> None:
-        """Look where they are.
+        """Find their places.
 
         Raises:
             FileNotFoundError, ValueError: As `read_results`.
@@ -222,7 +237,7 @@ class RecordedTraces(Mapping[str, Trace]):
 
     def __getitem__(self, name: str) -> Trace:
         self._file.seek(self._at[name])
-        trace = msgspec.json.decode(self._file.readline(), type=Line).whole_trace()
+        trace = msgspec.json.decode(self._file.readline(), type=ExampleResult).whole_trace()
         if trace is None:
             raise KeyError(name)
         return trace
@@ -248,8 +263,8 @@ class _Skimmed:
     row: _Id
 
 
-def _lines(path: Path) -> Iterator[Line]:
-    decoder = msgspec.json.Decoder(Line)
+def _results(path: Path) -> Iterator[ExampleResult]:
+    decoder = msgspec.json.Decoder(ExampleResult)
     with path.open("rb") as file:
         file.readline()
         for number, line in enumerate(file, 2):

@@ -1,4 +1,4 @@
-"""What somebody answered to one sample, whoever it was: the agent (a Trace) or another's system (a mask)."""
+"""Prediction: the answer to one example, of the agent (from a Trace) or of any other system (a mask)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ TOOLS = frozenset({"segment", "zoom", "reset_view", "combine"})
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One answer; all of it follows from what was said, nothing was measured.
+    """One answer, and how it came about; nothing about its truth.
 
     Attributes:
         outcome: As an episode ends.
         mask: (H, W) bool; all instances together, or the candidate with the highest confidence. None for no mask.
         candidates: AMBIGUOUS: (H, W) bool each.
+        instances: FOUND and GAVE_UP: (H, W) bool each; `mask` is all of them together.
         confidence: 0..1: of the least sure instance, or of that candidate. None where nobody said.
         first_mask: (H, W) bool, the first that was drawn on the way.
         error_code, error_msg: Of a failure.
@@ -33,6 +34,7 @@ class Prediction:
     outcome: Outcome
     mask: Mask | None = None
     candidates: tuple[Mask, ...] = ()
+    instances: tuple[Mask, ...] = ()
     confidence: float | None = None
     first_mask: Mask | None = None
     error_code: str = ""
@@ -47,7 +49,7 @@ class Prediction:
 
 
 def prediction_of(trace: Trace) -> Prediction:
-    """What a finished episode answered.
+    """The answer of a finished episode.
 
     Raises:
         ValueError: The trace is of an episode that still ran, or names masks that it does not hold.
@@ -70,6 +72,7 @@ def prediction_of(trace: Trace) -> Prediction:
         outcome=trace.outcome,
         mask=mask,
         candidates=tuple(masks) if ambiguous else (),
+        instances=() if ambiguous else tuple(masks),
         confidence=confidence,
         first_mask=trace.mask(first) if first else None,
         error_code=trace.error_code.name if trace.error_code else "",

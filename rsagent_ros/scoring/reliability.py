@@ -1,13 +1,12 @@
-"""What the confidence of an answer is worth: does it say how often answers are right, does it put the bad ones last?
+"""Reliability of confidences: whether they say how often answers are right, and whether they put the wrong ones last.
 
-Over the answers that have a mask and a confidence. An answer counts as right from an IoU of 0.5 on; a mask of what is
-not there is wrong.
+Over the answers that have a mask and a confidence; `Score.right` says which of them are right.
 
 - Reliability and ECE (Guo et al., ICML 2017): ten bins of confidence of equal width; in each, mean confidence against
-  the share that is right. ECE is the mean of the gaps, each bin weighed by its samples.
-- Risk and coverage (Geifman and El-Yaniv, NeurIPS 2017): the surest answers first; at each coverage, the mean of 1 -
-  IoU of those kept. AURC is the mean over all coverages. Answers of equal confidence share their mean risk, so that
-  the order of the samples decides nothing.
+  the share that is right. ECE is the mean of the gaps, each bin weighed by its answers.
+- Risk and coverage (Geifman and El-Yaniv, NeurIPS 2017): the surest answers first; at each coverage, the share of wrong
+  ones among those kept. AURC is the mean over all coverages. Answers of equal confidence share their mean risk, so that
+  the order of the examples decides nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.scoring.score import MATCH_IOU, Row
+from rsagent_ros.scoring.score import Score
 
 BINS = 10
 
@@ -43,7 +42,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class ReliabilityDiagram:
-    """How good the confidences are.
+    """Reliability of a set of confidences.
 
     Attributes:
         count: Answers with a mask and a confidence.
@@ -61,15 +60,15 @@ class ReliabilityDiagram:
     risk: tuple[float, ...]
 
 
-def calibration(rows: Sequence[Row]) -> ReliabilityDiagram:
-    """Of the rows that have a mask and a confidence."""
-    sure = [row for row in rows if row.confidence is not None]
-    confidence = np.array([row.confidence for row in sure], dtype=np.float64)
-    overlap = np.array([row.iou for row in sure], dtype=np.float64)
-    bins = _bins(confidence, overlap >= MATCH_IOU)
+def reliability(scores: Sequence[Score]) -> ReliabilityDiagram:
+    """Reliability of the answers that have a mask and a confidence."""
+    sure = [score for score in scores if score.confidence is not None]
+    confidence = np.array([score.confidence for score in sure], dtype=np.float64)
+    right = np.array([score.right for score in sure], dtype=np.bool_)
+    bins = _bins(confidence, right)
     if not sure:
         return ReliabilityDiagram(0, None, None, bins, (), ())
-    risk = risk_by_coverage(confidence, 1 - overlap)
+    risk = risk_by_coverage(confidence, (~right).astype(np.float64))
     return ReliabilityDiagram(
         len(sure),
         sum(part.count * abs(part.confidence - part.right) for part in bins) / len(sure),

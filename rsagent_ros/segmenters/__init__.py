@@ -1,1 +1,1 @@
-"""Segmentation models: the backends of the `Segmenter` protocol that have weights."""
+"""Who draws masks: one module for each backend of the `Segmenter` protocol."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,10 @@ import msgspec
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.datasets import Dataset
-from rsagent_ros.evaluation.answering import WorkItem, scored
-from rsagent_ros.evaluation.evaluator import Plan
-from rsagent_ros.evaluation.results import FILE, Line, Results, find_lines
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.evaluation.evaluator import EvaluationConfig
+from rsagent_ros.evaluation.rejudging import judge_again
+from rsagent_ros.evaluation.results import ExampleResult, Results
+from rsagent_ros.scoring.score import Score
 from rsagent_ros.shadow.candidate import Candidate
 from rsagent_ros.shadow.judged_goals import JudgedRef, source
 
@@ -29,8 +30,6 @@ class Answers:
 
     Attributes:
         folder: With results.jsonl.
-        rows: The newest scores, by goal.
-        seconds: How long each answer took, from the first look to the result.
     """
 
     def __init__(self, out: Path, records: Path, candidate: Candidate, budget: Budget, seed: int) -> None:
@@ -40,41 +39,41 @@ class Answers:
             ValueError: The file is none.
             OSError: It can't be read or written, or another process writes it.
         """
-        run = Plan(Dataset("records", str(records)), candidate.choice, budget, seed).run
+        run = EvaluationConfig(Dataset("records", str(records)), candidate.choice, budget, seed).run_settings
         run = replace(run, system={**run.system, "fingerprint": candidate.fingerprint})
         name = f"{candidate.fingerprint}-{hashlib.sha256(msgspec.json.encode(run, order='sorted')).hexdigest()[:8]}"
         self.folder = out / "answers" / name
         self._results = Results(self.folder, run)
-        self.rows: dict[str, Row] = {row.id: row for row in self._results.rows}
-        pairs = zip(self._results.rows, self._results.measured, strict=True)
-        self.seconds: dict[str, float] = {row.id: measured.seconds for row, measured in pairs}
 
-    def add(self, line: Line) -> None:
+    @property
+    def scores(self) -> dict[str, Score]:
+        """The newest scores, by goal."""
+        return {score.id: score for score in self._results.scores}
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each answer took, by goal: from the first look to the result."""
+        pairs = zip(self._results.scores, self._results.measured, strict=True)
+        return {score.id: measured.seconds for score, measured in pairs}
+
+    def add(self, result: ExampleResult) -> None:
         """Append an answer; it is on the disk when this returns."""
-        self._results.add(line)
-        self.rows[line.row.id] = line.row
-        self.seconds[line.row.id] = line.measured.seconds
+        self._results.add(result)
 
     def score_again(self, goals: Collection[JudgedRef]) -> None:
         """Hold answers against what is true by now, where that is not what they were held against.
 
-        Goals that can't be loaded are left as they are.
+        So are those of a release before this one, which has judged them by fewer measures. Goals that can't be loaded
+        are left as they are.
         """
-        changed = {
-            goal.id: goal for goal in goals if goal.id in self.rows and self.rows[goal.id].source != source(goal.truth)
-        }
-        if not changed:
-            return
-        lines = {line.row.id: line for line in find_lines(self.folder / FILE, set(changed))}
-        for name, line in lines.items():
-            trace = line.whole_trace()
-            try:
-                example = changed[name].load()
-            except ValueError:
-                continue  # it has changed again: the next look at the records finds it
-            if trace is not None:
-                again = scored(WorkItem(line.row.index, example, changed[name].where), trace)
-                self.add(again)
+        known = self.scores
+        stale = [
+            goal
+            for goal in goals
+            if goal.id in known and (known[goal.id].source != source(goal.truth) or math.isnan(known[goal.id].credit))
+        ]
+        if stale:
+            judge_again(self._results, stale)
 
     def __enter__(self) -> Answers:
         return self

@@ -11,7 +11,7 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.backends import add_arguments, chosen
 
 if TYPE_CHECKING:
-    from rsagent_ros.scoring.score import Row
+    from rsagent_ros.scoring.score import Score
     from rsagent_ros.shadow.candidate import Candidate
     from rsagent_ros.shadow.paired_result import Standing
 
@@ -102,9 +102,9 @@ def _play(
     failures = 0
     with tqdm(unit=" answers", disable=arguments.quiet, mininterval=0.5, dynamic_ncols=True) as bar:
 
-        def on_goal(side: str, row: Row) -> None:
+        def on_goal(side: str, score: Score) -> None:
             nonlocal failures
-            failures = 0 if row.answered else failures
+            failures = 0 if score.answered else failures
             bar.update()
 
         def on_standing(standing: Standing) -> None:

@@ -18,8 +18,8 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.backends import NO_FALLBACK, Choice, Models, open_models
 from rsagent_ros.evaluation.answering import GRACE, Answering, WorkItem
-from rsagent_ros.evaluation.results import Line
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.evaluation.results import ExampleResult
+from rsagent_ros.scoring.score import Score
 from rsagent_ros.shadow.answers import Answers
 from rsagent_ros.shadow.candidate import Candidate
 from rsagent_ros.shadow.interim_analysis import Looks
@@ -71,7 +71,7 @@ class Contest:
         seed: int = 0,
         load: Callable[[Choice], Models] = open_models,
         grace: float = GRACE,
-        on_goal: Callable[[str, Row], None] = lambda side, row: None,
+        on_goal: Callable[[str, Score], None] = lambda side, score: None,
         on_standing: Callable[[Standing], None] = lambda standing: None,
     ) -> None:
         """Go on with what both have answered so far; nothing is loaded yet.
@@ -143,7 +143,7 @@ class Contest:
             self._survey(cancel)
             if cancel.is_set:
                 break
-            left = [[goal for goal in self._goals if goal.id not in side.rows] for side in self._answers]
+            left = [self._left(side) for side in self._answers]
             if not any(left):
                 if self._told_of != self._known():
                     self._tell()
@@ -171,8 +171,8 @@ class Contest:
         now = standing(
             self._sides,
             [goal.id for goal in self._goals],
-            incumbent.rows,
-            candidate.rows,
+            incumbent.scores,
+            candidate.scores,
             frozenset(name for name, seconds in candidate.seconds.items() if seconds > self._seconds),
             self._needed,
             self._seed,
@@ -213,9 +213,14 @@ class Contest:
         for side in self._answers:
             side.score_again(self._goals)
 
+    def _left(self, answers: Answers) -> list[JudgedRef]:
+        """The goals that a side has not answered yet."""
+        answered = answers.scores
+        return [goal for goal in self._goals if goal.id not in answered]
+
     def _known(self) -> object:
         """What a standing is made of: with the same, it is the same."""
-        return list(self._goals), [len(side.rows) for side in self._answers]
+        return list(self._goals), [len(side.scores) for side in self._answers]
 
     def _tell(self) -> None:
         self._told, self._told_of = time.monotonic(), self._known()
@@ -230,23 +235,23 @@ class Contest:
             return
         answering = self._loaded(side)
         # The index decides the sampling: of one goal always the same, whatever else there is.
-        line = answering.line(WorkItem(zlib.crc32(goal.id.encode()), example, goal.where), cancel)
-        row = line.row
+        result = answering.result(WorkItem(zlib.crc32(goal.id.encode()), example, goal.where), cancel)
+        score = result.score
         if answering.hung:
             if side == 1 and not cancel.is_set:  # a doubt: it counts 0, as what comes too late does
-                self._keep(side, line)
+                self._keep(side, result)
             raise Spoiled(f"the {SIDES[side]} hung while it played goal {goal.id}")
-        if cancel.is_set or row.outcome is Outcome.CANCELED:
+        if cancel.is_set or score.outcome is Outcome.CANCELED:
             return
-        if row.error_code in NO_ANSWER:
-            raise RunFailed(ErrorCode[row.error_code], f"the {SIDES[side]} could not play: {row.error_msg}")
-        self._keep(side, line)
-        if row.outcome is Outcome.FAILED:
-            raise Spoiled(f"the {SIDES[side]} failed on goal {goal.id}: {row.error_msg}")
+        if score.error_code in NO_ANSWER:
+            raise RunFailed(ErrorCode[score.error_code], f"the {SIDES[side]} could not play: {score.error_msg}")
+        self._keep(side, result)
+        if score.outcome is Outcome.FAILED:
+            raise Spoiled(f"the {SIDES[side]} failed on goal {goal.id}: {score.error_msg}")
 
-    def _keep(self, side: int, line: Line) -> None:
-        self._answers[side].add(line)
-        self._on_goal(SIDES[side], line.row)
+    def _keep(self, side: int, result: ExampleResult) -> None:
+        self._answers[side].add(result)
+        self._on_goal(SIDES[side], result.score)
 
     def _loaded(self, side: int) -> Answering:
         """The side's models, ready."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from rsagent_ros.scoring.bootstrap import paired
+from rsagent_ros.scoring.intervals import paired
 from rsagent_ros.scoring.metrics import values
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.scoring.score import Score
 
 SURE = 0.99
 """Level of the interval that the node goes by when it promotes by itself."""
@@ -81,8 +81,8 @@ class Standing:
 def standing(
     sides: tuple[str, str],
     goals: Collection[str],
-    incumbent: Mapping[str, Row],
-    candidate: Mapping[str, Row],
+    incumbent: Mapping[str, Score],
+    candidate: Mapping[str, Score],
     late: Collection[str] = frozenset(),
     needed: int = GOALS,
     seed: int = 0,
@@ -108,8 +108,8 @@ def standing(
     first = [incumbent[name] for name in kept]
     second = [replace(candidate[name], iou=0.0) if name in late else candidate[name] for name in kept]
     gain = paired(first, second, seed)["giou"]
-    low = _figure(gain.low)
-    lowest = _figure(paired(first, second, seed, level=SURE)["giou"].low) if low > 0 else 0.0
+    low = gain.low or 0.0  # there is no interval of one goal
+    lowest = paired(first, second, seed, level=SURE)["giou"].low or 0.0 if low > 0 else 0.0
     return Standing(
         sides,
         len(goals),
@@ -121,7 +121,7 @@ def standing(
         _figure(values(second)["giou"]),
         _figure(gain.value),
         low,
-        _figure(gain.high),
+        gain.high or 0.0,
         lowest,
     )
 

@@ -31,7 +31,7 @@ from typing import TextIO
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.backends import Choice, Models, open_models
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.scoring.score import Score
 from rsagent_ros.shadow.candidate import read_candidate
 from rsagent_ros.shadow.comparison import Changed, Contest, Spoiled
 from rsagent_ros.shadow.paired_result import GOALS, Standing
@@ -155,9 +155,9 @@ class Teller:
         """What it does from now on."""
         self._tell({"state": name})
 
-    def goal(self, side: str, row: Row) -> None:
+    def goal(self, side: str, score: Score) -> None:
         """What a side's answer is worth."""
-        self._tell({"goal": {"side": side, "id": row.id, "iou": row.iou, "answered": row.answered}})
+        self._tell({"goal": {"side": side, "id": score.id, "iou": score.iou, "answered": score.answered}})
 
     def standing(self, standing: Standing) -> None:
         """How the contest stands."""

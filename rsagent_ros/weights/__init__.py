@@ -1,1 +1,1 @@
-"""Weights on disk: fetching real ones beforehand, and making tiny random ones for tests and dry runs."""
+"""Checkpoints on disk: getting real ones beforehand, and making tiny random ones for tests and dry runs."""

@@ -1,7 +1,8 @@
-"""Download of weights from the Hugging Face hub: announced, resumed, checked, locked.
+"""Getting weights beforehand from the Hugging Face hub: said in advance, resumed, checked, locked.
 
-Nothing else downloads. A broken connection resumes within a file; after a failure the next run keeps complete files.
-Only files that transformers loads as data are taken (safetensors, JSON, text, templates): no pickles, no code.
+The only place that downloads. A connection that breaks is taken up again within a file; after a failure the next run
+keeps what is complete. Only what transformers loads as data is taken (safetensors, JSON, text, templates): no
+pickles, no code.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class _Remote:
-    """A file as the hub describes it: the SHA-256 of a large one, the git hash of any other."""
+    """A file as the hub describes it: SHA-256 of large ones, the git hash of the others."""
 
     name: str
     size: int
@@ -36,17 +37,17 @@ class _Remote:
 
 
 def fetch(name: str, published: Published, folder: Path, tell: Tell, endpoint: str | None = None) -> Lock:
-    """Download weights into a folder; blocks until they are complete. Files that are there and right are kept.
+    """Bring a checkpoint into a folder; blocks until it is whole. What is there already and right is not asked again.
 
     Args:
-        name: Name in the catalogue.
-        published: Repository and revision.
-        folder: Target; made where it is missing.
-        tell: Called with sentences for the user. Progress bars of single files go to stderr.
+        name: In the catalogue.
+        published: Where it is.
+        folder: Is made where needed.
+        tell: Is given sentences for the user. The bars of single files go to the terminal's error output.
         endpoint: URL of the hub; the one that huggingface_hub is set to, if None.
 
     Raises:
-        RunFailed: MODEL_UNAVAILABLE: the hub can't be reached, has no such weights, or they do not match their hashes.
+        RunFailed: MODEL_UNAVAILABLE: the hub or the checkpoint can't be had, or does not match its hashes.
         OSError: The folder can't be written.
     """
     hub = endpoint if endpoint is not None else constants.ENDPOINT
@@ -72,7 +73,7 @@ def fetch(name: str, published: Published, folder: Path, tell: Tell, endpoint: s
 
 
 def _listed(published: Published, hub: str) -> tuple[str, list[_Remote]]:
-    """The commit of a revision, and its files that are downloaded."""
+    """The commit of a revision, and those of its files that are wanted."""
     try:
         info = HfApi(endpoint=hub).model_info(published.repo, revision=published.revision, files_metadata=True)
     except Exception as error:  # the client lets errors of its HTTP library through, which differ between its versions
@@ -90,7 +91,7 @@ def _listed(published: Published, hub: str) -> tuple[str, list[_Remote]]:
 
 
 def _download(repo: str, commit: str, file: _Remote, folder: Path, hub: str) -> None:
-    """Download one file and check its hash."""
+    """One file, whole and right, or an error."""
     try:
         # A file that is there was found to be wrong: without force the client would trust its own note about it.
         there = (folder / file.name).exists()
@@ -106,7 +107,7 @@ def _download(repo: str, commit: str, file: _Remote, folder: Path, hub: str) -> 
 
 
 def _matches(path: Path, file: _Remote) -> bool:
-    """Whether a local file has the size and hash of the remote one."""
+    """Whether this is that file, to the last byte."""
     if not path.is_file() or path.stat().st_size != file.size:
         return False
     if file.sha256 is not None:
@@ -119,29 +120,24 @@ def _matches(path: Path, file: _Remote) -> bool:
 def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise _unavailable(
-            f"{folder} has {_amount(free)} free and needs {_amount(needed)}; free some space, or choose another folder "
-            "with --into"
-        )
+        raise _unavailable(f"{folder} has {_amount(free)} free, {_amount(needed)} are needed; make room or use --into")
 
 
 def _explained(error: Exception, published: Published, hub: str) -> RunFailed:
-    """The error for the user: the fault, and the remedy."""
+    """What is wrong with the hub, and what to do."""
     where = f"{hub}/{published.repo}"
     match error:
         case GatedRepoError():
-            return _unavailable(
-                f"{where} is given out on request; request access on its page, then run `hf auth login`"
-            )
+            return _unavailable(f"{where} is given out on request; ask for it on that page, then `hf auth login`")
         case RepositoryNotFoundError():
-            return _unavailable(f"there is no {where}, or it is private; run `hf auth login` if you have access")
+            return _unavailable(f"there is no {where}, or it is private; log in with `hf auth login` if it is yours")
         case RevisionNotFoundError():
             return _unavailable(f"{where} has no revision {published.revision!r}; name a branch, tag or commit")
         case OfflineModeIsEnabled():
-            return _unavailable("HF_HUB_OFFLINE is set, which forbids downloads; unset it for this command")
+            return _unavailable("HF_HUB_OFFLINE is set, so nothing is downloaded; unset it for this command")
     return _unavailable(
-        f"{where} can't be downloaded ({describe(error)}); run the command again, complete files are kept, or fetch on "
-        "another machine and copy the folder"
+        f"{where} can't be had ({describe(error)}); run it again, which keeps complete files, or fetch on another "
+        "machine and copy the folder"
     )
 
 

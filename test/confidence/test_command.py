@@ -19,7 +19,7 @@ from rsagent_ros.confidence import load
 from rsagent_ros.confidence.command import add_command
 from rsagent_ros.confidence.judged import judged
 from rsagent_ros.data.example import Example
-from rsagent_ros.evaluation.results import FILE, Line, Measured, Results, Run
+from rsagent_ros.evaluation.results import FILE, ExampleResult, Measured, Results, RunSettings
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import score
 
@@ -34,7 +34,7 @@ def trace_of(*script: str, sure: float = 0.9) -> Trace:
 
 def evaluated(folder: Path, count: int = 60) -> Path:
     """A run whose answers are right where the segmenter was sure, but for one in ten; and some without a mask."""
-    run = Run(dataset={"kind": "scenes"}, system={"policy": "fake_policy"})
+    run = RunSettings(dataset={"kind": "scenes"}, system={"policy": "fake_policy"})
     with Results(folder, run) as results:
         for index in range(count):
             sure = index % 2 == 0
@@ -43,13 +43,15 @@ def evaluated(folder: Path, count: int = 60) -> Path:
             assert mask is not None
             right = sure != (index % 10 == 0)
             truth = Example(f"scene-{index}", FRAME, "the middle", Outcome.FOUND, (mask if right else ~mask,))
-            row = score(index, truth, prediction_of(trace))
-            results.add(Line(row, Measured(), None, (), msgspec.Raw(trace.to_json().encode())))
+            row = score(prediction_of(trace), truth, index=index)
+            results.add(ExampleResult(row, Measured(), None, (), msgspec.Raw(trace.to_json().encode())))
         absent = trace_of(ABSENT)
         truth = Example("absent", FRAME, "the middle", Outcome.NOT_IN_VIEW)
-        row = score(count, truth, prediction_of(absent))
-        results.add(Line(row, Measured(), None, (), msgspec.Raw(absent.to_json().encode())))
-        results.add(Line(replace(row, id="a-mask-of-another-system"), Measured(), None, (), msgspec.Raw(b"null")))
+        row = score(prediction_of(absent), truth, index=count)
+        results.add(ExampleResult(row, Measured(), None, (), msgspec.Raw(absent.to_json().encode())))
+        results.add(
+            ExampleResult(replace(row, id="a-mask-of-another-system"), Measured(), None, (), msgspec.Raw(b"null"))
+        )
     return folder / FILE
 
 
@@ -79,9 +81,9 @@ def test_of_an_ambiguous_answer_the_candidate_of_the_iou_is_learned(tmp_path: Pa
         for turn in trace.turns
     )
     trace = replace(trace, turns=turns, confidences=(0.1, 0.9))
-    row = score(0, Example("a", FRAME, "", Outcome.AMBIGUOUS, (first, second)), prediction_of(trace))
-    with Results(tmp_path, Run(dataset={}, system={})) as results:
-        results.add(Line(row, Measured(), None, (), msgspec.Raw(trace.to_json().encode())))
+    row = score(prediction_of(trace), Example("a", FRAME, "", Outcome.AMBIGUOUS, (first, second)))
+    with Results(tmp_path, RunSettings(dataset={}, system={})) as results:
+        results.add(ExampleResult(row, Measured(), None, (), msgspec.Raw(trace.to_json().encode())))
     (answer,) = judged(tmp_path / FILE)
     assert (answer.right, answer.evidence.score) == (True, pytest.approx(0.95))
 

@@ -27,16 +27,16 @@ from rsagent_ros.backends import Choice, Models
 from rsagent_ros.data.ref import ExampleRef
 from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.evaluation.answering import MAX_HUNG, Answering, WorkItem
-from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
+from rsagent_ros.evaluation.evaluator import Evaluated, EvaluationConfig, evaluate
 from rsagent_ros.evaluation.report.tables import scores_csv
-from rsagent_ros.evaluation.results import FILE, Line, find_lines
+from rsagent_ros.evaluation.results import FILE, ExampleResult, read_results
 from rsagent_ros.scoring.metrics import values
 
 BUDGET = Budget(seconds=60.0)
 
 
-def plan(folder: Path, **more: Any) -> Plan:
-    return Plan(Dataset("scenes", str(folder)), Choice(), BUDGET, **more)
+def plan(folder: Path, **more: Any) -> EvaluationConfig:
+    return EvaluationConfig(Dataset("scenes", str(folder)), Choice(), BUDGET, **more)
 
 
 def run(folder: Path, out: Path, script: Sequence[Step] = (SEGMENT, FINISH), **more: Any) -> Evaluated:
@@ -61,8 +61,8 @@ def timeless(trace: Trace | None) -> Trace:
 
 def deterministic(out: Path) -> list[tuple[Any, ...]]:
     """All that must not differ between two runs, in the order of the dataset."""
-    lines = sorted(find_lines(out / FILE), key=lambda line: line.row.index)
-    return [(line.row, line.mask, timeless(line.whole_trace())) for line in lines]
+    lines = sorted(read_results(out / FILE)[1], key=lambda result: result.score.index)
+    return [(line.score, line.mask, timeless(line.whole_trace())) for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +72,17 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_sample_has_a_row(scenes: Path, tmp_path: Path) -> None:
     found = run(scenes, tmp_path)
-    assert [row.index for row in found.rows] == list(range(9))
-    assert [row.expected is Outcome.NOT_IN_VIEW for row in found.rows] == [False, False, True] * 3
-    for row in found.rows:
-        if row.present:
+    assert [score.index for score in found.scores] == list(range(9))
+    assert [score.expected is Outcome.NOT_IN_VIEW for score in found.scores] == [False, False, True] * 3
+    for score in found.scores:
+        if score.present:
             # FakePolicy finds x 20..60, y 15..45; the truth begins `index` further to the right.
-            assert row.iou == pytest.approx((40 - row.index) / (40 + row.index)), row.id
+            assert score.iou == pytest.approx((40 - score.index) / (40 + score.index)), score.id
         else:
-            assert row.iou == 0
-        assert (row.turns, row.tool_calls, row.first_iou) == (2, 1, row.iou if row.present else None)
-        assert row.sampled_tokens > 0
-        assert row.confidence is not None
+            assert score.iou == 0
+        assert (score.turns, score.tool_calls, score.first_iou) == (2, 1, score.iou if score.present else None)
+        assert score.sampled_tokens > 0
+        assert score.confidence is not None
     assert not found.faults
 
 
@@ -98,18 +98,18 @@ def test_failures_count_with_nothing_and_keep_their_code(
     scenes: Path, tmp_path: Path, script: Sequence[Step], code: str
 ) -> None:
     found = run(scenes, tmp_path, script)
-    assert len(found.rows) == 9
-    assert {row.error_code for row in found.rows} == {code}
-    assert {row.iou for row in found.rows} == {0.0}
-    assert values(found.rows)["giou"] == values(found.rows)["ciou"] == values(found.rows)["n_acc"] == 0
+    assert len(found.scores) == 9
+    assert {score.error_code for score in found.scores} == {code}
+    assert {score.iou for score in found.scores} == {0.0}
+    assert values(found.scores)["giou"] == values(found.scores)["ciou"] == values(found.scores)["n_acc"] == 0
 
 
 def test_segmenter_faults_and_bad_replies(scenes: Path, tmp_path: Path) -> None:
     models = fake_models(segmenter=FakeSegmenter("raises"))
     found = evaluate(plan(scenes), tmp_path / "a", models=lambda: models)
-    assert {row.error_code for row in found.rows} == {"SEGMENTER_FAILED"}
+    assert {score.error_code for score in found.scores} == {"SEGMENTER_FAILED"}
     found = run(scenes, tmp_path / "b", ("no call",))
-    assert {(row.outcome, row.error_code, row.bad_replies) for row in found.rows} == {
+    assert {(score.outcome, score.error_code, score.bad_replies) for score in found.scores} == {
         (Outcome.GAVE_UP, "TURNS_SPENT", 8)
     }
 
@@ -117,9 +117,11 @@ def test_segmenter_faults_and_bad_replies(scenes: Path, tmp_path: Path) -> None:
 def test_an_episode_that_cannot_begin_is_a_failure_too(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", image())
     (tmp_path / "truth.jsonl").write_text('{"id": "a", "image": "a.png", "instruction": "' + "x" * 3000 + '"}\n')
-    found = evaluate(Plan(Dataset("masks", str(tmp_path)), Choice(), BUDGET), tmp_path / "out", models=fake_models)
-    (row,) = found.rows
-    assert (row.outcome, row.error_code, row.iou) == (Outcome.FAILED, "INVALID_GOAL", 0)
+    found = evaluate(
+        EvaluationConfig(Dataset("masks", str(tmp_path)), Choice(), BUDGET), tmp_path / "out", models=fake_models
+    )
+    (score,) = found.scores
+    assert (score.outcome, score.error_code, score.iou) == (Outcome.FAILED, "INVALID_GOAL", 0)
 
 
 def test_faults_in_the_data_are_listed_and_the_rest_is_run(scenes: Path, tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_faults_in_the_data_are_listed_and_the_rest_is_run(scenes: Path, tmp_pat
     (folder / "scenes.jsonl").write_text("\n".join([*rows[:3], "{", rows[0], *rows[3:]]) + "\n")
     for out in ("out", "out"):  # the second time it only goes on, and says the same
         found = run(folder, tmp_path / out)
-        assert [row.id for row in found.rows] == ["s000", "s002", "s003", "s004"]
+        assert [score.id for score in found.scores] == ["s000", "s002", "s003", "s004"]
         assert [(one.id, one.where.rpartition(" ")[2]) for one in found.skipped] == [
             ("s001", "2"),
             ("", "4"),
@@ -140,7 +142,7 @@ def test_faults_in_the_data_are_listed_and_the_rest_is_run(scenes: Path, tmp_pat
 
 def test_several_at_a_time_give_the_same_to_the_bit(scenes: Path, tmp_path: Path) -> None:
     one, many = run(scenes, tmp_path / "one"), run(scenes, tmp_path / "many", in_flight=4)
-    assert scores_csv(one.rows) == scores_csv(many.rows)
+    assert scores_csv(one.scores) == scores_csv(many.scores)
     assert deterministic(tmp_path / "one") == deterministic(tmp_path / "many")
 
 
@@ -163,10 +165,10 @@ def test_no_more_than_asked_are_in_flight(scenes: Path, tmp_path: Path) -> None:
 
 
 def test_a_limit_draws_with_the_seed(scenes: Path, tmp_path: Path) -> None:
-    first = [row.id for row in run(scenes, tmp_path / "a", limit=4, seed=1).rows]
+    first = [score.id for score in run(scenes, tmp_path / "a", limit=4, seed=1).scores]
     assert len(first) == 4
-    assert first == [row.id for row in run(scenes, tmp_path / "b", limit=4, seed=1).rows]
-    assert first != [row.id for row in run(scenes, tmp_path / "c", limit=4, seed=5).rows]
+    assert first == [score.id for score in run(scenes, tmp_path / "b", limit=4, seed=1).scores]
+    assert first != [score.id for score in run(scenes, tmp_path / "c", limit=4, seed=5).scores]
 
 
 class Sampling(FakePolicy):
@@ -182,7 +184,7 @@ class Sampling(FakePolicy):
 
 def test_a_policy_that_samples_does_so_by_the_seed_and_the_sample(scenes: Path, tmp_path: Path) -> None:
     def sampled(out: str, **more: Any) -> str:
-        return scores_csv(evaluate(plan(scenes, **more), tmp_path / out, models=lambda: fake_models(Sampling())).rows)
+        return scores_csv(evaluate(plan(scenes, **more), tmp_path / out, models=lambda: fake_models(Sampling())).scores)
 
     first = sampled("a", seed=1)
     assert first == sampled("b", seed=1, in_flight=4)
@@ -201,12 +203,12 @@ def test_second_looks_are_another_run_and_repeat_with_its_replies(scenes: Path, 
     looking = replace(plan(scenes), budget=replace(BUDGET, second_look=True))
     policy = FakePolicy([SEGMENT, FINISH], count_tokens=True, looks=[NO])
     found = evaluate(looking, tmp_path / "looking", models=lambda: fake_models(policy))
-    assert {row.turns for row in found.rows} == {3}
+    assert {score.turns for score in found.scores} == {3}
     run(scenes, tmp_path / "plain")
     assert "second_look" not in (tmp_path / "plain" / FILE).read_text().splitlines()[0]
     with pytest.raises(ValueError, match="of another run"):
         evaluate(plan(scenes), tmp_path / "looking", models=fake_models)
-    assert sum(row.sampled_tokens for row in found.rows) == 9 * sum(
+    assert sum(score.sampled_tokens for score in found.scores) == 9 * sum(
         len(text.split()) for text in (SEGMENT, FINISH, NO, FINISH)
     )
     nobody = FakePolicy([AssertionError("the policy was asked")])
@@ -223,7 +225,7 @@ def test_recorded_failures_are_repeated_too(scenes: Path, tmp_path: Path) -> Non
 def test_a_sample_without_recorded_replies_is_skipped(scenes: Path, tmp_path: Path) -> None:
     run(scenes, tmp_path / "few", limit=4)
     found = evaluate(plan(scenes, replies=str(tmp_path / "few")), tmp_path / "all", models=fake_models)
-    assert len(found.rows) == 4
+    assert len(found.scores) == 4
     assert len(found.skipped) == 5
 
 
@@ -236,11 +238,11 @@ def test_a_hung_call_is_given_up_with_the_best_mask_and_the_run_goes_on(scenes: 
     policy = FakePolicy([SEGMENT, Hang()])
     answering = Answering(Models(policy, FakeSegmenter()), Budget(seconds=0.05), seed=0, grace=0.1)
     for item in items(scenes)[: MAX_HUNG + 1]:
-        row = answering.line(item).row
-        assert (row.outcome, row.error_code, row.partial) == (Outcome.GAVE_UP, "TIME_SPENT", True)
-        assert row.masked
+        score = answering.result(item).score
+        assert (score.outcome, score.error_code, score.partial) == (Outcome.GAVE_UP, "TIME_SPENT", True)
+        assert score.masked
     with pytest.raises(RunFailed, match="hang"):
-        answering.line(items(scenes)[0])
+        answering.result(items(scenes)[0])
     policy.release.set()
 
 
@@ -255,14 +257,14 @@ def test_one_thread_does_one_after_the_other(scenes: Path) -> None:
 
     answering = Answering(Models(Watching(), FakeSegmenter()), BUDGET, seed=0)
     for item in items(scenes):
-        answering.line(item)
+        answering.result(item)
     assert len(threads) == 1
 
 
 def test_progress_counts_what_an_earlier_part_did(scenes: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int | None]] = []
     stop_after(4, scenes, tmp_path)
-    evaluate(plan(scenes), tmp_path, lambda row, total: told.append((row.id, total)), fake_models)
+    evaluate(plan(scenes), tmp_path, lambda score, total: told.append((score.id, total)), fake_models)
     assert [name for name, _ in told] == [f"s{number:03}" for number in range(9)]
     assert {total for _, total in told} == {9}
 
@@ -270,8 +272,8 @@ def test_progress_counts_what_an_earlier_part_did(scenes: Path, tmp_path: Path) 
 def stop_after(count: int, scenes: Path, out: Path) -> None:
     """A run that is interrupted."""
 
-    def interrupt(row: Any, total: int | None) -> None:
-        if row.index == count - 1:
+    def interrupt(score: Any, total: int | None) -> None:
+        if score.index == count - 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -296,14 +298,14 @@ from fakes import FakePolicy
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.backends import Choice
 from rsagent_ros.datasets import Dataset
-from rsagent_ros.evaluation.evaluator import Plan, evaluate
+from rsagent_ros.evaluation.evaluator import EvaluationConfig, evaluate
 
 class Slowly(FakePolicy):
     def open(self):
         time.sleep(0.03)
         return super().open()
 
-plan = Plan(Dataset("scenes", sys.argv[1]), Choice(), Budget(seconds=60.0), in_flight=2)
+plan = EvaluationConfig(Dataset("scenes", sys.argv[1]), Choice(), Budget(seconds=60.0), in_flight=2)
 evaluate(plan, Path(sys.argv[2]), models=lambda: fake_models(Slowly(count_tokens=True)))
 """
 
@@ -318,14 +320,14 @@ def test_a_run_that_is_killed_loses_and_repeats_nothing(tmp_path: Path, lines: i
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    kept = [line.row.id for line in find_lines(out / FILE)]
+    kept = [line.score.id for line in read_results(out / FILE)[1]]
     assert lines <= len(kept) < 30
     policy = FakePolicy(count_tokens=True)
     found = evaluate(plan(folder, in_flight=2), out, models=lambda: fake_models(policy))
     assert len(policy.heard) == 30 - len(kept)
-    ids = [line.row.id for line in find_lines(out / FILE)]
+    ids = [line.score.id for line in read_results(out / FILE)[1]]
     assert ids[: len(kept)] == kept
-    assert sorted(ids) == [row.id for row in found.rows] == [f"s{number:03}" for number in range(30)]
+    assert sorted(ids) == [score.id for score in found.scores] == [f"s{number:03}" for number in range(30)]
     run(folder, tmp_path / "whole")
     assert deterministic(out) == deterministic(tmp_path / "whole")
 
@@ -340,10 +342,10 @@ def wait_for(there: Callable[[], bool], process: subprocess.Popen[bytes], second
 
 def test_the_reference_agent_on_a_drawn_scene(tmp_path: Path) -> None:
     """Nothing fake: the real policy and segmenter, loaded by name."""
-    found = evaluate(Plan(Dataset("masks", str(write_drawn(tmp_path))), Choice(), BUDGET), tmp_path / "out")
-    assert [str(row.outcome) for row in found.rows] == ["found", "not_in_view"]
-    assert found.rows[0].iou > 0.9
-    assert found.rows[1].iou == 1
+    found = evaluate(EvaluationConfig(Dataset("masks", str(write_drawn(tmp_path))), Choice(), BUDGET), tmp_path / "out")
+    assert [str(score.outcome) for score in found.scores] == ["found", "not_in_view"]
+    assert found.scores[0].iou > 0.9
+    assert found.scores[1].iou == 1
 
 
 def test_plans_that_cannot_be() -> None:
@@ -354,7 +356,7 @@ def test_plans_that_cannot_be() -> None:
 
 def test_lines_hold_whole_traces(scenes: Path, tmp_path: Path) -> None:
     run(scenes, tmp_path, (Reply(ABSENT, token_ids=(1, 2), logprobs=(-0.1, -0.2)),))
-    lines: list[Line] = list(find_lines(tmp_path / FILE))
+    lines: list[ExampleResult] = list(read_results(tmp_path / FILE)[1])
     trace = lines[0].whole_trace()
     assert trace is not None
     assert (trace.goal_id, trace.turns[0].token_ids, trace.policy) == ("s000", (1, 2), "fake_policy")

@@ -48,10 +48,10 @@ def test_png_by_hand(folders: tuple[Path, Path]) -> None:
     for name, mask in GIVEN.items():
         write_mask(folders[1] / f"{name}.png", mask)
     found = run(folders)
-    assert {row.id: row.iou for row in found.rows} == {"a": 1, "b": pytest.approx(1 / 3), "c": 0, "none": 1}
-    missing = next(row for row in found.rows if row.id == "c")
+    assert {score.id: score.iou for score in found.scores} == {"a": 1, "b": pytest.approx(1 / 3), "c": 0, "none": 1}
+    missing = next(score for score in found.scores if score.id == "c")
     assert (missing.outcome, missing.error_code, missing.union) == (Outcome.FAILED, "MISSING", 200)
-    rates = values(found.rows)
+    rates = values(found.scores)
     assert rates["giou"] == pytest.approx((1 + 1 / 3 + 0 + 1) / 4)
     assert rates["ciou"] == pytest.approx(300 / (200 + 300 + 200))
     assert (rates["n_acc"], rates["t_acc"]) == (1, pytest.approx(2 / 3))
@@ -63,7 +63,7 @@ def test_run_lengths_give_the_same(folders: tuple[Path, Path]) -> None:
     png = run(folders, "png")
     rows = [{"id": name, "mask": encode_rle(mask)} for name, mask in GIVEN.items()]
     write_lines(folders[1], *rows)
-    assert run(folders, "rle").rows == png.rows
+    assert run(folders, "rle").scores == png.scores
 
 
 def test_confidence_and_outcome(folders: tuple[Path, Path]) -> None:
@@ -74,7 +74,7 @@ def test_confidence_and_outcome(folders: tuple[Path, Path]) -> None:
         {"id": "c", "outcome": "failed"},
         {"id": "none", "outcome": "failed"},
     )
-    rows = {row.id: row for row in run(folders).rows}
+    rows = {row.id: row for row in run(folders).scores}
     assert rows["a"].confidence == 0.25
     assert rows["b"].outcome is Outcome.NOT_IN_VIEW
     assert rows["c"].outcome is rows["none"].outcome is Outcome.FAILED
@@ -82,7 +82,7 @@ def test_confidence_and_outcome(folders: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"),
+    ("said", "reason"),
     [
         ({"mask": encode_rle(box(0, 0, 5, 5, (60, 81)))}, "81 x 60 pixels, the image 80 x 60"),
         ({"mask": {"size": [60, 80], "counts": "~~~"}}, "characters that COCO"),
@@ -92,22 +92,22 @@ def test_confidence_and_outcome(folders: tuple[Path, Path]) -> None:
     ],
 )
 def test_a_wrong_prediction_counts_with_nothing_and_is_said_to_be_wrong(
-    folders: tuple[Path, Path], row: dict[str, Any], reason: str
+    folders: tuple[Path, Path], said: dict[str, Any], reason: str
 ) -> None:
-    write_lines(folders[1], {"id": "a", **row})
+    write_lines(folders[1], {"id": "a", **said})
     found = run(folders)
-    wrong = next(row for row in found.rows if row.id == "a")
+    wrong = next(score for score in found.scores if score.id == "a")
     assert (wrong.outcome, wrong.error_code, wrong.iou, wrong.union) == (Outcome.FAILED, "UNREADABLE", 0, 200)
     assert reason in wrong.error_msg
     assert any(reason in remark for remark in found.remarks)
-    assert len(found.rows) == len(TRUE)
+    assert len(found.scores) == len(TRUE)
 
 
 def test_wrong_lines_second_predictions_and_unknown_ids_are_remarked_on(folders: tuple[Path, Path]) -> None:
     right = {"id": "a", "mask": encode_rle(GIVEN["a"])}
     write_lines(folders[1], "{", {"id": "a", "masks": 3}, right, {"id": "a", "mask": None}, {"id": "who"})
     found = run(folders)
-    assert next(row for row in found.rows if row.id == "a").iou == 1
+    assert next(score for score in found.scores if score.id == "a").iou == 1
     said = "\n".join(found.remarks)
     for expected in ("line 1: ", "line 2: ", "line 4: a second prediction for a", "who is no sample"):
         assert expected in said

@@ -1,23 +1,24 @@
-"""ReliabilityDiagram by hand, and ECE against torchmetrics."""
+"""Reliability by hand, and ECE against torchmetrics."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from evaluation_cases import row
+from evaluation_cases import scored
 
-from rsagent_ros.scoring.reliability import calibration, risk_by_coverage
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.scoring.reliability import reliability, risk_by_coverage
 
 
 def test_by_hand() -> None:
     rows = [
-        row(confidence=0.95, iou=1.0),
-        row(confidence=0.92, iou=0.4),
-        row(confidence=0.55, iou=0.6),
-        row(confidence=1.0, iou=0.8),
-        row(confidence=None, iou=1.0),  # NOT_IN_VIEW: nobody said how sure
+        scored(confidence=0.95, iou=1.0),
+        scored(confidence=0.92, iou=0.4),
+        scored(confidence=0.55, iou=0.6),
+        scored(confidence=1.0, iou=0.8),
+        scored(confidence=None, iou=1.0),  # NOT_IN_VIEW: nobody said how sure
     ]
-    found = calibration(rows)
+    found = reliability(rows)
     assert found.count == 4
     last, sixth = found.bins[9], found.bins[5]
     assert (last.count, last.right) == (3, pytest.approx(2 / 3))
@@ -25,8 +26,13 @@ def test_by_hand() -> None:
     assert (sixth.count, sixth.right, sixth.confidence) == (1, 1.0, 0.55)
     assert found.ece == pytest.approx(3 / 4 * abs(2.87 / 3 - 2 / 3) + 1 / 4 * 0.45)
     assert found.coverage == (0.25, 0.5, 0.75, 1.0)
-    assert found.risk == pytest.approx((0.2, 0.1, 0.8 / 3, 1.2 / 4))  # surest first: 0.8, 1.0, 0.4, 0.6
-    assert found.aurc == pytest.approx((0.2 + 0.1 + 0.8 / 3 + 0.3) / 4)
+    assert found.risk == pytest.approx((0, 0, 1 / 3, 1 / 4))  # the third surest is wrong
+    assert found.aurc == pytest.approx((1 / 3 + 1 / 4) / 4)
+
+
+def test_a_good_mask_under_the_wrong_outcome_is_not_right() -> None:
+    gave_up = scored(confidence=0.9, iou=1.0, outcome=Outcome.GAVE_UP)
+    assert reliability([gave_up]).risk == (1.0,)
 
 
 def test_equal_confidences_share_their_risk_whatever_their_order() -> None:
@@ -37,7 +43,7 @@ def test_equal_confidences_share_their_risk_whatever_their_order() -> None:
 
 
 def test_nothing_to_calibrate() -> None:
-    found = calibration([row(confidence=None)])
+    found = reliability([scored(confidence=None)])
     assert (found.count, found.ece, found.aurc, found.risk) == (0, None, None, ())
 
 
@@ -47,8 +53,8 @@ def test_ece_agrees_with_torchmetrics() -> None:
     random = np.random.default_rng(5)
     confidence = np.round(random.uniform(0.02, 0.98, 400), 3) + 0.0004  # off the edges of the bins
     overlap = random.uniform(0, 1, 400)
-    rows = [row(confidence=float(c), iou=float(o)) for c, o in zip(confidence, overlap, strict=True)]
+    rows = [scored(confidence=float(c), iou=float(o)) for c, o in zip(confidence, overlap, strict=True)]
     theirs = functional.binary_calibration_error(
         torch.tensor(confidence), torch.tensor(overlap >= 0.5).long(), n_bins=10, norm="l1"
     )
-    assert calibration(rows).ece == pytest.approx(float(theirs), abs=1e-6)
+    assert reliability(rows).ece == pytest.approx(float(theirs), abs=1e-6)

@@ -30,7 +30,7 @@ from rsagent_ros.backends import Choice, Models, open_models
 from rsagent_ros.cli import main
 from rsagent_ros.records.record import Verdict
 from rsagent_ros.records.writer import add_verdict
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.scoring.score import Score
 from rsagent_ros.shadow.candidate import Candidate
 from rsagent_ros.shadow.comparison import ROUND, Changed, Contest, Spoiled
 from rsagent_ros.shadow.paired_result import Standing
@@ -45,8 +45,8 @@ class Played:
         self.goals: list[tuple[str, str]] = []
         self.loaded: list[int] = []
 
-    def __call__(self, side: str, row: Row) -> None:
-        self.goals.append((side, row.id))
+    def __call__(self, side: str, score: Score) -> None:
+        self.goals.append((side, score.id))
 
     def load(self, choice: Choice) -> Models:
         self.loaded.append(choice.view_side)

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_cases import row
+from evaluation_cases import scored
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.scoring.score import Score
 from rsagent_ros.shadow.interim_analysis import Looks
 from rsagent_ros.shadow.paired_result import Standing, standing
 
 SIDES = ("a", "b")
 
 
-def rows(ious: list[float] | np.ndarray, outcome: Outcome = Outcome.FOUND) -> dict[str, Row]:
-    return {f"g{number}": row(f"g{number}", iou=float(iou), outcome=outcome) for number, iou in enumerate(ious)}
+def rows(ious: list[float] | np.ndarray, outcome: Outcome = Outcome.FOUND) -> dict[str, Score]:
+    return {f"g{number}": scored(f"g{number}", iou=float(iou), outcome=outcome) for number, iou in enumerate(ious)}
 
 
-def of(first: dict[str, Row], second: dict[str, Row], needed: int = 30) -> Standing:
+def of(first: dict[str, Score], second: dict[str, Score], needed: int = 30) -> Standing:
     return standing(SIDES, sorted({*first, *second}), first, second, needed=needed)
 
 

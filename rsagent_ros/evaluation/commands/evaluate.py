@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.backends import add_arguments, chosen
 
 if TYPE_CHECKING:
-    from rsagent_ros.evaluation.evaluator import Evaluated, Plan
+    from collections.abc import Sequence
+
+    from rsagent_ros.evaluation.evaluator import Evaluated, EvaluationConfig
+    from rsagent_ros.scoring.score import Score
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -53,7 +57,7 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--show", type=int, default=12, metavar="N", help="worst samples on the page (%(default)d)")
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
     add_arguments(parser)
-    parser.set_defaults(command=_run, parser=parser)
+    parser.set_defaults(command=_run)
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,28 +71,29 @@ def _run(arguments: argparse.Namespace) -> int:
     from rsagent_ros.evaluation.evaluator import evaluate
 
     try:
-        plan = _plan(arguments)
+        config = _config(arguments)
         with ProgressBar(arguments.quiet) as bar:
-            found = evaluate(plan, arguments.out, bar)
+            found = evaluate(config, arguments.out, bar)
     except ValueError as error:
-        arguments.parser.error(str(error))
+        print(f"rsagent evaluate: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         _tell("stopped; the same command goes on where it was")
         return 130
     return report(found, arguments.out, arguments.show)
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
+def _config(arguments: argparse.Namespace) -> EvaluationConfig:
     from rsagent_ros.datasets import Dataset
     from rsagent_ros.evaluation.cluster import Workers
-    from rsagent_ros.evaluation.evaluator import Plan
+    from rsagent_ros.evaluation.evaluator import EvaluationConfig
 
     if (arguments.ray or arguments.gpus_per_worker) and not arguments.workers:
         raise ValueError("--ray and --gpus-per-worker are about workers; say how many with --workers")
     workers = None
     if arguments.workers:
         workers = Workers(arguments.workers, arguments.in_flight, arguments.ray, arguments.gpus_per_worker)
-    return Plan(
+    return EvaluationConfig(
         Dataset(arguments.dataset, str(arguments.path), arguments.split, arguments.images),
         chosen(arguments),
         Budget(
@@ -109,20 +114,29 @@ def report(found: Evaluated, out: Path, show: int) -> int:
     """Write the report, print one line about it, and return the exit code."""
     from rsagent_ros.evaluation.evaluator import nothing_left
     from rsagent_ros.evaluation.report.files import write_report
-    from rsagent_ros.evaluation.report.tables import figure
-    from rsagent_ros.scoring.metrics import values
+    from rsagent_ros.evaluation.report.summary import SELF_JUDGED, split
 
-    if not found.rows:
+    if not found.scores:
         raise nothing_left(found.skipped)
     page = write_report(out, found, show)
-    rates = values(found.rows)
-    failed = sum(not row.answered for row in found.rows)
+    notes = [
+        f"{'on accepted masks of its own ' if key == SELF_JUDGED else ''}{_figures(part)}"
+        for key, part in (split(found.scores) or {"": found.scores}).items()
+    ]
+    failed = sum(not score.answered for score in found.scores)
     faults = sum(one.fault for one in found.skipped)
-    notes = [f"gIoU {figure(rates['giou'])}", f"cIoU {figure(rates['ciou'])}", f"{len(found.rows)} samples"]
     for count, name in ((failed, "failed"), (faults, "skipped"), (len(found.remarks), "remarks")):
         notes += [f"{count} {name}"] if count else []
     _tell(f"{', '.join(notes)}: {page}")
     return SKIPPED if found.faults else 0
+
+
+def _figures(scores: Sequence[Score]) -> str:
+    from rsagent_ros.evaluation.report.tables import figure
+    from rsagent_ros.scoring.metrics import values
+
+    rates = values(scores)
+    return f"gIoU {figure(rates['giou'])}, cIoU {figure(rates['ciou'])}, {len(scores)} samples"
 
 
 def _tell(sentence: str) -> None:

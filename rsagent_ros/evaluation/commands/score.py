@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def add_command(commands: Commands) -> None:
     add_dataset_arguments(parser)
     parser.add_argument("--show", type=int, default=12, metavar="N", help="worst samples on the page (%(default)d)")
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
-    parser.set_defaults(command=_run, parser=parser)
+    parser.set_defaults(command=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -40,5 +41,6 @@ def _run(arguments: argparse.Namespace) -> int:
         with ProgressBar(arguments.quiet) as bar:
             found = score_predictions(dataset, arguments.predictions, arguments.out, bar)
     except ValueError as error:
-        arguments.parser.error(str(error))
+        print(f"rsagent score: {error}", file=sys.stderr)
+        return 2
     return report(found, arguments.out, arguments.show)

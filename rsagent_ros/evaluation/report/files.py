@@ -8,7 +8,7 @@ from rsagent_ros.evaluation.evaluator import Evaluated
 from rsagent_ros.evaluation.report.page import load_examples, render_report, worst
 from rsagent_ros.evaluation.report.summary import summarise
 from rsagent_ros.evaluation.report.tables import scores_csv, timings_csv, to_json, to_markdown
-from rsagent_ros.evaluation.results import FILE, find_lines
+from rsagent_ros.evaluation.results import FILE, find_results
 
 FILES = ("report.json", "report.md", "scores.csv", "timings.csv", "index.html")
 
@@ -18,22 +18,22 @@ def write_report(folder: Path, found: Evaluated, show: int) -> Path:
 
     Args:
         folder: That holds results.jsonl.
-        found: What came of the run.
-        show: Worst samples to show on the page with picture and trace.
+        found: All that came of the run.
+        show: Worst examples to show on the page with picture and trace.
 
     Returns:
         The page.
     """
     summary = summarise(found)
-    chosen = [row.id for row in worst(found.rows, show)]
-    lines = {line.row.id: line for line in find_lines(folder / FILE, set(chosen))}
-    shown = {name: lines[name] for name in chosen}
+    chosen = [score.id for score in worst(found.scores, show)]
+    results = find_results(folder / FILE, chosen)
+    shown = {name: results[name] for name in chosen}
     texts = (
         to_json(summary),
         to_markdown(summary),
-        scores_csv(found.rows),
-        timings_csv(found.rows, found.measured),
-        render_report(found, summary, shown, load_examples(found.run, set(chosen))),
+        scores_csv(found.scores),
+        timings_csv(found.scores, found.measured),
+        render_report(found, summary, shown, load_examples(found.settings, set(chosen))),
     )
     for name, text in zip(FILES, texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8", newline="\n")

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from rsagent_ros.evaluation.report.summary import MAIN, interval_of
+from rsagent_ros.evaluation.report.summary import MAIN, sections
 from rsagent_ros.evaluation.results import Measured
-from rsagent_ros.scoring.bootstrap import Interval
+from rsagent_ros.scoring.intervals import Interval
 from rsagent_ros.scoring.metrics import RATIOS
-from rsagent_ros.scoring.score import Row
+from rsagent_ros.scoring.score import Score
 
 LISTED = 50
 """Skipped samples, remarks and failures that the Markdown lists one by one; report.json has all."""
@@ -24,23 +24,23 @@ def to_json(summary: dict[str, Any]) -> str:
     return json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def scores_csv(rows: Sequence[Row]) -> str:
+def scores_csv(scores: Sequence[Score]) -> str:
     """One line a sample: all that is the same in every run of a deterministic policy."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Row)])
-    for row in rows:
-        writer.writerow([_cell(value) for value in asdict(row).values()])
+    writer.writerow([field.name for field in fields(Score)])
+    for score in scores:
+        writer.writerow([_cell(value) for value in asdict(score).values()])
     return out.getvalue()
 
 
-def timings_csv(rows: Sequence[Row], measured: Sequence[Measured]) -> str:
+def timings_csv(scores: Sequence[Score], measured: Sequence[Measured]) -> str:
     """One line a sample: what was measured."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["id", *(field.name for field in fields(Measured))])
-    for row, one in zip(rows, measured, strict=True):
-        writer.writerow([row.id, *asdict(one).values()])
+    for score, one in zip(scores, measured, strict=True):
+        writer.writerow([score.id, *asdict(one).values()])
     return out.getvalue()
 
 
@@ -54,35 +54,22 @@ def to_markdown(summary: dict[str, Any]) -> str:
         f"{summary['samples']} samples, {len(summary['failed'])} of them failed (they count, with 0), "
         f"{len(skipped)} skipped for a fault in the data, {left_out} left out without a verdict, "
         f"{len(summary['remarks'])} remarks.",
-        "",
-        "| metric | value | 95 % interval | over | |",
-        "|---|---:|---|---:|---|",
     ]
-    for name, ratio in RATIOS.items():
-        interval = interval_of(summary, name)
-        if interval.value is not None:
-            over = f"{interval.over:.0f}" + (" px" if name == "ciou" else "")
-            lines.append(
-                f"| {ratio.title} | {figure(interval.value)} | {between(interval)} | {over} | {ratio.meaning} |"
-            )
-    sure = summary["calibration"]
-    if sure["count"]:
-        lines.append(f"| ECE | {figure(sure['ece'])} | | {sure['count']} | calibration error of the confidence |")
-        lines.append(f"| AURC | {figure(sure['aurc'])} | | {sure['count']} | mean risk over all coverages |")
+    for section, figures in sections(summary):
+        if section.title:
+            lines += ["", f"## {section.title}", "", f"{figures['samples']} samples. {section.note}".strip()]
+        lines += [
+            "",
+            *_metrics(figures),
+            "",
+            f"##{'#' if section.title else ''} By category",
+            "",
+            *_by_category(figures),
+        ]
     if summary["measured"]:
         seconds = summary["measured"]["seconds"]
-        lines.append(f"| latency p50 | {seconds['p50']:.2f} s | | {summary['samples']} | measured, differs by run |")
-        lines.append(f"| latency p95 | {seconds['p95']:.2f} s | | {summary['samples']} | measured, differs by run |")
-    lines += [
-        "",
-        "## By category",
-        "",
-        "| category | samples | " + " | ".join(RATIOS[name].title for name in MAIN) + " |",
-    ]
-    lines.append("|---|---:|" + "---:|" * len(MAIN))
-    for category, part in summary["categories"].items():
-        cells = " | ".join(figure(part[name]) for name in MAIN)
-        lines.append(f"| {_plain(category) or '(none)'} | {part['samples']} | {cells} |")
+        lines += ["", "## Latency", "", "| | seconds, measured |", "|---|---:|"]
+        lines += [f"| {name} | {seconds[name]:.2f} |" for name in ("p50", "p95")]
     lines += ["", "## How it ended", "", "| expected | " + " | ".join(summary["confusion"]["found"]) + " |"]
     lines.append("|---|" + "---:|" * len(summary["confusion"]["found"]))
     for right, ends in summary["confusion"].items():
@@ -92,6 +79,31 @@ def to_markdown(summary: dict[str, Any]) -> str:
     lines += _listing("Skipped", [f"{one['place']}: {one['reason']}" for one in summary["skipped"]])
     lines += _listing("Remarks", summary["remarks"])
     return "\n".join(lines) + "\n"
+
+
+def _metrics(figures: dict[str, Any]) -> list[str]:
+    lines = ["| metric | value | 95 % interval | over | |", "|---|---:|---|---:|---|"]
+    for name, ratio in RATIOS.items():
+        interval = Interval(**figures["metrics"][name])
+        if interval.value is not None:
+            over = f"{interval.over:.0f}" + (" px" if name == "ciou" else "")
+            lines.append(
+                f"| {ratio.title} | {figure(interval.value)} | {between(interval)} | {over} | {ratio.meaning} |"
+            )
+    sure = figures["calibration"]
+    if sure["count"]:
+        lines.append(f"| ECE | {figure(sure['ece'])} | | {sure['count']} | calibration error of the confidence |")
+        lines.append(f"| AURC | {figure(sure['aurc'])} | | {sure['count']} | mean risk over all coverages |")
+    return lines
+
+
+def _by_category(figures: dict[str, Any]) -> list[str]:
+    lines = ["| category | samples | " + " | ".join(RATIOS[name].title for name in MAIN) + " |"]
+    lines.append("|---|---:|" + "---:|" * len(MAIN))
+    for category, part in figures["categories"].items():
+        cells = " | ".join(figure(part[name]) for name in MAIN)
+        lines.append(f"| {_plain(category) or '(none)'} | {part['samples']} | {cells} |")
+    return lines
 
 
 def title(summary: dict[str, Any]) -> str:

@@ -89,13 +89,12 @@ def test_nothing_that_can_be_used_is_an_error(tmp_path: Path, capsys: pytest.Cap
         (["--seed", "9"], "another run"),
     ],
 )
-def test_bad_usage_is_exit_code_2(
+def test_bad_usage_is_exit_code_2_and_one_line(
     done: Path, data: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["evaluate", "masks", str(data), "--out", str(done), *more])
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert main(["evaluate", "masks", str(data), "--out", str(done), *more]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
 
 
 def test_a_dataset_that_is_not_there_is_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,9 +108,16 @@ def test_runs_of_other_samples_cannot_be_compared(
     write_image(tmp_path / "x.png", __import__("numpy").zeros((8, 8), "uint8"))
     (tmp_path / "predictions.jsonl").write_text("")
     assert main(["score", "--truth", str(tmp_path), "--predictions", str(tmp_path), "--out", str(tmp_path / "o")]) == 0
-    with pytest.raises(SystemExit):
-        main(["compare", str(done), str(tmp_path / "o"), "--out", str(tmp_path / "both")])
-    assert "no sample in common" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main(["compare", str(done), str(tmp_path / "o"), "--out", str(tmp_path / "both")]) == 2
+    assert capsys.readouterr().err == "rsagent compare: the two runs have no sample in common\n"
+
+
+def test_no_command_prints_a_doubled_percent_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("evaluate", "score", "compare", "calibrate", "shadow"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert "%%" not in capsys.readouterr().out
 
 
 def test_help_knows_every_dataset_and_loads_little() -> None:

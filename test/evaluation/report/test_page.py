@@ -20,7 +20,7 @@ from rsagent_ros.cli import main
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.folder import save_examples
 from rsagent_ros.datasets import Dataset
-from rsagent_ros.evaluation.evaluator import Evaluated, Plan, evaluate
+from rsagent_ros.evaluation.evaluator import Evaluated, EvaluationConfig, evaluate
 from rsagent_ros.evaluation.report.files import FILES, write_report
 
 HOSTILE = (
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, name: str, policy: FakePolicy) -> Evaluated:
-    plan = Plan(Dataset("scenes", str(folder / "scenes")), Choice(), Budget(seconds=60.0))
+    plan = EvaluationConfig(Dataset("scenes", str(folder / "scenes")), Choice(), Budget(seconds=60.0))
     return evaluate(plan, folder / name, models=lambda: fake_models(policy))
 
 
@@ -149,7 +149,7 @@ def test_without_matplotlib_the_page_says_what_to_install(
 def test_samples_that_are_gone_leave_a_page_without_pictures(folder: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "data/a.png", image())
     (tmp_path / "data/truth.jsonl").write_text('{"id": "a", "image": "a.png", "instruction": "x"}\n')
-    plan = Plan(Dataset("masks", str(tmp_path / "data")), Choice(), Budget(seconds=60.0))
+    plan = EvaluationConfig(Dataset("masks", str(tmp_path / "data")), Choice(), Budget(seconds=60.0))
     asking = FakePolicy([SEGMENT, SEGMENT_LEFT, AMBIGUOUS])
     found = evaluate(plan, tmp_path / "out", models=lambda: fake_models(asking))
     (tmp_path / "data/truth.jsonl").unlink()

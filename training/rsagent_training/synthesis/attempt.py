@@ -24,11 +24,11 @@ from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.config import SynthesisConfig
 
-TeacherKind = Literal["expert", "policy"]
+Teacher = Literal["expert", "policy"]
 
 
 @dataclass(frozen=True)
-class AttemptSpec:
+class Task:
     """One attempt that is to be made.
 
     Attributes:
@@ -43,16 +43,16 @@ class AttemptSpec:
 
     @property
     def id(self) -> str:
-        """Id of the attempt, and of the trajectory that may come of it."""
+        """Of the attempt, and of the trajectory that may come of it."""
         return f"{self.scene_id}-t{self.number}"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One episode of a teacher, and how good it is.
+    """What came of it.
 
     Attributes:
-        id, scene_id: As in the specification.
+        id, scene_id: As in the task.
         expected: How an episode on the scene should end.
         picture: Digest of the scene's image; scenes of one image have it in common.
         learn: For each turn, whether its reply is worth learning.
@@ -70,47 +70,47 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class TeacherConfig:
-    """The teacher and its settings; picklable, so that every worker can make its own `AttemptRunner` of it.
+class Teaching:
+    """Who teaches, and how; picklable, so that every worker can make its own `Teach` of it.
 
     Attributes:
-        kind: The scripted expert, or the policy of `choice`.
+        teacher: The scripted expert, or the policy of `choice`.
         choice: Policy and segmenter with their settings; of the expert, only the segmenter is used.
         pictures: The format of the expert's chat; a policy has its own.
         seed: Of the expert.
         config: Budget, and the expert's ways.
     """
 
-    kind: TeacherKind
+    teacher: Teacher
     choice: Choice
     pictures: PictureFormat
     seed: int
     config: SynthesisConfig
 
-    def open(self) -> AttemptRunner:
+    def open(self) -> Teach:
         """Load what is needed; blocks meanwhile."""
-        return AttemptRunner(self)
+        return Teach(self)
 
 
-class AttemptRunner:
+class Teach:
     """Runs attempts; keeps its models loaded between them."""
 
-    def __init__(self, teacher: TeacherConfig) -> None:
+    def __init__(self, teaching: Teaching) -> None:
         """Load policy and segmenter.
 
         Raises:
             RunFailed: A model can't be used.
         """
         cv2.setNumThreads(1)  # workers would only get into each other's way
-        self._teacher = teacher
-        self._models = open_models(teacher.choice)
+        self._teaching = teaching
+        self._models = open_models(teaching.choice)
 
-    def __call__(self, spec: AttemptSpec) -> bytes:
-        """Make one attempt; returns it as a line for the log."""
-        scene = SceneIndex.cached(spec.folder)[spec.scene_id]
-        trace, learn = self._run(scene, spec)
+    def __call__(self, task: Task) -> bytes:
+        """One attempt, as a line for the journal."""
+        scene = SceneIndex.cached(task.folder)[task.scene_id]
+        trace, learn = self._run(scene, task)
         attempt = Attempt(
-            spec.id,
+            task.id,
             scene.id,
             scene.require_expected(),
             picture_of(scene),
@@ -120,24 +120,24 @@ class AttemptRunner:
         )
         return to_line(attempt)
 
-    def _run(self, scene: Example, spec: AttemptSpec) -> tuple[Trace, tuple[bool, ...]]:
-        config = self._teacher.config
+    def _run(self, scene: Example, task: Task) -> tuple[Trace, tuple[bool, ...]]:
+        config = self._teaching.config
         budget = Budget(seconds=config.budget_seconds, max_turns=config.budget_turns)
         segmenter = self._models.segmenter
-        if self._teacher.kind == "policy":
+        if self._teaching.teacher == "policy":
             policy = self._models.policy
             episode = Episode(
                 scene.image, scene.instruction, segmenter, budget,
-                goal_id=spec.id, policy_name=policy.name, pictures=policy.pictures, previous=scene.previous,
+                goal_id=task.id, policy_name=policy.name, pictures=policy.pictures, previous=scene.previous,
             )  # fmt: skip
             drive(episode, policy)
             return episode.trace, (True,) * len(episode.trace.turns)
         # Of the scene's name and not of its place: the same scene gives the same episode in any set.
-        seed = [self._teacher.seed, zlib.crc32(scene.id.encode()), spec.number]
-        expert = Expert(scene, seed, self._teacher.pictures, config.expert)
+        seed = [self._teaching.seed, zlib.crc32(scene.id.encode()), task.number]
+        expert = Expert(scene, seed, self._teaching.pictures, config.expert)
         episode = Episode(
             scene.image, scene.instruction, segmenter, budget,
-            goal_id=spec.id, policy_name=expert.name, pictures=expert.pictures, previous=scene.previous,
+            goal_id=task.id, policy_name=expert.name, pictures=expert.pictures, previous=scene.previous,
         )  # fmt: skip
         drive(episode, expert, on_turn=expert.see)
         return episode.trace, expert.learn[: len(episode.trace.turns)]
@@ -149,7 +149,7 @@ def picture_of(scene: Example) -> str:
 
 
 @dataclass(frozen=True)
-class _AttemptLine:
+class _Row:
     id: str
     scene_id: str
     expected: Outcome
@@ -162,7 +162,7 @@ class _AttemptLine:
 def to_line(attempt: Attempt) -> bytes:
     """An attempt as one line of JSON."""
     fields: dict[str, Any] = vars(attempt) | {"trace": msgspec.Raw(attempt.trace.to_json().encode())}
-    return msgspec.json.encode(_AttemptLine(**fields)) + b"\n"
+    return msgspec.json.encode(_Row(**fields)) + b"\n"
 
 
 def from_line(line: bytes) -> Attempt:
@@ -172,7 +172,7 @@ def from_line(line: bytes) -> Attempt:
         ValueError: Not an attempt, or its trace is of another version.
     """
     try:
-        row = msgspec.json.decode(line, type=_AttemptLine)
+        row = msgspec.json.decode(line, type=_Row)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ValueError(f"not an attempt: {error}") from error
     return Attempt(**vars(row) | {"trace": Trace.from_json(bytes(row.trace))})

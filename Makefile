@@ -9,7 +9,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
 
 PARALLEL := --numprocesses auto --dist worksteal
-CORE_TESTS := test/agent test/baseline test/data test/policies test/scoring test/segmenters
+CORE_TESTS := $(addprefix test/,agent baseline data images policies pose3d records scoring segmenters trackers)
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand --tabs=14

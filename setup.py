@@ -1,4 +1,4 @@
-"""What pip installs: the agent and its command line for people without ROS, and the offline training package.
+"""Packages that pip installs: the agent and its command line for people without ROS, and the offline training package.
 
 The distribution is called `rsagent`, not `rsagent_ros`: the ROS build writes Python metadata of that name, which would
 hide this one's entry points wherever both are installed. A robot builds the ROS package with colcon (package.xml).

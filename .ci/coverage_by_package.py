@@ -16,7 +16,7 @@ from typing import Any
 import coverage
 
 COUNTS = ("num_statements", "covered_lines", "num_branches", "covered_branches")
-"""Of a file, as coverage.py's JSON report names them."""
+"""Counts of a file, as coverage.py's JSON report names them."""
 
 Row = dict[str, float | int | None]
 

@@ -52,7 +52,7 @@ _MISSED = 0.1
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one scene.
+    """Outcome and quality of one scene.
 
     Attributes:
         scene: Its id.
@@ -130,7 +130,7 @@ def answered(scene: Example, worst: Path | None = None) -> Answer:
 
 
 def score(scene: Example, result: Result) -> float:
-    """How good the answer to a scene is, 0..1, as the module says."""
+    """Quality of the answer to a scene, 0..1, as the module says."""
     if result.outcome is Outcome.FAILED:
         return 0.0
     best = max(result.candidates, key=lambda candidate: candidate.confidence, default=None)

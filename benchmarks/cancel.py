@@ -1,4 +1,4 @@
-"""How long a cancel takes, over DDS, while the policy hangs in a call that heeds neither cancel nor deadline.
+"""Seconds that a cancel takes, over DDS, while the policy hangs in a call that heeds neither cancel nor deadline.
 
 python benchmarks/cancel.py agent      what runs in the other process
 """

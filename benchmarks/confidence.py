@@ -40,7 +40,7 @@ def run() -> list[Entry]:
 
 
 def answers(seed: int, count: int) -> list[JudgedAnswer]:
-    """What the reference policy answers to so many scenes, and whether it is right."""
+    """Answers of the reference policy to that many scenes, and whether they are right."""
     from rsagent_training.simulate import scenes
 
     policy, segmenter = ReferencePolicy(), ClassicalSegmenter()

@@ -38,7 +38,7 @@ def reported(name: str, value: float, unit: str, note: str = "") -> Entry:
 
 
 def missing(*modules: str) -> str:
-    """Which of these modules can't be imported, and why, in one sentence; empty where all can."""
+    """One sentence on the modules that can't be imported, and why; empty where all can."""
     for name in modules:
         try:
             import_module(name)

@@ -142,7 +142,7 @@ class _Boxes:
 
 
 def open_fakes(seconds: float) -> Models:
-    """What each worker loads."""
+    """Models for a worker to load."""
     return Models(_Thinking(seconds), _Boxes())
 
 

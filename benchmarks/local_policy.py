@@ -1,4 +1,4 @@
-"""What the kept KV cache saves: conversations of eight turns with a tiny random model on one CPU core.
+"""Savings of the kept KV cache: conversations of eight turns with a tiny random model on one CPU core.
 
 The chat has the sizes of a real goal: a picture of 756 x 560, 7 overlays of 392 x 392, 100 tokens a reply. The model
 has not, so only ratios mean something; `gpu_policy.py` measures the real size on a GPU.

@@ -1,4 +1,4 @@
-"""How accurate is the pose of an object? Simulated table tops through the model of a real depth camera.
+"""Accuracy of the pose of an object. Simulated table tops through the model of a real depth camera.
 
     python benchmarks/pose3d.py [--seeds A:B]
 
@@ -37,7 +37,7 @@ LEAST_VISIBLE = 0.6
 
 @dataclass(frozen=True)
 class Sensor:
-    """What a depth camera does to depth.
+    """Noise model of a depth camera.
 
     Attributes:
         name: For the table.
@@ -63,7 +63,7 @@ SENSORS = (
 
 @dataclass(frozen=True)
 class Error:
-    """Of one thing: metres, the sigma that was claimed, and how long it took."""
+    """Errors of one object in metres, the sigma that was claimed, and the time it took."""
 
     surface: float
     centre: float
@@ -118,7 +118,7 @@ def measured(seeds: range) -> list[Entry]:
 
 
 def _errors(seed: int, sensor: Sensor) -> list[Error | None]:
-    """Of every thing of a world; None for a thing that was refused."""
+    """Errors of every object of a world; None for one that was refused."""
     from rsagent_training.simulate import World
 
     rng = np.random.default_rng([seed, 77])

@@ -113,7 +113,7 @@ class _ClockedConversation:
         self.close = inner.close
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
-        """What the policy says."""
+        """Reply of the policy."""
         started = time.process_time()
         reply = self._inner.reply(new_messages, limits=limits, cancel=cancel)
         if is_second_look(new_messages[-1]):
@@ -192,7 +192,7 @@ def run() -> list[Entry]:
 
 
 def pairs(seeds: range, workers: int) -> list[Pair]:
-    """What each policy made of each scene."""
+    """Answers of each policy to each scene."""
     from rsagent_training.simulate import scenes
 
     spawned = multiprocessing.get_context("spawn")  # a fork would take the renderer's state along
@@ -230,7 +230,7 @@ def answered(scene: Example, name: str, number: int) -> Pair:
 
 
 def _first_answer(trace: Trace, turn: Turn) -> Result:
-    """What the episode would have ended with, had nobody looked again."""
+    """The answer that the episode would have ended with, without verification."""
     masks = [(one.mask_id, trace.mask(one.mask_id)) for one in turn.second_looks]
     return Result(
         Outcome.FOUND,
@@ -283,7 +283,7 @@ def figures(name: str, given: Sequence[Pair]) -> list[Entry]:
 
 
 def _said_no(name: str, what: str, given: Sequence[Pair]) -> Entry:
-    """How many of some first answers a second look said no to."""
+    """Count of first answers that a second look rejected."""
     said = sum(bool(pair.no) for pair in given)
     return reported(f"{name}: {what} that a second look said no to", said, "", f"of {len(given)} first answers")
 

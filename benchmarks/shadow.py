@@ -1,4 +1,4 @@
-"""How often a candidate that is no better would be promoted: by whoever looks all the time, and by the node's looks.
+"""Rate of promotions of a candidate that is no better: with a look at every goal, and with the node's interim looks.
 
 The candidate differs from the incumbent by chance alone. gIoU is a mean over goals, so its paired bootstrap is that of
 a mean of differences; only that is computed here, with fewer resamples than in a contest.

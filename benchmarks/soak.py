@@ -44,14 +44,14 @@ from faults.stage import Stage, square
 
 OUT = Path(__file__).resolve().parents[1] / "out/soak.json"
 GROWTH = 0.02
-"""Of the node's resident memory, after the warm-up."""
+"""Largest growth of the node's resident memory after the warm-up."""
 
 FILLING = ("a thing [policy=endless]",) * 40 + ("one of them [policy=ambiguous]",) * 210
 """Goals that fill what the node keeps up to its bounds, first of all: DDS holds the last 100 turns and 10 results in
 buffers that never shrink, and the node the last 200 questions. With random goals that would take thousands of them."""
 
 WARM_UP = 0.4
-"""Of the batches. The heap levels off slowly, as rare sizes of messages and pictures find their places in it."""
+"""Share of the batches that is warm-up. The heap levels off slowly, as rare sizes of messages and pictures find their places in it."""
 
 BATCH = 50
 TOGETHER = 4
@@ -152,7 +152,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Figures:
-    """What `out/soak.json` holds.
+    """Content of `out/soak.json`.
 
     Attributes:
         goals: That have ended.
@@ -277,7 +277,7 @@ class Soak:
             return min(getattr(one, name) for one in first), min(getattr(one, name) for one in last)
 
         def medians(name: str) -> tuple[float, float]:
-            """Of each part, megabytes."""
+            """Megabytes of each part."""
             before, after = (statistics.median(getattr(one, name) for one in part) / 1e6 for part in (first, last))
             return round(before, 1), round(after, 1)
 

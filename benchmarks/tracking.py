@@ -130,7 +130,7 @@ def tracked(film: Film, mask: Mask) -> tuple[list[TrackedMask], list[Cost]]:
 
 
 def large_frames() -> list[Cost]:
-    """What was spent on the steps at 1080p."""
+    """Time of the steps at 1080p."""
     film = filmed(HELD_OUT.start, LARGE, LARGE_FRAMES)
     masks = sorted(film[0][1].values(), key=area)[-3:]
     return [spent for mask in masks for spent in tracked(film, mask)[1]]

@@ -1,4 +1,4 @@
-"""What making training data costs: an episode of the expert, and the reward of one. Simulated scenes, one CPU core.
+"""Cost of making training data: an episode of the expert, and the reward of one. Simulated scenes, one CPU core.
 
 Every scene of `SCENES` worlds is taught once by the scripted expert with the classical segmenter; kept is what passes
 the filters of `config/training/synthesize.yaml` but the balance.

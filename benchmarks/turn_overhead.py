@@ -1,4 +1,4 @@
-"""What one turn costs beside the models: views, overlay, chat, parse, record. Instant policy and segmenter, 1920x1080.
+"""Cost of one turn beside the models: views, overlay, chat, parse, record. Instant policy and segmenter, 1920x1080.
 
 Timed for each turn: taking the new messages, `Episode.step`, and writing turn and whole trace as JSON. The process is
 held to two CPU cores. Before the timed episodes a few run untimed: the first turn of a process also pays for the first

@@ -124,7 +124,7 @@ def tiny_models(folder: Path) -> list[str]:
 
 
 def flavours() -> list[str]:
-    """What is special about each goal of the demo."""
+    """A word on each goal of the demo that is special; else empty."""
     return [goal.flavour for goal in DEMO_GOALS]
 
 

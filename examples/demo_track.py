@@ -105,7 +105,7 @@ def track_one(out: Path, remaps: list[str], start_seconds: float) -> tuple[Ended
 
 
 def complaints(figures: dict[str, Any]) -> list[str]:
-    """What is wrong with the figures in `tracked.json`, one sentence each."""
+    """Faults of the figures in `tracked.json`, one sentence each."""
     name, metres = f"{figures['instruction']!r}, tracked with a moving camera,", figures["median_metres"]
     found = []
     if figures["median_iou"] < MIN_IOU or figures["lost"]:

@@ -177,7 +177,7 @@ def _true(name: str, context: LaunchContext) -> bool:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What `ros2 launch` runs."""
+    """Description that `ros2 launch` runs."""
     profile = SetEnvironmentVariable(PROFILE, LaunchConfiguration("fastdds_profile"))
     overriding = map(_overriding, PARAMETERS)
     return LaunchDescription([*ARGUMENTS, *overriding, profile, OpaqueFunction(function=server_first)])

@@ -43,7 +43,7 @@ ARGUMENTS = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What `ros2 launch` runs."""
+    """Description that `ros2 launch` runs."""
     agent = IncludeLaunchDescription(
         PathJoinSubstitution([FindPackageShare("rsagent_ros"), "launch", "agent.launch.py"]),
         launch_arguments={

@@ -16,7 +16,7 @@ LARGE_IMAGES = PathJoinSubstitution([SHARE, "config", "fastdds.xml"])
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What `ros2 launch` runs."""
+    """Description that `ros2 launch` runs."""
     return LaunchDescription(
         [
             DeclareLaunchArgument("namespace", default_value="", description="Namespace of camera and agent."),

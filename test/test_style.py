@@ -95,6 +95,11 @@ def sources() -> list[str]:
     return [name for name in files(".py") if name.startswith(PACKAGES)]
 
 
+def programs() -> list[str]:
+    """The other Python files that are no tests."""
+    return [name for name in files(".py") if not name.startswith((*PACKAGES, "test/"))]
+
+
 def docstrings(module: ast.Module) -> Iterator[str]:
     """The docstrings of a module, its classes, functions, and of values that have one below them."""
     for node in ast.walk(module):
@@ -122,7 +127,7 @@ def definitions(module: ast.Module) -> Iterator[str]:
 def test_docstrings_open_with_what_stands_alone() -> None:
     found = [
         f"{name}: {text.strip().splitlines()[0]}"
-        for name in sources()
+        for name in (*sources(), *programs())
         if name not in DOCSTRINGS
         for text in docstrings(tree(name))
         if re.split(r"\W", text.strip(), maxsplit=1)[0] in OPENINGS

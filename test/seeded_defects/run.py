@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("defects.toml")
 
 FAILED = 1
-"""What pytest exits with when tests failed; more means that they did not run."""
+"""Exit code of pytest when tests failed; more means that they did not run."""
 
 
 @dataclass(frozen=True)

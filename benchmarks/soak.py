@@ -51,7 +51,7 @@ FILLING = ("a thing [policy=endless]",) * 40 + ("one of them [policy=ambiguous]"
 buffers that never shrink, and the node the last 200 questions. With random goals that would take thousands of them."""
 
 WARM_UP = 0.4
-"""Share of the batches that is warm-up. The heap levels off slowly, as rare sizes of messages and pictures find their places in it."""
+"""Share of the batches. The heap levels off slowly, as rare sizes of messages and pictures find their places in it."""
 
 BATCH = 50
 TOGETHER = 4

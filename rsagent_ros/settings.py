@@ -44,7 +44,9 @@ class Setting:
         return "" if math.isinf(self.high) else f"{_written(self.low)} to {_written(self.high)}"
 
     def allows(self, value: object) -> bool:
-        """Whether the value is within range or choices. NaN never is."""
+        """Whether the value is within range or choices. NaN never is; a list of words always."""
+        if isinstance(value, tuple):
+            return all(isinstance(word, str) for word in value)
         if isinstance(value, str):
             return value in self.choices if self.choices else math.isinf(self.high)
         return isinstance(value, bool) or (isinstance(value, int | float) and self.low <= value <= self.high)

@@ -179,12 +179,21 @@ class Sink:
 
 
 class SentGoal:
-    """An action goal under way."""
+    """An action goal under way.
 
-    def __init__(self, client: SafeActionClient, handle: Any, feedback: Sink) -> None:
+    Attributes:
+        feedback: Its turns.
+        progress: What the feedback says before the first turn.
+    """
+
+    def __init__(self, client: SafeActionClient, goal: Segment.Goal) -> None:
         self.client = client
-        self.handle = handle
-        self.feedback = feedback
+        self.feedback, self.progress = Sink(), Sink()
+        self.handle = client.send(goal, self._hear, PATIENCE)
+
+    def _hear(self, message: Any) -> None:
+        sink = self.feedback if message.feedback.turn.index else self.progress
+        sink(message)
 
     def cancel(self) -> Any:
         return finished(self.client.cancel(self.handle), PATIENCE)
@@ -262,9 +271,7 @@ class Robot:
     def send(self, instruction: str = "a thing", **fields: Any) -> SentGoal:
         """Send an action goal; returns once it was accepted."""
         self.connect()
-        feedback = Sink()
-        handle = self.client.send(Segment.Goal(instruction=instruction, **fields), feedback, PATIENCE)
-        return SentGoal(self.client, handle, feedback)
+        return SentGoal(self.client, Segment.Goal(instruction=instruction, **fields))
 
     def ask(self, instruction: str = "a thing", **fields: Any) -> tuple[int, Segment.Result]:
         """Send an action goal and wait for its end."""

@@ -1,4 +1,4 @@
-"""The threshold: an answer less sure than was asked for is handed over as AMBIGUOUS or GAVE_UP, not as FOUND."""
+"""The threshold: an answer that is less sure than required ends as AMBIGUOUS or GAVE_UP, not as FOUND."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ def decide(
 ) -> tuple[Result, Trace]:
     """Give a finished result its calibrated confidences, and hold a FOUND against the threshold.
 
-    FOUND below the threshold becomes AMBIGUOUS where the episode drew other things too, each a candidate; else GAVE_UP
-    with the mask, partial. No other outcome changes.
+    FOUND below the threshold becomes AMBIGUOUS where one object was found and the episode drew others too, each a
+    candidate. Else it becomes GAVE_UP with all that was found, partial: objects that were found together are no
+    candidates for one another. No other outcome changes.
 
     Args:
         result: Of an episode.
         trace: Of the same episode.
-        calibration: How evidence becomes a confidence; None leaves confidences as they are, uncalibrated.
+        calibration: Makes a confidence of evidence; None leaves confidences as they are, uncalibrated.
         threshold: Least confidence for FOUND, 0..1; 0 keeps every FOUND.
 
     Returns:
@@ -47,8 +48,8 @@ def decide(
 
 
 def _doubted(result: Result, trace: Trace, calibration: Calibration | None, threshold: float) -> Result:
-    """What becomes of a FOUND that is not sure enough."""
-    others = _others(result, trace, calibration)
+    """A FOUND that is not sure enough, as what it is."""
+    others = _others(result, trace, calibration) if len(result.instances) == 1 else []
     if others:
         candidates = (*result.instances, *others)[:MOST_CANDIDATES]
         return replace(
@@ -63,7 +64,7 @@ def _doubted(result: Result, trace: Trace, calibration: Calibration | None, thre
 
 
 def _others(result: Result, trace: Trace, calibration: Calibration | None) -> list[Instance]:
-    """The other things that were drawn, the surest mask of each, the surest first."""
+    """The other objects that were drawn, the surest mask of each, the surest first."""
     drawn: list[Instance] = []
     for turn in trace.turns:
         mask = None if turn.mask is None else trace.mask(turn.mask_id)

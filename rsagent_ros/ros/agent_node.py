@@ -1,52 +1,45 @@
-"""The agent as a ROS node: lifecycle, goals, parameters. `program` runs it.
+"""The agent as a ROS node: it constructs the parts, wires them, and takes them through the lifecycle.
 
-No callback blocks the executor's other callbacks: goals run in a thread of their own, models in another. Only three
-calls take long, each in its own thread of the executor: a configure transition and a promotion while models load, and
-the execution of an accepted action goal, which waits for the goal's end.
+Nothing calls back into it but ROS: parts are given to each other, top down, in `__init__` and `on_activate`. `program`
+runs it; the package's docstring names its threads.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
-from std_msgs.msg import String
 
 from rsagent_ros.agent.errors import RunFailed, describe
-from rsagent_ros.agent.outcome import Outcome, Result
-from rsagent_ros.agent.turn import Trace
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.backends import Models
 from rsagent_ros.baseline.tracker import ClassicalTracker
 from rsagent_ros.confidence import Calibration
-from rsagent_ros.msg import Goal as GoalMessage
-from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros import diagnostics
 from rsagent_ros.ros.camera.cameras import Cameras
-from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.goals.action_server import SegmentServer
-from rsagent_ros.ros.goals.active_goal import ActiveGoal, GoalRequest
-from rsagent_ros.ros.goals.follow_ups import FollowUps
+from rsagent_ros.ros.goals.episode_runner import EpisodeRunner
 from rsagent_ros.ros.goals.goal_log import GoalLog
 from rsagent_ros.ros.goals.goal_queue import GoalQueue
 from rsagent_ros.ros.goals.goal_runner import GoalRunner
-from rsagent_ros.ros.goals.hints import Hints
 from rsagent_ros.ros.goals.publishers import Publishers
 from rsagent_ros.ros.goals.recorder import Recorder
-from rsagent_ros.ros.goals.verdicts import Kept, Verdicts
+from rsagent_ros.ros.goals.topics import GoalTopics
+from rsagent_ros.ros.goals.verdicts import Verdicts
 from rsagent_ros.ros.goals.worker import Worker
 from rsagent_ros.ros.lifecycle import SafeLifecycleNode
+from rsagent_ros.ros.live_parameters import LiveParameters
 from rsagent_ros.ros.models import Load, load_and_warm_up, load_calibration, load_models
-from rsagent_ros.ros.parameters import changed, declare
-from rsagent_ros.ros.shadow.deciding import decided_by
-from rsagent_ros.ros.shadow.shadowing import Shadowing
+from rsagent_ros.ros.parameters import NodeParameters
+from rsagent_ros.ros.shadow.model_choice import with_models
+from rsagent_ros.ros.shadow.model_selection import ModelChange, ModelSelection, PromotionRefused
+from rsagent_ros.ros.shadow.shadow_comparison import ShadowComparison
 from rsagent_ros.ros.tracking.tracking import Tracking
 from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.srv import Promotion
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -67,45 +60,41 @@ class AgentNode(SafeLifecycleNode):
         """
         super().__init__("agent")
         try:
-            self.parameters = declare(self)
+            live = LiveParameters(self)
         except Exception:
             super().destroy_node()
             raise
-        self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(self._take_parameters)
+        self._live = live
+        self._load = load
         self._stopping = stopping
         self._finishing = False
-        self.last_end = 0.0
-        self._load = load
         self._state = "unconfigured"
         self._problem = ""
-        self._cameras = Cameras(self, lambda: self.parameters)
-        self._verdicts = Verdicts()
-        self._questions = FollowUps()
-        self._hints = Hints()
-        self._recorder = Recorder(self.get_logger(), lambda: self.get_clock().now().nanoseconds)
-        self._goal_log = GoalLog(self.get_logger(), lambda: self.parameters.log_format == "json")
-        self._outputs = Publishers(self, self._ended, self._goal_log)
-        self._worker = Worker()
         self._models: Models | None = None
         self._calibration: Calibration | None = None
-        self._execution: GoalRunner | None = None
         self._tracking: Tracking | None = None
-        self._desk = GoalQueue(self._work, self._outputs.end)
-        self._shadowing = Shadowing(self.get_logger(), lambda: self.parameters, self._is_busy, self._switch)
-        self._switched: Sequence[Candidate] = ()
-        topics = MutuallyExclusiveCallbackGroup()
-        self.create_subscription(GoalMessage, "~/goal", self._goal_by_topic, 100, callback_group=topics)
-        self.create_subscription(String, "~/goal_text", self._goal_by_text, 100, callback_group=topics)
-        self.create_subscription(VerdictMessage, "~/verdict", self._judge, 100, callback_group=topics)
-        self.create_subscription(String, "~/stop_tracking", self._stop_tracking, 100, callback_group=topics)
-        self._actions = SegmentServer(
-            self, lambda: self.parameters, self._submit, lambda run: self._desk.stop(run, Outcome.CANCELED)
+        self._reloading: Sequence[Candidate] = ()
+        log, clock = self.get_logger(), self.get_clock()
+        self._worker = Worker()
+        self._cameras = Cameras(self, live.now)
+        self._goal_publishers = Publishers(self)
+        self._recorder = Recorder(log, lambda: clock.now().nanoseconds)
+        self._verdicts = Verdicts()
+        self._selection = ModelSelection(log)
+        self._shadow = ShadowComparison(log, live.now)
+        goal_log = GoalLog(log, lambda: live.now().log_format == "json")
+        self._runner = GoalRunner(
+            self._cameras, self._goal_publishers, self._recorder, self._verdicts, self._shadow, goal_log
         )
-        self._shadowing.serve(self)
+        self._queue = GoalQueue(self._runner, live.now)
+        self._topics = GoalTopics(self, self._queue, self._runner)
+        self._actions = SegmentServer(self, self._queue, live.now().result_timeout)
+        group = MutuallyExclusiveCallbackGroup()  # they block while models load, in a thread that nothing else needs
+        self.create_service(Promotion, "~/promote", self._promote, callback_group=group)
+        self.create_service(Promotion, "~/rollback", self._roll_back, callback_group=group)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock may be a simulation's, and stand still
-        self.create_timer(self.parameters.diagnostics_period, self._diagnose, clock=steady)
+        self.create_timer(live.now().diagnostics_period, self._diagnose, clock=steady)
 
     def destroy_node(self) -> None:
         """Leave the graph."""
@@ -113,20 +102,25 @@ class AgentNode(SafeLifecycleNode):
         self._worker.close()
         super().destroy_node()
 
+    @property
+    def parameters(self) -> NodeParameters:
+        """The parameters as they are now."""
+        return self._live.now()
+
     # Lifecycle -------------------------------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the models and let them take a turn. Blocks meanwhile; on an error the node stays unconfigured.
 
-        Who was promoted and can't be loaded gives way to whom the parameters choose.
+        Promoted models that can't be loaded give way to those that the parameters choose.
         """
-        because = ""
-        for candidate in self._shadowing.choices(self.parameters, self._switched):
+        failure = ""
+        for candidate in self._reloading or self._selection.to_load(self.parameters):
             self._problem = self._load_models(candidate)
             if self._models is not None:
-                self._shadowing.decides(candidate, self.parameters, because)
+                self._selection.loaded(candidate, self.parameters, failure)
                 break
-            because = f"{candidate.name} can't be loaded: {self._problem}"
+            failure = f"{candidate.name} can't be loaded: {self._problem}"
             if self._is_ending():
                 break
         if self._models is None:
@@ -141,7 +135,7 @@ class AgentNode(SafeLifecycleNode):
     def _load_models(self, candidate: Candidate) -> str:
         """Returns what went wrong; empty if nothing did."""
         try:
-            parameters = decided_by(candidate, self.parameters)
+            parameters = with_models(candidate, self.parameters)
             self._models = load_and_warm_up(self._load, parameters, self._is_ending)
             self._calibration = load_calibration(parameters, self._models)
         except Exception as error:  # a backend may raise anything, and the node must stay usable
@@ -154,40 +148,34 @@ class AgentNode(SafeLifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take goals."""
-        if self._models is None:
+        models, parameters, active = self._models, self.parameters, self._selection.active
+        if models is None or active is None:
             return FAILURE
-        tracker = self._models.tracker or ClassicalTracker()
-        self._tracking = Tracking(tracker, self._outputs, self._look_again, self.get_logger())
-        self._execution = GoalRunner(
-            self._models,
-            self._cameras,
-            self._outputs,
-            self._worker,
-            self._tracking,
-            self._questions,
-            self._hints,
-            self._calibration,
-        )
-        self._recorder.open(self.parameters)
-        self._outputs.poses.open(self.parameters.output_frame)
+        tracker = models.tracker or ClassicalTracker()
+        self._tracking = Tracking(tracker, self._goal_publishers, self._queue.submit_when_idle, self.get_logger())
+        episodes = EpisodeRunner(models, self._worker, self._goal_publishers, self._calibration)
+        self._recorder.open(parameters)
+        self._goal_publishers.poses.open(parameters.output_frame)
         self._cameras.open()
-        self._desk.open()
-        self._shadowing.open(self.parameters)
+        self._runner.open(episodes, self._tracking)
+        self._queue.open()
+        self._shadow.open(parameters, active, self._tracking)
         self._state = "active"
         self.get_logger().info(
-            f"ready: {self._models.policy.name} and {self._models.segmenter.name}, camera "
+            f"ready: {models.policy.name} and {models.segmenter.name}, camera "
             + ", ".join(camera.topic for camera in self._cameras.all)
         )
         return SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take no more goals; the running one ends as SHUTDOWN. Blocks for milliseconds; a contest ends within 1 s."""
+        """Take no more goals; the running one ends as SHUTDOWN. Blocks for milliseconds, with a comparison for 1 s."""
         if self._tracking is not None:
             self._tracking.close()
-        self._desk.close(Outcome.SHUTDOWN, "the node was deactivated or stopped")
-        self._shadowing.close()
+        self._queue.close(Outcome.SHUTDOWN, "the node was deactivated or stopped")
+        self._runner.close()
+        self._shadow.close()
         self._cameras.close()
-        self._outputs.poses.close()
+        self._goal_publishers.poses.close()
         self._tracking = None
         self._state = "inactive"
         return SUCCESS
@@ -200,7 +188,7 @@ class AgentNode(SafeLifecycleNode):
     def _let_go(self) -> None:
         if self._models is not None:
             self._models.close()
-        self._models = self._execution = None
+        self._models = None
         self._state = "unconfigured"
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -212,8 +200,8 @@ class AgentNode(SafeLifecycleNode):
         return SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """After a defect in a transition: back to unconfigured. rclpy does not tell which."""
-        self.get_logger().error("a transition failed, which is a defect; the node is unconfigured")
+        """Go back to unconfigured, after a defect in a transition, which is in the log."""
+        self.get_logger().error("the node is unconfigured, because of a defect; please report it")
         self.on_deactivate(state)
         return self.on_cleanup(state)
 
@@ -235,94 +223,68 @@ class AgentNode(SafeLifecycleNode):
             if not self.finalized:
                 self.trigger_shutdown()
 
-    # Who decides -----------------------------------------------------------------------------------------------------
+    # Promotion -------------------------------------------------------------------------------------------------------
 
-    def _is_busy(self) -> bool:
-        tracking = self._tracking
-        following = tracking is not None and tracking.facts()["followed"]
-        return self._desk.running is not None or bool(self._desk.waiting or following)
+    def _promote(self, request: Promotion.Request, response: Promotion.Response) -> Promotion.Response:
+        """Make the candidate's models the active ones, where the comparison speaks for them."""
+        parameters = self.parameters
+        try:
+            change = self._selection.promotion(parameters, self._shadow)
+            self._reload(change, [change.wanted, change.before], only_idle=True)
+            try:
+                self._selection.settle(change, parameters)
+            except OSError as error:
+                self._reload(change, [change.before])
+                why = f"not promoted, because it can't be written down: {describe(error)}"
+                raise PromotionRefused(why) from error
+        except PromotionRefused as refusal:
+            return self._answer(response, False, str(refusal))
+        return self._answer(response, True, f"promoted {change.wanted.name}: {change.evidence}")
 
-    def _switch(self, choices: Sequence[Candidate], only_idle: bool) -> str:
+    def _roll_back(self, request: Promotion.Request, response: Promotion.Response) -> Promotion.Response:
+        """Make the models from before the last promotion the active ones. The running goal ends as SHUTDOWN."""
+        parameters, warning = self.parameters, ""
+        try:
+            change = self._selection.rollback(parameters)
+            self._reload(change, [change.wanted, change.before])
+            self._selection.settle(change, parameters)
+        except PromotionRefused as refusal:
+            return self._answer(response, False, str(refusal))
+        except OSError as error:
+            why = f"because it can't be written down: {describe(error)}"
+            warning = f", but {change.before.name} will be after a restart, {why}"
+        return self._answer(response, True, f"rolled back: {change.wanted.name} is active{warning}")
+
+    def _answer(self, response: Promotion.Response, success: bool, sentence: str) -> Promotion.Response:
+        response.success, response.message = success, sentence
+        if success:
+            self.get_logger().info(sentence)
+        else:
+            self.get_logger().warning(sentence)
+        return response
+
+    def _reload(self, change: ModelChange, candidates: Sequence[Candidate], *, only_idle: bool = False) -> None:
         """Deactivate, clean up, configure with the first of these that can be loaded, and activate.
 
-        Returns:
-            Why that was not done; empty when the node is active again.
+        Raises:
+            PromotionRefused: That could not be done.
         """
         if not self.transition.acquire(blocking=False):
-            return "another transition is under way; try again"
+            raise PromotionRefused(f"{change.refused}: another transition is under way; try again")
         try:
             if self._state != "active":
-                return "the node is not active: activate it first"
-            if only_idle and not self._desk.close_if_idle():
-                return "a goal runs or waits; try again when it has ended"
-            self._switched = choices
+                raise PromotionRefused(f"{change.refused}: the node is not active: activate it first")
+            if only_idle and not self._queue.close_if_idle():
+                raise PromotionRefused(f"{change.refused}: a goal runs or waits; try again when it has ended")
+            self._reloading = candidates
             for step in (self.trigger_deactivate, self.trigger_cleanup, self.trigger_configure, self.trigger_activate):
                 if step() != SUCCESS:
-                    return self._problem
-            return ""
+                    raise PromotionRefused(f"{change.refused}: {self._problem}")
         finally:
-            self._switched = ()
+            self._reloading = ()
             self.transition.release()
 
-    # Goals -----------------------------------------------------------------------------------------------------------
-
-    def _goal_by_topic(self, goal: GoalMessage) -> None:
-        self._submit(ActiveGoal(GoalRequest.of(goal, "topic"), self.parameters))
-
-    def _goal_by_text(self, words: String) -> None:
-        self._goal_by_topic(GoalMessage(instruction=words.data))
-
-    def _submit(self, run: ActiveGoal) -> None:
-        self._goal_log.asked(run.request)
-        self._shadowing.disturb()
-        self._desk.submit(run)
-
-    def _look_again(self, request: GoalRequest) -> ActiveGoal | None:
-        """For tracks that are lost; None while others have goals."""
-        if self._desk.running is not None or self._desk.waiting:
-            return None
-        run = ActiveGoal(request, self.parameters)
-        self._submit(run)
-        return run
-
-    def _stop_tracking(self, goal_id: String) -> None:
-        if self._tracking is not None:
-            self._tracking.stop(goal_id.data)
-
-    def _work(self, run: ActiveGoal) -> None:
-        if self._execution is None:
-            raise RuntimeError("the desk is open while the node is not active")
-        self._recorder.settle()
-        self._execution(run)
-
-    def _ended(self, run: ActiveGoal, result: Result, trace: Trace | None, frame: Frame | None) -> None:
-        if trace is not None:
-            kept = Kept(run.request.instruction, result.outcome, (trace.width, trace.height))
-            self._verdicts.keep(run.request.id, kept)
-            if frame is not None:
-                self._recorder.goal(run, frame, trace)
-        self.last_end = time.monotonic()
-
-    def _judge(self, verdict: VerdictMessage) -> None:
-        try:
-            goal = self._verdicts.judge(verdict)
-        except ValueError as error:
-            self._goal_log.verdict_refused(verdict, str(error))
-            return
-        self._recorder.verdict(verdict)
-        self._goal_log.judged(verdict, goal)
-
-    # Parameters and diagnostics --------------------------------------------------------------------------------------
-
-    def _check_parameters(self, changes: Iterable[Parameter]) -> SetParametersResult:
-        try:
-            changed(self.parameters, changes)
-        except ValueError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
-
-    def _take_parameters(self, changes: Iterable[Parameter]) -> None:
-        self.parameters = changed(self.parameters, changes)
+    # Diagnostics -----------------------------------------------------------------------------------------------------
 
     @property
     def overdue(self) -> float:
@@ -330,19 +292,24 @@ class AgentNode(SafeLifecycleNode):
         overdue = self._worker.overdue
         return overdue if overdue > self.parameters.hang_grace else 0.0
 
+    @property
+    def last_end(self) -> float:
+        """`time.monotonic()` of the last goal's end; 0 before the first."""
+        return self._goal_publishers.last_end
+
     def _diagnose(self) -> None:
-        name, models = self.get_fully_qualified_name(), self._models
+        name, parameters = self.get_fully_qualified_name(), self.parameters
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         message.status = [
-            diagnostics.goals_status(name, self._desk, self._outputs, self._verdicts),
+            diagnostics.goals_status(name, self._queue, self._goal_publishers, self._verdicts),
             *(
-                diagnostics.camera_status(name, camera, self.parameters.max_frame_age, active=self._state == "active")
+                diagnostics.camera_status(name, camera, parameters.max_frame_age, active=self._state == "active")
                 for camera in self._cameras.all
             ),
-            diagnostics.models_status(name, self._state, models, self._problem, self.overdue),
+            diagnostics.models_status(name, self._state, self._models, self._problem, self.overdue),
             diagnostics.records_status(name, self._recorder),
-            diagnostics.tracking_status(name, self._tracking, self._outputs.poses),
-            diagnostics.shadow_status(name, self._shadowing),
+            diagnostics.tracking_status(name, self._tracking, self._goal_publishers.poses),
+            diagnostics.shadow_status(name, self._selection, self._shadow),
         ]
         self._diagnostics.publish(message)

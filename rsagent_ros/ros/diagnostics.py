@@ -1,4 +1,4 @@
-"""What `/diagnostics` says about the node: its goals, its camera, its models."""
+"""The statuses of `/diagnostics`: goals, cameras, models, records, tracking and shadow comparison."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from rsagent_ros.ros.goals.publishers import Publishers
 from rsagent_ros.ros.goals.recorder import Recorder
 from rsagent_ros.ros.goals.verdicts import Verdicts
 from rsagent_ros.ros.poses.poses import Poses
-from rsagent_ros.ros.shadow.shadowing import Shadowing
+from rsagent_ros.ros.shadow.model_selection import ModelSelection
+from rsagent_ros.ros.shadow.shadow_comparison import ShadowComparison
 from rsagent_ros.ros.tracking.tracking import Tracking
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-def goals_status(name: str, desk: GoalQueue, outputs: Publishers, verdicts: Verdicts) -> DiagnosticStatus:
-    """What it is doing, how goals ended since it started, and how long the last ones took."""
-    running = desk.running
+def goals_status(name: str, queue: GoalQueue, publishers: Publishers, verdicts: Verdicts) -> DiagnosticStatus:
+    """The running goal, how goals ended since the node started, and how long the last ones took."""
+    running = queue.running
     message = "idle" if running is None else f"running goal {running.request.id!r}"
-    values: dict[str, object] = {f"goals {outcome}": outputs.outcomes.get(outcome, 0) for outcome in Outcome}
-    values |= {"waiting": desk.waiting}
-    seconds = sorted(outputs.seconds)
+    values: dict[str, object] = {f"goals {outcome}": publishers.outcomes.get(outcome, 0) for outcome in Outcome}
+    values |= {"waiting": queue.waiting}
+    seconds = sorted(publishers.seconds)
     if seconds:
         values |= {"median seconds": f"{median(seconds):.3f}", "slowest seconds": f"{seconds[-1]:.3f}"}
     values |= {"verdicts accepted": verdicts.accepted, "verdicts refused": verdicts.refused}
@@ -80,7 +81,7 @@ def models_status(name: str, state: str, models: Models | None, problem: str, ov
     if problem:
         level, message = ERROR, problem
     elif overdue:
-        level, message = ERROR, f"hung for {overdue:.1f} s; goals are refused"
+        level, message = ERROR, f"hung for {overdue:.1f} s; goals wait for it within their time, and fail then"
     elif lost := models.lost if models else "":
         level, message = WARN, f"degraded: {lost}"
     values: dict[str, object] = {"state": state, "hung": f"{overdue:.1f}"}
@@ -93,7 +94,7 @@ def models_status(name: str, state: str, models: Models | None, problem: str, ov
 
 
 def _gpu_memory() -> dict[str, object]:
-    """Of this process and of the whole GPU; nothing where no backend has brought torch to a GPU."""
+    """Memory of this process and of the whole GPU; nothing where no backend has brought torch to a GPU."""
     torch = sys.modules.get("torch")
     if not hasattr(getattr(torch, "cuda", None), "mem_get_info"):  # not there, or still being imported
         return {}
@@ -113,6 +114,7 @@ def records_status(name: str, recorder: Recorder) -> DiagnosticStatus:
         level, message = ERROR, recorder.problem
     values = {
         "folder": recorder.folder,
+        "waiting for the disk": recorder.waiting,
         "goals stored": recorder.goals,
         "verdicts stored": recorder.verdicts,
         "not stored": recorder.lost,
@@ -122,7 +124,7 @@ def records_status(name: str, recorder: Recorder) -> DiagnosticStatus:
 
 
 def tracking_status(name: str, tracking: Tracking | None, poses: Poses) -> DiagnosticStatus:
-    """What is followed and how fast, and why things have no pose."""
+    """The objects that are tracked and how fast, and why they have no pose."""
     facts = {} if tracking is None else tracking.facts()
     level, message = OK, f"following {facts['followed']}" if facts.get("followed") else "following nothing"
     if facts.get("lost"):
@@ -131,15 +133,16 @@ def tracking_status(name: str, tracking: Tracking | None, poses: Poses) -> Diagn
     return _status(f"{name}: tracking", level, message, facts)
 
 
-def shadow_status(name: str, shadowing: Shadowing) -> DiagnosticStatus:
-    """Who decides, and how a candidate does against him."""
-    facts = shadowing.facts()
-    level, message = OK, f"contest {facts['contest']}" if "contest" in facts else "no contest"
+def shadow_status(name: str, selection: ModelSelection, comparison: ShadowComparison) -> DiagnosticStatus:
+    """The active models, and how a candidate does against them."""
+    active, facts = selection.active, comparison.facts()
+    level, message = OK, f"comparison {facts['comparison']}" if facts else "no comparison"
     if facts.get("promotable"):
         message = f"{message}: the candidate is better, and can be promoted"
-    if shadowing.trouble:
-        level, message = WARN, shadowing.trouble
-    return _status(f"{name}: shadow", level, message, facts)
+    problem = selection.problem or comparison.problem
+    if problem:
+        level, message = WARN, problem
+    return _status(f"{name}: shadow", level, message, {"active": "" if active is None else active.name} | facts)
 
 
 def _status(name: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:

@@ -1,4 +1,4 @@
-"""Policy, segmenter and tracker of the node: loaded when it is configured, and tried before the first goal comes."""
+"""The node's policy, segmenter and tracker: loaded when it is configured, and tried before the first goal comes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.trackers import Tracker
 
-LOADING = "loading"
+LOADER = "loader"
 """Name of the thread that loads."""
 
 WARM_UP_SECONDS = 120.0
@@ -37,7 +37,7 @@ def load_models(parameters: NodeParameters) -> Models:
 
 
 def open_tracker(parameters: NodeParameters) -> Tracker:
-    """Who follows found masks, as the parameters name it; blocks while it loads. Its network serves all tracks.
+    """Load the tracker that the parameters name; blocks meanwhile. Its network serves all tracks.
 
     Raises:
         RunFailed: MODEL_UNAVAILABLE: it can't be used; one sentence that says what to do. OUT_OF_MEMORY.
@@ -80,7 +80,7 @@ def load_and_warm_up(make: Load, parameters: NodeParameters, stopping: Callable[
             loading.set_exception(error)
 
     # In a thread that nobody has to wait for: the node can be stopped while a model hangs in its loading.
-    threading.Thread(target=work, name=LOADING, daemon=True).start()
+    threading.Thread(target=work, name=LOADER, daemon=True).start()
     while not wait([loading], timeout=0.1).done:
         if stopping():
             raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, "the node was stopped while its models were loaded")
@@ -88,7 +88,7 @@ def load_and_warm_up(make: Load, parameters: NodeParameters, stopping: Callable[
 
 
 def load_calibration(parameters: NodeParameters, models: Models) -> Calibration | None:
-    """What turns evidence into confidences; None where none is set.
+    """Load the calibration that the parameters name; None where they name none.
 
     Raises:
         RunFailed: MODEL_UNAVAILABLE: the file is missing, broken, or of another policy or segmenter.

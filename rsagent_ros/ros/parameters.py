@@ -80,10 +80,10 @@ class NodeParameters:
         high=MAX_SIDE,
         since="configuration",
     )
-    cameras: str = _node(
-        "",
-        "names of the cameras, separated by commas: `left, wrist` for `left/image`, `wrist/image` and so on; the first "
-        "one is the default; empty: one camera, `image`",
+    cameras: tuple[str, ...] = _node(
+        ("",),
+        "names of the cameras: `[left, wrist]` for `left/image`, `wrist/image` and so on; the first one is the "
+        "default; no names: one camera, `image`",
         since="start",
     )
     camera_mode: str = _node(
@@ -197,7 +197,6 @@ class NodeParameters:
         30.0, "idle time before the candidate runs; it pauses when a goal arrives", unit="s", low=0.0, high=86_400.0
     )
     shadow_goals: int = _node(GOALS, "fewest judged goals that a promotion needs", low=2, high=1000, since="activation")
-    promote_by_itself: bool = _node(False, "promote a candidate that is better beyond doubt without being asked")
     jpeg_quality: int = _node(90, "JPEG quality of the images on ~/trace", unit="%", low=1, high=100)
     result_timeout: int = _node(
         15, "how long an action result is kept for a client that asks late", unit="s", low=1, high=900, since="start"
@@ -205,25 +204,25 @@ class NodeParameters:
     diagnostics_period: float = _node(1.0, "period of /diagnostics", unit="s", low=0.1, high=60.0, since="start")
 
     backends: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULTS))
-    """What is set about policies and segmenters, by names such as `local.checkpoint`: parameters of their own."""
+    """Settings of policies and segmenters, by names such as `local.checkpoint`: parameters of their own."""
 
     def __post_init__(self) -> None:
         check(self)
         names = self.camera_names
         if len(set(names)) < len(names) or not all(re.fullmatch(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", name) for name in names):
             raise ValueError(
-                f"cameras is {self.cameras!r}; allowed: different names that a topic's name can begin with, or none"
+                f"cameras is {list(self.cameras)}; allowed: different names that a topic's name can begin with, or none"
             )
         _ = self.choice  # refused here, where somebody sets it, not when the models load
 
     @property
     def camera_names(self) -> tuple[str, ...]:
-        """Of the cameras that have names."""
-        return tuple(name for part in self.cameras.split(",") if (name := part.strip()))
+        """Names of the cameras; none where there is one camera without a name."""
+        return tuple(name for name in self.cameras if name)
 
     @property
     def choice(self) -> Choice:
-        """Policy and segmenter, and what is set about them."""
+        """Policy and segmenter, and their settings."""
         return Choice(self.policy, self.segmenter, self.fallback_policy, self.view_side, self.backends)
 
 
@@ -253,9 +252,17 @@ def declare(node: Node) -> NodeParameters:
     values = {}
     for name, parameter in PARAMETERS.items():
         # Our own check is the stricter one and has the better sentence: a range is declared after the value was read.
-        node.declare_parameter(name, parameter.default, ParameterDescriptor(description=_description(name)))
+        default = [*parameter.default] if isinstance(parameter.default, tuple) else parameter.default
+        either = isinstance(default, list)  # the text of earlier releases is taken, too
+        node.declare_parameter(
+            name, default, ParameterDescriptor(description=_description(name), dynamic_typing=either)
+        )
         values[name] = node.get_parameter(name).value
     parameters = _with(NodeParameters(), values)
+    for name in (name for name, value in values.items() if _is_old_list(name, value)):
+        node.get_logger().warning(
+            f"{name} is the text {values[name]!r}, which is deprecated: write a list, {[*getattr(parameters, name)]}"
+        )
     for name in values:
         node.set_descriptor(name, descriptor(name))
     return parameters
@@ -271,13 +278,25 @@ def changed(current: NodeParameters, changes: Iterable[Parameter]) -> NodeParame
 
 
 def _with(current: NodeParameters, values: Mapping[str, Any]) -> NodeParameters:
-    own = {name: value for name, value in values.items() if name not in SETTINGS}
+    own = {name: _taken(name, value) for name, value in values.items() if name not in SETTINGS}
     backends = {name: value for name, value in values.items() if name in SETTINGS}
     return replace(current, **own, backends={**current.backends, **backends})
 
 
+def _is_old_list(name: str, value: Any) -> bool:
+    """Whether a list is given as releases up to 0.1.0 had it: as text, with commas."""
+    return isinstance(PARAMETERS[name].default, tuple) and isinstance(value, str)
+
+
+def _taken(name: str, value: Any) -> Any:
+    """A value of ROS as the dataclass has it."""
+    if _is_old_list(name, value):
+        value = value.split(",")
+    return tuple(str(part).strip() for part in value) if isinstance(value, list) else value
+
+
 def descriptor(name: str) -> ParameterDescriptor:
-    """What ROS tools show about a parameter."""
+    """The descriptor of a parameter, as ROS tools show it."""
     parameter = PARAMETERS[name]
     spec = parameter.setting
     described = ParameterDescriptor(
@@ -287,6 +306,7 @@ def descriptor(name: str) -> ParameterDescriptor:
         read_only=parameter.since == "start",
     )
     described.type = Parameter.Type.from_parameter_value(parameter.default).value
+    described.dynamic_typing = isinstance(parameter.default, tuple)
     if described.type == Parameter.Type.INTEGER.value:
         described.integer_range = [IntegerRange(from_value=int(spec.low), to_value=int(spec.high))]
     elif described.type == Parameter.Type.DOUBLE.value:
@@ -305,9 +325,15 @@ def table() -> str:
     rows = ["| Parameter | Default | Unit | Allowed | Meaning | Takes effect |", "|---|---|---|---|---|---|"]
     for name, parameter in PARAMETERS.items():
         spec, default = parameter.setting, parameter.default
-        flag = isinstance(default, bool)
-        written = str(default).lower() if flag else default if default != "" else "(empty)"
-        since = "at start; read-only" if parameter.since == "start" else f"next {parameter.since}"
-        columns = (f"`{name}`", written, spec.unit, "true, false" if flag else spec.limits, spec.meaning, since)
-        rows.append(f"| {' | '.join(map(str, columns))} |")
+        allowed = "true, false" if isinstance(default, bool) else spec.limits
+        effect = "at start; read-only" if parameter.since == "start" else f"next {parameter.since}"
+        columns = (f"`{name}`", _written(default), spec.unit, allowed, spec.meaning, effect)
+        rows.append(f"| {' | '.join(columns)} |")
     return "\n".join(rows) + "\n"
+
+
+def _written(default: Any) -> str:
+    """A default as YAML has it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return str([*default]) if isinstance(default, tuple) else str(default) if default != "" else "(empty)"

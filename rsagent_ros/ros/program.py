@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 
 import rclpy
@@ -17,14 +18,14 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from rsagent_ros.agent.errors import describe
 from rsagent_ros.ros.agent_node import AgentNode
 from rsagent_ros.ros.goals.worker import WORKER
-from rsagent_ros.ros.models import LOADING, Load, load_models
+from rsagent_ros.ros.logging_bridge import bridged
+from rsagent_ros.ros.models import LOADER, Load, load_models
 from rsagent_ros.ros.tracking.tracking import TRACKING
 
 THREADS = 7
-"""Of the executor: at most one transition, one promotion and two goals (one ends as the next begins) block one each."""
+"""Threads of the executor: one transition, one promotion and two goals (one ends as the next begins) block one each."""
 
 LINGER = 0.25
 """Seconds between the end of the last goal and that of the node: rclpy can't tell when a result has arrived."""
@@ -54,6 +55,12 @@ def run(argv: Sequence[str] | None = None, load: Load = load_models) -> int:
         rclpy.logging.get_logger("agent").fatal(str(error))
         rclpy.try_shutdown()
         return EXIT_USAGE
+    with bridged(node.get_logger()):
+        return _run(node, signals)
+
+
+def _run(node: AgentNode, signals: queue.SimpleQueue[int]) -> int:
+    """Spin the node until it ends; returns the exit code."""
     executor = MultiThreadedExecutor(THREADS)
     executor.add_node(node)
     over = threading.Event()
@@ -79,7 +86,7 @@ def run(argv: Sequence[str] | None = None, load: Load = load_models) -> int:
     executor.shutdown()
     node.destroy_node()
     rclpy.shutdown()
-    if any(thread.name in (WORKER, LOADING, TRACKING) for thread in threading.enumerate()):
+    if any(thread.name in (WORKER, LOADER, TRACKING) for thread in threading.enumerate()):
         os._exit(code)  # a model that hangs in native code can bring the interpreter down on its way out
     return code
 
@@ -88,9 +95,11 @@ def _spin(executor: MultiThreadedExecutor, over: threading.Event, node: AgentNod
     while not over.is_set():
         try:
             executor.spin_once()
-        except Exception as error:  # one bad callback must not end the node
+        except Exception:  # one bad callback must not end the node
             if not over.is_set():
-                node.get_logger().error(f"a callback failed, which is a defect: {describe(error)}")
+                node.get_logger().error(
+                    f"a callback failed, which is a defect; please report this:\n{traceback.format_exc()}"
+                )
 
 
 if __name__ == "__main__":

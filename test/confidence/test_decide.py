@@ -89,6 +89,17 @@ def test_unsure_with_another_thing_in_sight_asks_which() -> None:
     assert Trace.from_json(trace.to_json()) == trace
 
 
+def test_of_several_that_were_found_together_none_vanishes() -> None:
+    """Six of them, and another one in sight that was not meant."""
+    boxes = [Box(100 * number, 0, 100 * number + 60, 1000) for number in range(7)]
+    found = render(Finish(tuple(range(1, 7))))
+    result, trace = decide(*played(*(render(Segment(box=box)) for box in boxes), found), sure(0.3), 0.6)
+    assert (result.outcome, result.partial, result.question) == (Outcome.GAVE_UP, True, "")
+    assert [one.mask_id for one in result.instances] == [1, 2, 3, 4, 5, 6]
+    assert trace.instance_ids == (1, 2, 3, 4, 5, 6)
+    assert result.candidates == ()
+
+
 def test_the_threshold_holds_without_a_calibration_too() -> None:
     before = played(SEGMENT, FINISH)
     assert before[0].confidence == pytest.approx(0.9)

@@ -30,7 +30,10 @@ def test_the_file_in_config_holds_every_parameter_at_its_default() -> None:
         for name, entry in document["/**"]["ros__parameters"].items()
         for key, value in (entry if isinstance(entry, dict) else {"": entry}).items()
     }
-    defaults = {name: parameter.default for name, parameter in PARAMETERS.items()}
+    defaults = {
+        name: [*parameter.default] if isinstance(parameter.default, tuple) else parameter.default
+        for name, parameter in PARAMETERS.items()
+    }
     assert list(values) == NAMES
     assert values == defaults
     assert {name: type(value) for name, value in values.items()} == {
@@ -56,7 +59,7 @@ def test_defaults_are_those_of_a_budget() -> None:
 def test_every_value_has_its_limits(name: str) -> None:
     spec, default = PARAMETERS[name].setting, PARAMETERS[name].default
     assert spec.meaning
-    if isinstance(default, bool) or (isinstance(default, str) and not spec.choices):
+    if isinstance(default, bool | tuple) or (isinstance(default, str) and not spec.choices):
         return
     wrong: tuple[Any, ...] = ("?",) if spec.choices else (spec.low - 1, spec.high + 1, float("nan"), "many")
     for value in wrong:
@@ -118,3 +121,14 @@ def test_a_change_is_checked_and_used_from_the_next_goal_on(robot: Robot, start:
     assert robot.set_parameter("max_turns", 3).successful
     _, result = robot.ask(image=picture())
     assert (result.turns, result.error_code) == (3, Result.TURNS_SPENT)
+
+
+def test_cameras_are_a_list_and_the_text_of_before_is_taken() -> None:
+    assert NodeParameters().camera_names == ()
+    assert changed_to("cameras", ["left", "arm/wrist"]).camera_names == ("left", "arm/wrist")
+    assert changed_to("cameras", "left, arm/wrist").camera_names == ("left", "arm/wrist")
+    assert changed_to("cameras", "").camera_names == ()
+    assert descriptor("cameras").type == ParameterType.PARAMETER_STRING_ARRAY
+    for names in (["left", "left"], ["1st"], "left, left"):
+        with pytest.raises(ValueError, match="allowed: different names"):
+            changed_to("cameras", names)

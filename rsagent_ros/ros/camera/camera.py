@@ -25,11 +25,11 @@ from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.parameters import NodeParameters
 
 ON_DEMAND_SECONDS = 1.0
-"""Of messages kept by camera_mode on_demand: what comes into question for a stamp of now."""
+"""Age of the messages that camera_mode on_demand keeps: what comes into question for a stamp of now."""
 
 
 class Camera:
-    """May be used from any thread; `heard` by one at a time."""
+    """A camera's subscriptions and its latest messages. May be used from any thread; `heard` by one at a time."""
 
     def __init__(self, node: Node, parameters: Callable[[], NodeParameters], name: str = "") -> None:
         """Nothing is subscribed yet.
@@ -43,8 +43,8 @@ class Camera:
         self._node = node
         self._parameters = parameters
         self._lock = threading.Lock()
-        self._rings: dict[str, MessageBuffer] = {}
-        self._watchers: list[FrameBuffer] = []
+        self._buffers: dict[str, MessageBuffer] = {}
+        self._frame_buffers: list[FrameBuffer] = []
         self._subscribing = threading.Lock()
         self._users: set[object] = set()
         self._subscriptions: dict[str, Subscription] = {}
@@ -66,12 +66,12 @@ class Camera:
 
     @property
     def message_type(self) -> type[Image | CompressedImage]:
-        """Of the image topic."""
+        """Message type of the image topic."""
         return CompressedImage if self._settings.image_transport == "compressed" else Image
 
     @property
     def qos(self) -> QoSProfile:
-        """That is asked of who publishes."""
+        """QoS of the subscriptions: what is asked of the publishers."""
         reliable = self._settings.image_reliability == "reliable"
         return QoSProfile(
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
@@ -83,21 +83,21 @@ class Camera:
     def span(self) -> tuple[int, int] | None:
         """Stamps of the oldest and the newest image that is kept, nanoseconds; None where there is none."""
         with self._lock:
-            ring = self._rings.get("image")
-            return None if ring is None or not ring.messages else (ring.messages[0][0], ring.messages[-1][0])
+            buffer = self._buffers.get("image")
+            return None if buffer is None or not buffer.messages else (buffer.messages[0][0], buffer.messages[-1][0])
 
     @property
     def buffered(self) -> tuple[int, float, float]:
         """Frames, seconds and megabytes that are kept."""
         with self._lock:
-            ring = self._rings.get("image")
-            if ring is None or not ring.messages:
+            buffer = self._buffers.get("image")
+            if buffer is None or not buffer.messages:
                 return 0, 0.0, 0.0
-            return len(ring.messages), (ring.messages[-1][0] - ring.messages[0][0]) / 1e9, ring.held / 1e6
+            return len(buffer.messages), (buffer.messages[-1][0] - buffer.messages[0][0]) / 1e9, buffer.held / 1e6
 
     @property
     def publishers(self) -> int:
-        """How many publish the image topic."""
+        """Number of publishers of the image topic."""
         count: int = self._node.count_publishers(self.topic)
         return count
 
@@ -110,14 +110,14 @@ class Camera:
     def close(self) -> None:
         """Drop subscriptions and what is buffered."""
         with self._lock:
-            self._watchers.clear()
+            self._frame_buffers.clear()
         with self._subscribing:
             self._users.clear()
             self._unsubscribe()
 
     @contextmanager
     def heard(self, user: object, poke: Callable[[], None]) -> Iterator[None]:
-        """Subscribed for one who is poked after each message, in the thread that brings it."""
+        """Stay subscribed within the block; `poke` is called after each message, in the thread that brings it."""
         self._listener = poke
         self._join(user)
         try:
@@ -126,23 +126,16 @@ class Camera:
             self._listener = None
             self._leave(user)
 
-    def watch(self, watcher: FrameBuffer, after: int) -> None:
+    def watch(self, frames: FrameBuffer, after: int) -> None:
         """Give it every image from now on; first those that have come since the stamp `after`."""
-        self._join(watcher)
+        self._join(frames)
         with self._lock:
-            ring = self._rings.get("image")
-            for stamp, message in [] if ring is None else ring.messages:
+            buffer = self._buffers.get("image")
+            for stamp, message in [] if buffer is None else buffer.messages:
                 if stamp > after:
-                    watcher.push(stamp, message)
-            self._watchers.append(watcher)
-        watcher.camera = self
-
-    def unwatch(self, watcher: FrameBuffer) -> None:
-        """Give it no more images. Idempotent."""
-        with self._lock:
-            if watcher in self._watchers:
-                self._watchers.remove(watcher)
-        self._leave(watcher)
+                    frames.push(stamp, message)
+            self._frame_buffers.append(frames)
+        frames.on_leave, frames.companions = partial(self._unwatch, frames), self.depth_of
 
     def depth_of(self, stamp: int, size: tuple[int, int]) -> tuple[CameraInfo | None, NDArray[np.float32] | None]:
         """The newest calibration, and the depth nearest to a stamp, as far as they have come and fit. Does not block.
@@ -161,28 +154,35 @@ class Camera:
         return companions(size, known, near, lambda why: None)  # `Poses` logs once that there is no depth
 
     def nearest(self, name: str, stamp: int) -> tuple[int, Any] | None:
-        """Of what is kept of `image`, `camera_info` or `depth`: the stamp nearest to one, and its message."""
+        """The buffered message of `image`, `camera_info` or `depth` whose stamp is nearest to one, and that stamp."""
         with self._lock:
-            ring = self._rings.get(name)
-            return None if ring is None else ring.nearest(stamp)
+            buffer = self._buffers.get(name)
+            return None if buffer is None else buffer.nearest(stamp)
 
     def published(self, name: str) -> bool:
         """Whether anybody publishes `camera_info` or `depth`."""
         return bool(self._node.count_publishers(self._topic(name)))
 
     def endpoints(self) -> list[TopicEndpointInfo]:
-        """Who publishes the image topic."""
+        """Publishers of the image topic, with their QoS."""
         publishers: list[TopicEndpointInfo] = self._node.get_publishers_info_by_topic(self.topic)
         return publishers
 
     def now(self) -> int:
-        """By the node's clock, nanoseconds."""
+        """The time by the node's clock, nanoseconds."""
         now: int = self._node.get_clock().now().nanoseconds
         return now
 
     def warn(self, sentence: str) -> None:
         """Log it."""
         self._node.get_logger().warning(sentence)
+
+    def _unwatch(self, frames: FrameBuffer) -> None:
+        """Give it no more images. Idempotent."""
+        with self._lock:
+            if frames in self._frame_buffers:
+                self._frame_buffers.remove(frames)
+        self._leave(frames)
 
     def _join(self, user: object) -> None:
         """Stay subscribed until this user, and all others, have left."""
@@ -202,7 +202,7 @@ class Camera:
         if not self._subscriptions:
             with self._lock:
                 seconds = ON_DEMAND_SECONDS if self.on_demand else settings.buffer_seconds
-                self._rings = {
+                self._buffers = {
                     name: MessageBuffer(seconds, settings.buffer_megabytes * 1e6)
                     for name in ("image", "camera_info", "depth")
                 }
@@ -216,7 +216,7 @@ class Camera:
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.popitem()[1])
         with self._lock:
-            self._rings.clear()
+            self._buffers.clear()
 
     def _listen(self, kind: type, topic: str, name: str) -> None:
         self._subscriptions[name] = self._node.create_subscription(
@@ -234,17 +234,17 @@ class Camera:
         parameters = self._parameters()
         stamp = nanoseconds(message.header.stamp) or self.now()
         with self._lock:
-            ring = self._rings.get(name)
-            if ring is None:
+            buffer = self._buffers.get(name)
+            if buffer is None:
                 return  # was on its way when the subscription was dropped
             if not self.on_demand:
-                ring.seconds = parameters.buffer_seconds
-            ring.bytes = parameters.buffer_megabytes * 1e6
-            ring.push(stamp, message)
+                buffer.seconds = parameters.buffer_seconds
+            buffer.bytes = parameters.buffer_megabytes * 1e6
+            buffer.push(stamp, message)
             if name == "image":
                 self.received += 1
-                for watcher in self._watchers:
-                    watcher.push(stamp, message)
+                for frames in self._frame_buffers:
+                    frames.push(stamp, message)
         listener = self._listener
         if listener is not None:
             listener()

@@ -15,12 +15,11 @@ from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.images import to_depth
 from rsagent_ros.ros.camera.images import to_rgb
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.goals.active_goal import GoalRequest
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What an episode looks at.
+    """One image, as an episode looks at it.
 
     Attributes:
         rgb: (H, W, 3) uint8 RGB, read-only.
@@ -39,19 +38,17 @@ class Frame:
     camera: str = ""
 
 
-def given_frame(request: GoalRequest) -> Frame:
+def given_frame(image: Image, info: CameraInfo | None, depth: Image | None) -> Frame:
     """The frame of a goal that brings its own image.
 
     Raises:
-        RunFailed: BAD_IMAGE, also when its camera_info or depth is of another size.
+        RunFailed: BAD_IMAGE, also when camera_info or depth is of another size.
     """
-    if request.image is None:
-        raise RunFailed(ErrorCode.INVALID_GOAL, "the goal has no image")
 
     def refuse(why: str) -> None:
         raise RunFailed(ErrorCode.BAD_IMAGE, why)
 
-    return fitted(to_rgb(request.image), request.image.header, request.camera_info, request.depth, refuse)
+    return fitted(to_rgb(image), image.header, info, depth, refuse)
 
 
 def fitted(

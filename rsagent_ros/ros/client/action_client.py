@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,9 @@ from rsagent_ros.action import Segment
 
 RESEND_SECONDS = 1.0
 """After that long without an answer, a request is taken for lost."""
+
+LATE_GOALS = 16
+"""Goals that have ended, whose late feedback is still passed on."""
 
 
 class AgentUnavailable(ConnectionError):
@@ -35,6 +39,7 @@ class SafeActionClient(ActionClient):
 
     def __init__(self, node: Node, action: str) -> None:
         self._order = threading.Lock()
+        self._ended: deque[bytes] = deque()
         super().__init__(node, Segment, action)
 
     def take_data(self) -> Any:
@@ -66,6 +71,16 @@ class SafeActionClient(ActionClient):
         """The response that will bring the result of a goal."""
         with self._order:
             return handle.get_result_async()
+
+    def _remove_pending_result_request(self, future: Future) -> None:
+        """Take note of a result; feedback that is still on its way is passed on all the same, where rclpy drops it."""
+        before = dict(self._feedback_callbacks)
+        super()._remove_pending_result_request(future)
+        for ended in before.keys() - self._feedback_callbacks.keys():
+            self._feedback_callbacks[ended] = before[ended]
+            self._ended.append(ended)
+        while len(self._ended) > LATE_GOALS:
+            self._feedback_callbacks.pop(self._ended.popleft(), None)
 
     def servers(self) -> frozenset[tuple[int, ...]]:
         """Who serves the action now, by DDS' ids: an agent that was started again is another one."""

@@ -221,6 +221,8 @@ class Agent:
 
         def turn(message: Any) -> None:
             nonlocal heard
+            if not message.feedback.turn.index:
+                return  # what happens before the first turn
             try:
                 if on_turn is not None:
                     on_turn(turn_of(message.feedback.turn))

@@ -1,9 +1,9 @@
-"""The node's action `~/segment`: a goal handle for each run, and the one terminal state that its end gives it."""
+"""`SegmentServer`: the node's action `~/segment`. Each goal handle gets the one terminal state of its goal's end."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
 from functools import partial
 
 from rclpy.action import ActionServer, CancelResponse
@@ -15,35 +15,28 @@ from rsagent_ros.action import Segment
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.msg import Turn as TurnMessage
 from rsagent_ros.ros.conversions import OUTCOMES, same
-from rsagent_ros.ros.goals.active_goal import ActiveGoal, GoalRequest
-from rsagent_ros.ros.parameters import NodeParameters
+from rsagent_ros.ros.goals.active_goal import ActiveGoal
+from rsagent_ros.ros.goals.goal_queue import GoalQueue
+from rsagent_ros.ros.goals.goal_request import GoalRequest
 
 SUCCEEDED = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS, Outcome.GAVE_UP)
-"""Outcomes that end an action goal as SUCCEEDED: whoever asked got an answer, and reads `outcome`."""
+"""Outcomes that end an action goal as SUCCEEDED: they are answers, and callers read `outcome`."""
 
 
 class SegmentServer:
     """Takes goals from the action. The execution of each waits for its end, in a thread of the executor."""
 
-    def __init__(
-        self,
-        node: Node,
-        parameters: Callable[[], NodeParameters],
-        submit: Callable[[ActiveGoal], None],
-        cancel: Callable[[ActiveGoal], None],
-    ) -> None:
+    def __init__(self, node: Node, queue: GoalQueue, result_timeout: int) -> None:
         """Create the action server.
 
         Args:
-            node: Whose private action it is.
-            parameters: A goal keeps those that this gives when it comes.
-            submit: Takes a goal; returns at once.
-            cancel: Ends one as CANCELED; returns at once.
+            node: Its private action is meant.
+            queue: Takes the goals.
+            result_timeout: Seconds that a result is kept for a client that asks late.
         """
-        self._parameters = parameters
-        self._submit = submit
-        self._cancel_run = cancel
-        self._runs: dict[bytes, ActiveGoal] = {}
+        self._queue = queue
+        self._goals: dict[bytes, ActiveGoal] = {}
+        self._submitting = threading.Lock()
         self._server = ActionServer(
             node,
             Segment,
@@ -52,7 +45,7 @@ class SegmentServer:
             callback_group=MutuallyExclusiveCallbackGroup(),
             handle_accepted_callback=self._accepted,
             cancel_callback=self._cancel,
-            result_timeout=parameters().result_timeout,
+            result_timeout=result_timeout,
         )
 
     def close(self) -> None:
@@ -63,24 +56,25 @@ class SegmentServer:
         def feedback(turn: TurnMessage) -> None:
             handle.publish_feedback(Segment.Feedback(turn=turn))
 
-        # A goal that waits stays ACCEPTED: EXECUTING costs a thread of the executor.
-        begin = partial(_execute, handle)
-        run = ActiveGoal(GoalRequest.of(handle.request, "action"), self._parameters(), feedback, on_begin=begin)
-        self._runs[bytes(handle.goal_id.uuid)] = run
-        self._submit(run)
+        uuid = bytes(handle.goal_id.uuid)
+        request = GoalRequest.of(handle.request, "action", uuid)
+        with self._submitting:  # its execution may begin before `submit` has returned
+            # A goal that waits stays ACCEPTED: EXECUTING costs a thread of the executor.
+            self._goals[uuid] = self._queue.submit(request, feedback, on_begin=partial(_execute, handle))
 
     def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
-        run = self._runs.get(bytes(handle.goal_id.uuid))
-        if run is not None:
-            self._cancel_run(run)
+        goal = self._goals.get(bytes(handle.goal_id.uuid))
+        if goal is not None:
+            self._queue.cancel(goal)
         return CancelResponse.ACCEPT
 
     def _finish(self, handle: ServerGoalHandle) -> Segment.Result:
         """Wait for the goal's end, and give the action its one terminal state."""
-        run = self._runs[bytes(handle.goal_id.uuid)]
-        run.closed.wait()
-        del self._runs[bytes(handle.goal_id.uuid)]
-        answer = run.answer
+        with self._submitting:
+            goal = self._goals[bytes(handle.goal_id.uuid)]
+        goal.closed.wait()
+        del self._goals[bytes(handle.goal_id.uuid)]
+        answer = goal.answer
         if answer is None:
             raise RuntimeError("a goal was closed without an answer")
         outcome = OUTCOMES[answer.outcome]

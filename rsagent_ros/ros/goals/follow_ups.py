@@ -1,6 +1,8 @@
-"""What was asked back about goals, so that a follow-up goal (`previous_id`) can answer it."""
+"""`FollowUps`: the questions of the last goals, so that a goal with their `previous_id` can answer them."""
 
 from __future__ import annotations
+
+import threading
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
@@ -13,29 +15,32 @@ KEPT = 200
 
 
 class FollowUps:
-    """The last questions by the id of their goal. For one thread at a time."""
+    """The last questions by the id of their goal. Thread-safe."""
 
     def __init__(self) -> None:
         self._ended: Newest[str, tuple[Outcome | None, tuple[Exchange, ...]]] = Newest(KEPT)
+        self._lock = threading.Lock()
 
     def keep(self, goal_id: str, trace: Trace) -> None:
-        """Remember how a goal ended, and what it asked."""
-        said = (*trace.previous, Exchange(trace.instruction, trace.question))
-        self._ended[goal_id] = trace.outcome, said
+        """Remember how a goal ended, and its question."""
+        exchanges = (*trace.previous, Exchange(trace.instruction, trace.question))
+        with self._lock:
+            self._ended[goal_id] = trace.outcome, exchanges
 
     def before(self, previous_id: str) -> tuple[Exchange, ...]:
-        """What was said before a goal that follows up this one, oldest first; nothing for an empty id.
+        """Exchanges that a follow-up of this goal goes on from, oldest first; none for an empty id.
 
         Raises:
             RunFailed: FOLLOW_UP_UNKNOWN: there is no such goal, or it asked nothing.
         """
         if not previous_id:
             return ()
-        outcome, said = self._ended.get(previous_id, (None, ()))
+        with self._lock:
+            outcome, exchanges = self._ended.get(previous_id, (None, ()))
         if outcome is Outcome.AMBIGUOUS:
-            return said
+            return exchanges
         if outcome is Outcome.NOT_IN_VIEW:
-            return said[:-1]  # it asked nothing; the same is looked for again, elsewhere
+            return exchanges[:-1]  # it asked nothing; the same is looked for again, elsewhere
         why = "no such goal is known" if outcome is None else f"it ended as {outcome} and asked nothing"
         raise RunFailed(
             ErrorCode.FOLLOW_UP_UNKNOWN,

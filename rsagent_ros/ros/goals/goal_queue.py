@@ -1,4 +1,4 @@
-"""Which goal runs, and what becomes of one that comes meanwhile: it pre-empts, it waits, or it is refused."""
+"""`GoalQueue`: the running goal, and what becomes of one that comes meanwhile: preempt, queue or reject."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from typing import Literal
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
-from rsagent_ros.ros.goals.active_goal import ActiveGoal, Source, defect
+from rsagent_ros.msg import Turn as TurnMessage
+from rsagent_ros.ros.goals.active_goal import ActiveGoal, defect
+from rsagent_ros.ros.goals.goal_request import GoalRequest, Source
+from rsagent_ros.ros.goals.goal_runner import GoalRunner
+from rsagent_ros.ros.parameters import NodeParameters
 
 log = logging.getLogger(__name__)
 
-QueuePolicy = Literal["preempt", "queue", "reject"]
+RUNNER, DEADLINES = "runner", "deadlines"
+"""Names of the threads."""
+
 Place = Literal["run", "preempt", "wait", "refuse"]
 
 
 def precedence(new: Source, other: Source | None, policy: str, *, topic_preempts_action: bool) -> Place:
-    """What becomes of a new goal where another one runs or waits.
+    """Decide on a new goal where another one runs or waits.
 
     Args:
         new: How it came.
@@ -40,21 +46,21 @@ def precedence(new: Source, other: Source | None, policy: str, *, topic_preempts
 
 
 class GoalQueue:
-    """Takes goals from any thread and works on them one after the other in a thread of its own.
+    """Takes goals from any thread and has them run one after the other, in the thread `runner`.
 
-    Who is refused, loses its place, or waits until its time is over is answered at once, whatever the running goal
-    does: in the thread of the caller, or in one that watches the time.
+    A goal that is refused, loses its place, or waits until its time is over is answered at once, whatever the running
+    goal does: in the caller's thread, or in the thread `deadlines`.
     """
 
-    def __init__(self, work: Callable[[ActiveGoal], None], end: Callable[[ActiveGoal, Result], None]) -> None:
-        """Begin closed.
+    def __init__(self, runner: GoalRunner, parameters: Callable[[], NodeParameters]) -> None:
+        """Begin closed: goals are refused.
 
         Args:
-            work: Runs a goal to its end and closes it; called in the desk's thread, heeds `run.ending`.
-            end: Closes a goal that never ran.
+            runner: Runs and ends goals.
+            parameters: Gives the node's parameters as they are now; a goal keeps those of its admission.
         """
-        self._work = work
-        self._end = end
+        self._runner = runner
+        self._parameters = parameters
         self._change = threading.Condition()
         self._running: ActiveGoal | None = None
         self._waiting: list[ActiveGoal] = []
@@ -66,7 +72,7 @@ class GoalQueue:
         self._open = True
         self._threads = [
             threading.Thread(target=serve, name=name, daemon=True)
-            for serve, name in ((self._serve, "goals"), (self._watch, "waiting goals"))
+            for serve, name in ((self._serve, RUNNER), (self._watch_deadlines, DEADLINES))
         ]
         for thread in self._threads:
             thread.start()
@@ -79,13 +85,13 @@ class GoalQueue:
             if self._running is not None:
                 self._running.stop(outcome, message)
             self._change.notify_all()
-        for run in waiting:
-            self._end(run, Result(outcome, error_msg=message))
+        for goal in waiting:
+            self._runner.end(goal, Result(outcome, error_msg=message))
         while self._threads:
             self._threads.pop().join()
 
     def close_if_idle(self) -> bool:
-        """Take no more goals, unless there are some whose end nobody has been told yet; returns whether it did.
+        """Take no more goals, unless there are some that are not answered yet; returns whether it did.
 
         `close` is still to follow.
         """
@@ -97,59 +103,86 @@ class GoalQueue:
 
     @property
     def running(self) -> ActiveGoal | None:
-        """The goal that is worked on."""
+        """The goal that runs."""
         return self._running
 
     @property
     def waiting(self) -> int:
-        """How many goals wait for it to end."""
+        """Number of goals that wait for it to end."""
         return len(self._waiting)
 
-    def submit(self, run: ActiveGoal) -> None:
-        """Hand over a goal; returns at once. The goal will be closed, whatever happens."""
+    def submit(
+        self,
+        request: GoalRequest,
+        feedback: Callable[[TurnMessage], None] | None = None,
+        on_begin: Callable[[], None] | None = None,
+    ) -> ActiveGoal:
+        """Hand over a goal. Does not block; the goal will be closed, whatever happens.
+
+        Args:
+            request: The goal.
+            feedback: Called with each turn, and with what happens before the first; in any thread.
+            on_begin: Called once when the goal begins to run, or has ended without that; in any thread.
+        """
+        goal = ActiveGoal(request, self._parameters(), feedback, on_begin)
         superseded: list[ActiveGoal] = []
         refusal: Result | None = None
+        self._runner.begin(goal)
         try:
-            run.request.check()
             with self._change:
-                superseded = self._admit(run)
+                self._runner.admit(request, self._unanswered)
+                superseded = self._place(goal)
                 self._change.notify_all()
         except RunFailed as failure:
             refusal = Result(Outcome.FAILED, failure.code, failure.message)
+        except Exception as error:  # a goal has to end, whatever is wrong with this package
+            log.exception("goal %r was not admitted because of a defect", request.id)
+            refusal = defect(error)
         if refusal is not None:
-            self._end(run, refusal)
+            self._runner.end(goal, refusal)
         for loser in superseded:
-            self._end(loser, _preempted(run))
+            self._runner.end(loser, _preempted(goal))
+        return goal
 
-    def stop(self, run: ActiveGoal, outcome: Outcome, message: str = "") -> None:
-        """Make a goal end: soon where it runs, at once where it waits. Idempotent."""
+    def submit_when_idle(self, request: GoalRequest) -> ActiveGoal | None:
+        """Hand over a goal of the node's own; None, and nothing is done, while there are others. Does not block."""
+        return self.submit(request) if self._running is None and not self._waiting else None
+
+    def cancel(self, goal: ActiveGoal) -> None:
+        """End a goal as CANCELED: soon where it runs, at once where it waits. Does not block; idempotent."""
         with self._change:
-            waits = run in self._waiting
+            waits = goal in self._waiting
             if waits:
-                self._waiting.remove(run)
+                self._waiting.remove(goal)
         if waits:
-            self._end(run, Result(outcome, error_msg=message))
+            self._runner.end(goal, Result(Outcome.CANCELED))
         else:
-            run.stop(outcome, message)
+            goal.stop(Outcome.CANCELED)
 
-    def _admit(self, run: ActiveGoal) -> list[ActiveGoal]:
-        """Give the goal its place; the lock is held. Returns waiting goals that lost theirs.
+    @property
+    def _unanswered(self) -> list[ActiveGoal]:
+        """Goals whose end nobody knows yet, in the order in which they run; the lock is held."""
+        running = [] if self._running is None else [self._running]
+        return [goal for goal in (*running, *self._waiting) if goal.answer is None]
+
+    def _place(self, goal: ActiveGoal) -> list[ActiveGoal]:
+        """Give an admitted goal its place; the lock is held. Returns waiting goals that lost theirs.
 
         Raises:
             RunFailed: There is no place for it.
         """
         if not self._open:
             raise RunFailed(ErrorCode.NOT_ACTIVE, "the node is not active: configure and activate it first")
-        known = [*([] if self._running is None else [self._running]), *self._waiting]
-        there = [other for other in known if other.answer is None]  # who asks knows already that the others are over
-        if any(other.request.id == run.request.id for other in there if other.ending is None):
+        others = self._unanswered
+        if any(other.request.id == goal.request.id for other in others if other.ending is None):
             raise RunFailed(
-                ErrorCode.INVALID_GOAL, f"a goal with the id {run.request.id!r} is running: choose another id"
+                ErrorCode.INVALID_GOAL, f"a goal with the id {goal.request.id!r} is running: choose another id"
             )
-        last = there[-1] if there and there[-1].ending is None else None
-        parameters = run.parameters
+        last = others[-1] if others and others[-1].ending is None else None
+        parameters = goal.parameters
+        superseded: list[ActiveGoal] = []
         match precedence(
-            run.request.source,
+            goal.request.source,
             None if last is None else last.request.source,
             parameters.queue_policy,
             topic_preempts_action=parameters.topic_preempts_action,
@@ -159,17 +192,17 @@ class GoalQueue:
             case "preempt":
                 superseded, self._waiting = self._waiting, []
                 if self._running is not None:
-                    ending = _preempted(run)
+                    ending = _preempted(goal)
                     self._running.stop(ending.outcome, ending.error_msg)
-            case _:
-                superseded = []
-                if len(self._waiting) >= parameters.queue_length:
-                    raise RunFailed(
-                        ErrorCode.REJECTED_BUSY,
-                        f"{len(self._waiting)} goals wait already: cancel some, or set queue_length",
-                    )
-        self._waiting.append(run)
-        self._waiting.sort(key=lambda other: -other.request.priority)  # stable: who came first goes first
+            case _ if len(self._waiting) >= parameters.queue_length:
+                raise RunFailed(
+                    ErrorCode.REJECTED_BUSY,
+                    f"{len(self._waiting)} goals wait already: cancel some, or set queue_length",
+                )
+        if others:
+            self._runner.queued(goal)
+        self._waiting.append(goal)
+        self._waiting.sort(key=lambda other: -other.request.priority)  # stable: first come, first served
         return superseded
 
     def _serve(self) -> None:
@@ -180,34 +213,34 @@ class GoalQueue:
                 self._change.wait_for(lambda: self._waiting or not self._open)
                 if not self._open:
                     return
-                run = self._running = self._waiting.pop(0)
+                goal = self._running = self._waiting.pop(0)
             try:
-                run.begin()
-                self._work(run)
+                goal.begin()
+                self._runner.run(goal)
             except Exception as error:  # this thread has to go on: without it no goal would ever end again
-                log.exception("goal %r failed because of a defect", run.request.id)
-                if run.answer is None:
-                    self._end(run, defect(error))
+                log.exception("goal %r failed because of a defect", goal.request.id)
+                if goal.answer is None:
+                    self._runner.end(goal, defect(error))
 
-    def _watch(self) -> None:
+    def _watch_deadlines(self) -> None:
         """End goals whose time is over before it was their turn."""
         while True:
             with self._change:
                 now = time.monotonic()
-                late = [run for run in self._waiting if run.deadline <= now]
-                self._waiting = [run for run in self._waiting if run.deadline > now]
+                late = [goal for goal in self._waiting if goal.deadline <= now]
+                self._waiting = [goal for goal in self._waiting if goal.deadline > now]
                 if not late:
                     if not self._open:
                         return
-                    nearest = min((run.deadline for run in self._waiting), default=None)
+                    nearest = min((goal.deadline for goal in self._waiting), default=None)
                     self._change.wait(None if nearest is None else nearest - now)
-            for run in late:
-                spent = f"the time budget of {run.deadline - run.started:g} s was spent waiting for other goals"
-                self._end(run, Result(Outcome.GAVE_UP, ErrorCode.TIME_SPENT, spent))
+            for goal in late:
+                spent = f"the time budget of {goal.deadline - goal.started:g} s was spent waiting for other goals"
+                self._runner.end(goal, Result(Outcome.GAVE_UP, ErrorCode.TIME_SPENT, spent))
 
 
 def _preempted(by: ActiveGoal) -> Result:
-    return Result(Outcome.PREEMPTED, error_msg=f"the newer goal {by.request.id!r} took its place")
+    return Result(Outcome.PREEMPTED, error_msg=f"goal {by.request.id!r} replaced it")
 
 
 def _why_refused(policy: str) -> str:

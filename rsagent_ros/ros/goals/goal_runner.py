@@ -1,34 +1,41 @@
-"""One goal from its image to its result: takes the frame, lets the worker drive the episode, publishes each turn."""
+"""`GoalRunner`: the owner of a goal from its admission to its record.
+
+begin, admit, queued    in the thread that brings the goal: logged; refused if it can't be done; on its way
+run                     in the thread `runner`: frame, episode, a message for each turn, and the end:
+its question, its verdict's place and its record first, then the result
+end                     the end of a goal that never ran, in any thread
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rsagent_ros.agent.budget import Budget, CancelToken
-from rsagent_ros.agent.drive import drive
-from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
-from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
+from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.backends import Models
-from rsagent_ros.confidence import Calibration, decide
+from rsagent_ros.msg import Verdict as VerdictMessage
+from rsagent_ros.ros.camera.camera import Camera
 from rsagent_ros.ros.camera.cameras import Cameras
-from rsagent_ros.ros.camera.frame import Frame
+from rsagent_ros.ros.camera.frame import Frame, given_frame
 from rsagent_ros.ros.camera.frame_buffer import FrameBuffer
-from rsagent_ros.ros.camera.frame_selection import frame_for
+from rsagent_ros.ros.camera.frame_selection import FrameSelectionConfig, wait_for_frame
 from rsagent_ros.ros.goals.active_goal import ActiveGoal, defect
+from rsagent_ros.ros.goals.episode_runner import EpisodeRunner
 from rsagent_ros.ros.goals.follow_ups import FollowUps
+from rsagent_ros.ros.goals.goal_log import GoalLog
+from rsagent_ros.ros.goals.goal_request import GoalRequest
 from rsagent_ros.ros.goals.hints import Hints
+from rsagent_ros.ros.goals.progress import Progress
 from rsagent_ros.ros.goals.publishers import Publishers
-from rsagent_ros.ros.goals.worker import Worker
+from rsagent_ros.ros.goals.recorder import Recorder
+from rsagent_ros.ros.goals.verdicts import EndedGoal, Verdicts
+from rsagent_ros.ros.shadow.shadow_comparison import ShadowComparison
 from rsagent_ros.ros.tracking.tracking import Tracking
 
 log = logging.getLogger(__name__)
-
-DEADLINE_GRACE = 0.1
-"""Seconds past the deadline after which a policy is no longer waited for. One that heeds it ends the episode itself."""
 
 _RANKS = (
     Outcome.FOUND,
@@ -40,190 +47,235 @@ _RANKS = (
     Outcome.PREEMPTED,
     Outcome.SHUTDOWN,
 )
-"""Which of several cameras' outcomes says most."""
+"""Outcomes of several cameras, the one that says most first."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Looked:
-    """What came of a look through a camera: how it ended, and on what frame, waited for so many seconds."""
+class _Look:
+    """A look through one camera, or the lack of one.
+
+    Attributes:
+        result: How it ended.
+        trace: Of its episode; None where none began.
+        frame: Its image; None where there was none.
+        waited: Seconds that the goal waited for images so far.
+        camera: Name of the camera, for people.
+    """
 
     result: Result
     trace: Trace | None = None
     frame: Frame | None = None
     waited: float = 0.0
+    camera: str = ""
 
 
 class GoalRunner:
-    """Runs goals, one at a time, in the thread of the caller."""
+    """Runs goals, one at a time; admission and ends may come from any thread."""
 
     def __init__(
         self,
-        models: Models,
         cameras: Cameras,
-        outputs: Publishers,
-        worker: Worker,
-        tracking: Tracking,
-        questions: FollowUps,
-        hints: Hints,
-        calibration: Calibration | None = None,
+        publishers: Publishers,
+        recorder: Recorder,
+        verdicts: Verdicts,
+        shadow: ShadowComparison,
+        goal_log: GoalLog,
     ) -> None:
-        self._models = models
-        self._calibration = calibration
+        """Goals can end from now on, and run between `open` and `close`.
+
+        Args:
+            cameras: To look through.
+            publishers: For turns and results.
+            recorder: For records.
+            verdicts: For goals that looked at an image.
+            shadow: Pauses while there is a goal.
+            goal_log: For what happens to goals.
+        """
         self._cameras = cameras
-        self._outputs = outputs
-        self._worker = worker
-        self._tracking = tracking
-        self._questions = questions
-        self._hints = hints
+        self._publishers = publishers
+        self._recorder = recorder
+        self._verdicts = verdicts
+        self._shadow = shadow
+        self._log = goal_log
+        self._follow_ups = FollowUps()
+        self._hints = Hints()
+        self._episodes: EpisodeRunner | None = None
+        self._tracking: Tracking | None = None
 
-    def __call__(self, run: ActiveGoal) -> None:
-        """Run a goal to its end and close it. Blocks; returns soon after `run.stop`, whatever the models do."""
-        footage = self._tracking.frame_buffer(run)
-        try:
-            looked = self._look_around(run, footage)
-        except RunFailed as failure:
-            looked = _Looked(Result(Outcome.FAILED, failure.code, failure.message))
-        except Exception as error:  # a goal has to end, whatever is wrong with this package
-            log.exception("goal %r failed because of a defect", run.request.id)
-            looked = _Looked(defect(error))
-        if looked.trace is not None:
-            self._questions.keep(run.request.id, looked.trace)  # before it is told: the next goal may answer at once
-        try:
-            self._outputs.end(
-                run,
-                looked.result,
-                frame=looked.frame,
-                waited=looked.waited,
-                trace=looked.trace,
-                track_ids=self._tracking.begin(run, looked.frame, looked.result, footage),
-                hint=self._hints.give(run.request, looked.frame, looked.result),
-            )
-        except Exception as error:
-            log.exception("the result of goal %r could not be told", run.request.id)
-            if run.answer is None:
-                self._outputs.end(run, defect(error))
+    def open(self, episodes: EpisodeRunner, tracking: Tracking) -> None:
+        """Run goals with these from now on."""
+        self._episodes, self._tracking = episodes, tracking
 
-    def _look_around(self, run: ActiveGoal, footage: FrameBuffer | None) -> _Looked:
-        """Look through the cameras that are meant until one shows it; what the best of them gave.
+    def close(self) -> None:
+        """Let go of models and tracker; no goal runs any more."""
+        self._episodes = self._tracking = None
 
-        Each gets an equal part of the time that is left. One that gives no frame is passed over where there are others.
+    def begin(self, goal: ActiveGoal) -> None:
+        """Take over a new goal: log it, and pause the shadow comparison. Does not block; `run` or `end` follows."""
+        self._log.asked(goal.request)
+        self._shadow.goal_begun()
+
+    def admit(self, request: GoalRequest, active: Sequence[ActiveGoal]) -> None:
+        """Refuse a goal that can't be done, before it takes anybody's place. Does not block.
+
+        Args:
+            request: The goal.
+            active: Goals that run or wait; what they ask back is not known yet.
 
         Raises:
-            RunFailed: No camera of that name; or none could be looked through: why the first one could not.
+            RunFailed: INVALID_GOAL, UNKNOWN_CAMERA, FOLLOW_UP_UNKNOWN.
         """
-        cameras = self._cameras.meant(run.request.camera) if run.request.image is None else self._cameras.all[:1]
-        looks: list[_Looked] = []
-        failures: list[RunFailed] = []
-        since, waited = run.started, 0.0
+        request.check()
+        if request.image is None:
+            self._cameras.meant(request.camera)
+        if not any(goal.request.id == request.previous_id for goal in active):
+            self._follow_ups.before(request.previous_id)
+
+    def queued(self, goal: ActiveGoal) -> None:
+        """Tell the goal's client that another goal has to end first. Does not block."""
+        self._publishers.progress(goal, Progress.QUEUED)
+
+    def run(self, goal: ActiveGoal) -> None:
+        """Run a goal to its end. Blocks; returns soon after the goal's `stop`, whatever the models do.
+
+        Raises:
+            RuntimeError: The runner is not open.
+        """
+        episodes, tracking = self._episodes, self._tracking
+        if episodes is None or tracking is None:
+            raise RuntimeError("a goal is to run while the node is not active")
+        buffer = tracking.frame_buffer(goal)
+        try:
+            look = self._look_around(goal, episodes, buffer)
+        except RunFailed as failure:
+            look = _Look(Result(Outcome.FAILED, failure.code, failure.message))
+        except Exception as error:  # a goal has to end, whatever is wrong with this package
+            log.exception("goal %r failed because of a defect", goal.request.id)
+            look = _Look(defect(error))
+        try:
+            track_ids = tracking.begin(goal, look.frame, look.result, buffer)
+            self._end(goal, look, track_ids)
+        except Exception as error:
+            log.exception("the result of goal %r could not be published", goal.request.id)
+            if goal.answer is None:
+                self._end(goal, _Look(defect(error)))
+
+    def end(self, goal: ActiveGoal, result: Result) -> None:
+        """End a goal that never ran. Does not block."""
+        self._end(goal, _Look(result))
+
+    def judge(self, verdict: VerdictMessage) -> None:
+        """Take a verdict about a goal that has ended: checked, logged and recorded. Does not block."""
+        try:
+            goal = self._verdicts.judge(verdict)
+        except ValueError as error:
+            self._log.verdict_refused(verdict, str(error))
+            return
+        self._recorder.verdict(verdict)
+        self._log.judged(verdict, goal)
+
+    def stop_tracking(self, goal_id: str) -> None:
+        """Stop the tracks of this goal; of any, where it is empty. Does not block."""
+        tracking = self._tracking
+        if tracking is not None:
+            tracking.stop(goal_id)
+
+    def _look_around(self, goal: ActiveGoal, episodes: EpisodeRunner, buffer: FrameBuffer | None) -> _Look:
+        """Look through the cameras that are meant until one shows it; what the best of them gave.
+
+        Each gets an equal part of the time that is left, for its frame and for thinking. One that gives no frame is
+        passed over where there are others.
+
+        Raises:
+            RunFailed: No camera of that name, or nothing to follow up; or none could be looked through: why the first
+                could not.
+        """
+        previous = self._follow_ups.before(goal.request.previous_id)
+        cameras = self._cameras.meant(goal.request.camera) if goal.request.image is None else self._cameras.all[:1]
+        looks: list[_Look] = []
+        failures: list[tuple[str, RunFailed]] = []
+        since, waited = goal.started, 0.0
         for number, camera in enumerate(cameras):
-            until = time.monotonic() + (run.deadline - time.monotonic()) / (len(cameras) - number)
+            until = time.monotonic() + (goal.deadline - time.monotonic()) / (len(cameras) - number)
             try:
-                self._wait_for_worker(run)
-                frame = None if run.ending is not None else frame_for(run, camera, footage)
+                episodes.wait_for_models(goal, until)
+                frame = None if goal.ending is not None else self._frame(goal, camera, until, buffer)
                 waited += time.monotonic() - since
                 if frame is None:
-                    return _Looked(_stopped(run), waited=waited)
-                looks.append(_Looked(*self._look(run, frame, until), frame, waited))
+                    return _Look(_stopped(goal), waited=waited)
+                result, trace = episodes.run(goal, frame, previous, until)
+                looks.append(_Look(result, trace, frame, waited, camera.name or camera.topic))
             except RunFailed as failure:
-                failures.append(failure)
-                if footage is not None:
-                    footage.leave()
+                failures.append((camera.name or camera.topic, failure))
+                if buffer is not None:
+                    buffer.leave()
                 continue
             finally:
                 since = time.monotonic()
-            if run.ending is not None or looks[-1].result.outcome is Outcome.FOUND:
+            if goal.ending is not None or looks[-1].result.outcome is Outcome.FOUND:
                 return looks[-1]
-            if footage is not None and camera is not cameras[-1]:
-                footage.leave()
+            if buffer is not None and camera is not cameras[-1]:
+                buffer.leave()
         if not looks:
-            raise failures[0]
-        return min(looks, key=lambda look: _RANKS.index(look.result.outcome))
+            raise failures[0][1]
+        best = min(looks, key=lambda look: _RANKS.index(look.result.outcome))
+        missing = [(name, failure.message) for name, failure in failures]
+        missing += [(look.camera, look.result.error_msg) for look in looks if look.result.outcome is Outcome.FAILED]
+        return replace(best, result=_with_missing(best.result, missing))
 
-    def _wait_for_worker(self, run: ActiveGoal) -> None:
-        """Let the job of the last goal come back.
+    def _frame(self, goal: ActiveGoal, camera: Camera, until: float, buffer: FrameBuffer | None) -> Frame | None:
+        """The goal's own image, or one from the camera; None when the goal was stopped meanwhile.
 
         Raises:
-            RunFailed: MODEL_UNAVAILABLE: it hangs.
+            RunFailed: There is none.
         """
-        grace = run.parameters.hang_grace
-        while run.ending is None and not self._worker.wait(0.02):
-            overdue = self._worker.overdue
-            if overdue > grace or time.monotonic() >= run.deadline:
-                models = self._models
-                raise RunFailed(
-                    ErrorCode.MODEL_UNAVAILABLE,
-                    f"{models.policy.name} or {models.segmenter.name} has hung for {overdue:.1f} s since an earlier "
-                    "goal ended; goals are refused until it comes back (restart_on_hang ends the node instead)",
-                )
+        request, parameters = goal.request, goal.parameters
+        if request.image is not None:
+            return given_frame(request.image, request.camera_info, request.depth)
+        self._publishers.progress(goal, Progress.WAITING_FOR_IMAGE)
+        wanted = FrameSelectionConfig(request.stamp, parameters.stamp_tolerance, parameters.max_frame_age)
+        until = min(until, time.monotonic() + parameters.frame_timeout)
+        return wait_for_frame(camera, wanted, until, goal.wakeup, buffer)
 
-    def _look(self, run: ActiveGoal, frame: Frame, until: float) -> tuple[Result, Trace]:
-        parameters, models = run.parameters, self._models
-        budget = Budget(
-            seconds=max(0.001, until - time.monotonic()),
-            max_turns=run.request.max_turns or parameters.max_turns,
-            max_reply_tokens=parameters.max_reply_tokens,
-            max_tokens=parameters.max_tokens,
-            second_look=parameters.second_look,
+    def _end(self, goal: ActiveGoal, look: _Look, track_ids: Sequence[int] = ()) -> None:
+        """Close the goal and publish how it ended. All that may be asked about it then is ready before."""
+        goal_id, result, trace, frame = goal.request.id, look.result, look.trace, look.frame
+        if trace is not None:
+            self._follow_ups.keep(goal_id, trace)
+            ended = EndedGoal(goal.request.instruction, result.outcome, (trace.width, trace.height))
+            self._verdicts.keep(goal_id, ended)
+            if frame is not None:
+                self._recorder.goal(goal_id, frame, trace)
+        self._publishers.end(
+            goal,
+            result,
+            frame=frame,
+            waited=look.waited,
+            trace=trace,
+            track_ids=track_ids,
+            hint=self._hints.give(goal.request, frame, result),
         )
-        episode = Episode(
-            frame.rgb,
-            run.request.instruction,
-            models.segmenter,
-            budget,
-            goal_id=run.request.id,
-            policy_name=models.policy.name,
-            pictures=models.policy.pictures,
-            previous=self._questions.before(run.request.previous_id),
-        )
-        cancel = CancelToken()
+        self._shadow.goal_ended()
+        self._log.ended(goal_id, result, time.monotonic() - goal.started)
 
-        def work() -> None:
-            try:
-                drive(episode, models.policy, cancel, on_turn=lambda turn: run.poke())
-            finally:  # no matter how: a model may raise SystemExit, and the goal must not wait for it any longer
-                why = f"{models.policy.name} or {models.segmenter.name} ended the thread that it works in"
-                episode.stop(Outcome.FAILED, ErrorCode.POLICY_FAILED, why)
-                run.poke()
 
-        self._worker.start(work)
-        try:
-            return self._watch(run, frame, episode, until)
-        finally:
-            self._worker.abandon()
-            cancel.set()
+def _with_missing(result: Result, missing: Sequence[tuple[str, str]]) -> Result:
+    """The result of several cameras, some of which were not looked through: names, and why.
 
-    def _watch(self, run: ActiveGoal, frame: Frame, episode: Episode, until: float) -> tuple[Result, Trace]:
-        """Publish turns as they come, and end the episode when its goal has to end."""
-        published = 0
-        while True:
-            done = episode.done  # asked before the turns: once it is done, no turn follows
-            for turn in episode.trace.turns[published:]:
-                self._outputs.turn(run, turn, frame, episode.trace.pictures)
-                published += 1
-            if done:
-                result = self._in_terms_of(run, episode.result)
-                trace = episode.trace.ended(result)
-                result, trace = decide(result, trace, self._calibration, run.parameters.min_confidence)
-                return result, trace
-            if run.ending is not None:
-                episode.stop(run.ending.outcome, error_msg=run.ending.error_msg)
-            elif time.monotonic() > until + DEADLINE_GRACE:
-                episode.stop(Outcome.GAVE_UP, ErrorCode.TIME_SPENT)
-            else:
-                run.wait(until + DEADLINE_GRACE + 0.001)
-
-    def _in_terms_of(self, run: ActiveGoal, result: Result) -> Result:
-        """The episode's result as that of the goal, whose clock started earlier, and which only a client can cancel."""
-        if result.error_code is ErrorCode.TIME_SPENT:
-            return replace(result, error_msg=f"the time budget of {run.deadline - run.started:g} s is spent")
-        if result.outcome is Outcome.CANCELED and run.ending is None:
-            message = f"{self._models.policy.name} broke off its reply without being asked to"
-            return replace(result, outcome=Outcome.FAILED, error_code=ErrorCode.POLICY_FAILED, error_msg=message)
+    It is partial then, and says which, unless it was found or nothing could be looked through.
+    """
+    if not missing or result.outcome in (Outcome.FOUND, Outcome.FAILED):
         return result
+    sentence = "not looked through: " + "; ".join(f"camera {name!r} ({why})" for name, why in missing)
+    reason = result.reason
+    if result.outcome is Outcome.NOT_IN_VIEW:
+        reason = f"{reason}; {sentence}" if reason else sentence
+    error_msg = f"{result.error_msg}; {sentence}" if result.error_msg else sentence
+    return replace(result, partial=True, error_msg=error_msg, reason=reason)
 
 
-def _stopped(run: ActiveGoal) -> Result:
+def _stopped(goal: ActiveGoal) -> Result:
     """The result of a goal that was stopped before it had an image."""
-    if run.ending is None:
+    if goal.ending is None:
         raise RuntimeError("the goal was not stopped")
-    return run.ending
+    return goal.ending

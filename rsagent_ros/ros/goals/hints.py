@@ -1,4 +1,4 @@
-"""Where a planner may look for what was not in view, along a chain of goals that follow each other up."""
+"""`Hints`: the direction to look in next for what was not in view, along a chain of goals that follow each other up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.pose3d.next_view import NextView, next_view
 from rsagent_ros.records.message_fields import camera_of
 from rsagent_ros.ros.camera.frame import Frame
-from rsagent_ros.ros.goals.active_goal import GoalRequest
+from rsagent_ros.ros.goals.goal_request import GoalRequest
 from rsagent_ros.ros.goals.newest import Newest
 
 KEPT = 200

@@ -1,11 +1,11 @@
-"""What the node publishes about its goals: turns, masks, results. Every message carries the goal's id."""
+"""`Publishers`: turns, masks and results of goals, for all who listen. Every message carries the goal's id."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -27,37 +27,34 @@ from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.camera.images import rgb_image
 from rsagent_ros.ros.conversions import mask_message, result_message, turn_message
 from rsagent_ros.ros.goals.active_goal import ActiveGoal
-from rsagent_ros.ros.goals.goal_log import GoalLog
 from rsagent_ros.ros.goals.hints import fill
+from rsagent_ros.ros.goals.progress import Progress, progress_message
 from rsagent_ros.ros.poses.poses import Poses
 
 STRIP = 20
 """Pixels of one line of the caption under `~/overlay`."""
 
 TRACKS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
-"""Of `~/tracked_mask`: that a track has stopped must arrive, and what is older than a second or so need not."""
+"""QoS of `~/tracked_mask`: that a track has stopped must arrive, and what is older than a second or so need not."""
 
 
 def latched(depth: int) -> QoSProfile:
-    """Reliable, and who subscribes late still gets the last `depth` messages."""
+    """QoS that is reliable, and gives the last `depth` messages to late subscribers too."""
     return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Publishers:
-    """The publishers of the node, how goals ended, and how long the last ones with an image took. Thread-safe."""
+    """The node's publishers, and what diagnostics tell about ended goals. Thread-safe.
 
-    def __init__(
-        self, node: Node, ended: Callable[[ActiveGoal, Result, Trace | None, Frame | None], None], goal_log: GoalLog
-    ) -> None:
-        """Create the publishers.
+    Attributes:
+        poses: Fills in poses, and publishes points.
+        outcomes: Number of goals that ended so.
+        seconds: From admission to the end, of the last goals with an image.
+        last_end: `time.monotonic()` of the last goal's end; 0 before the first.
+    """
 
-        Args:
-            node: Whose private topics they are.
-            ended: Told of every goal that has ended.
-            goal_log: Where that is logged.
-        """
-        self._goal_log = goal_log
-        self._ended = ended
+    def __init__(self, node: Node) -> None:
+        """Create the publishers; the node's private topics are meant."""
         self._result = node.create_publisher(ResultMessage, "~/result", latched(10))
         self._mask = node.create_publisher(MaskMessage, "~/mask", latched(1))
         self._trace = node.create_publisher(TurnMessage, "~/trace", latched(100))
@@ -69,24 +66,30 @@ class Publishers:
         self._lock = threading.Lock()
         self.outcomes: Counter[Outcome] = Counter()
         self.seconds: deque[float] = deque(maxlen=100)
+        self.last_end = 0.0
 
-    def turn(self, run: ActiveGoal, turn: Turn, frame: Frame, pictures: PictureFormat) -> None:
+    def progress(self, goal: ActiveGoal, progress: Progress) -> None:
+        """Send what happens before the first turn, as feedback alone."""
+        if goal.feedback is not None:
+            goal.feedback(progress_message(goal.request, progress))
+
+    def turn(self, goal: ActiveGoal, turn: Turn, frame: Frame, pictures: PictureFormat) -> None:
         """Send a turn as feedback and trace, and its picture to whoever watches."""
         picture = turn.shown(frame.rgb, pictures)
-        request = run.request
+        request = goal.request
         pixels = None if picture is None else picture.pixels
-        quality = run.parameters.jpeg_quality
+        quality = goal.parameters.jpeg_quality
         message = turn_message(turn, request.id, request.instruction, frame.header, pixels, quality)
         self._trace.publish(message)
-        if run.feedback is not None:
-            run.feedback(message)
+        if goal.feedback is not None:
+            goal.feedback(message)
         if pixels is not None and self._overlay.get_subscription_count():
             lines = (f"{request.id}: {request.instruction}", f"{turn.index}. {turn.tool} {turn.arguments or ''}")
             self._overlay.publish(rgb_image(captioned(pixels, lines), frame.header))
 
     def end(
         self,
-        run: ActiveGoal,
+        goal: ActiveGoal,
         result: Result,
         *,
         frame: Frame | None = None,
@@ -95,10 +98,10 @@ class Publishers:
         track_ids: Sequence[int] = (),
         hint: NextView | None = None,
     ) -> None:
-        """Close a goal and tell everybody how it ended.
+        """Close a goal and publish how it ended.
 
         Args:
-            run: The goal.
+            goal: The goal.
             result: Its ending.
             frame: What it looked at; None where there was nothing.
             waited: Seconds until the image was there.
@@ -106,7 +109,7 @@ class Publishers:
             track_ids: Of the first instances of the result.
             hint: Where to look next.
         """
-        request = run.request
+        request = goal.request
         head = Header() if frame is None else frame.header
         message = result_message(
             result,
@@ -114,16 +117,16 @@ class Publishers:
             instruction=request.instruction,
             camera=frame.camera if frame is not None else request.camera,
             header=head,
-            seconds=(waited, time.monotonic() - run.started),
+            seconds=(waited, time.monotonic() - goal.started),
             trace=trace,
         )
         for instance, track_id in zip(message.instances, track_ids, strict=False):
             instance.track_id = track_id
         if frame is not None:
-            self._place(message, result, frame)
+            self._fill_poses(message, result, frame)
         if hint is not None:
             fill(message, hint)
-        run.close(message)
+        goal.close(message)
         mask = mask_message(result, request.id, head)
         if mask is not None:
             self._mask.publish(mask)
@@ -132,25 +135,24 @@ class Publishers:
         self._result.publish(message)
         with self._lock:
             self.outcomes[result.outcome] += 1
+            self.last_end = time.monotonic()
             if trace is not None:
                 self.seconds.append(message.timings.total)
-        self._ended(run, result, trace, frame)
-        self._goal_log.ended(request.id, result, message.timings.total)
 
     def track(self, message: TrackedMaskMessage) -> None:
-        """Send where a thing is in the newest image, if somebody listens."""
+        """Send the mask of a tracked object in the newest image, if somebody listens."""
         if self._tracked.get_subscription_count():
             self._tracked.publish(message)
 
     @property
     def tracks_wanted(self) -> bool:
-        """Whether somebody listens to where things are."""
+        """Whether somebody listens to masks or points of tracked objects."""
         return bool(self._tracked.get_subscription_count()) or self.poses.wanted
 
-    def _place(self, message: ResultMessage, result: Result, frame: Frame) -> None:
-        """Say where instances and candidates are."""
-        things = zip([*message.instances, *message.candidates], [*result.instances, *result.candidates], strict=True)
-        poses = [self.poses.fill(filled, thing.mask, frame) for filled, thing in things]
+    def _fill_poses(self, message: ResultMessage, result: Result, frame: Frame) -> None:
+        """Fill in the poses of instances and candidates, and publish their points."""
+        pairs = zip([*message.instances, *message.candidates], [*result.instances, *result.candidates], strict=True)
+        poses = [self.poses.fill(filled, found.mask, frame) for filled, found in pairs]
         self.poses.publish([pose for pose in poses if pose is not None], frame.header)
 
 

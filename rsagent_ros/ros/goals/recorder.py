@@ -1,15 +1,15 @@
-"""The node's recorder: goals that have ended, and verdicts about them, on their way to the disk.
+"""`Recorder`: goals that have ended, and verdicts about them, on their way to the disk.
 
-A thread of its own writes; a goal never waits for it longer than SETTLE, and a disk that is full, slow or gone is a
-diagnostic. The next goal begins when the last one is on the disk: a process that is killed loses one goal at most.
+No goal and no verdict waits for the disk. One that is full, slow or gone is a diagnostic; a process that is killed
+loses the goal in progress, and what is on its way to the disk.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -24,25 +24,30 @@ from rsagent_ros.records.record import Record, Redaction
 from rsagent_ros.records.redaction import Redact, redactor
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.goals.active_goal import ActiveGoal
+from rsagent_ros.ros.goals.disk_queue import WAITING, DiskQueue
 from rsagent_ros.ros.goals.newest import Newest
 from rsagent_ros.ros.parameters import NodeParameters
 
 if TYPE_CHECKING:
     from rsagent_ros.records.writer import RecordWriter
 
-SETTLE = 1.0
-"""Seconds that the next goal waits for the record of the last one: far more than a disk takes that works."""
-
-WAITING = 8
-"""Goals and verdicts that wait for the disk; more are let go, so that a disk that hangs takes no memory."""
+CLOSING = 1.0
+"""Seconds that `close` waits for what is on its way to the disk: far more than a disk takes that works."""
 
 KNOWN = 200
 """Goals that a verdict can still be stored with; as many as the node itself remembers."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """The folder that records go to, and what is taken out of their images before."""
+
+    writer: RecordWriter
+    redact: Redact
+
+
 class Recorder:
-    """Writes while `record_dir` is set. Thread-safe.
+    """Writes while `record_dir` is set. Thread-safe; only `open` and `close` touch the disk in the caller's thread.
 
     Attributes:
         problem: Why the last goal or verdict was not stored, or none can be; empty if all is well.
@@ -59,73 +64,58 @@ class Recorder:
         """
         self._log = log
         self._now = now
-        self._writer: RecordWriter | None = None
-        self._redact: Redact = redactor("none")
-        self._jobs: queue.Queue[Callable[[RecordWriter], None] | None] = queue.Queue(WAITING)
-        self._paths: Newest[str, Path] = Newest(KNOWN)
-        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._idle = threading.Event()
-        self._idle.set()
-        self._pending = 0
+        self._target: _Target | None = None
+        self._disk: DiskQueue | None = None
+        self._closed = False
+        self._paths: Newest[str, Path] = Newest(KNOWN)
         self.problem = ""
         self.goals = self.verdicts = self.lost = 0
 
     @property
     def folder(self) -> str:
-        """Where records go; empty while nothing is recorded."""
-        return "" if self._writer is None else str(self._writer.folder)
+        """Folder of the records; empty while nothing is recorded."""
+        target = self._target
+        return "" if target is None else str(target.writer.folder)
 
     @property
     def megabytes(self) -> float:
-        """Of all records in the folder."""
-        return 0.0 if self._writer is None else self._writer.megabytes
+        """Size of all records in the folder."""
+        target = self._target
+        return 0.0 if target is None else target.writer.megabytes
+
+    @property
+    def waiting(self) -> int:
+        """Goals and verdicts on their way to the disk."""
+        disk = self._disk
+        return 0 if disk is None else disk.pending
 
     def open(self, parameters: NodeParameters) -> None:
-        """Take over the parameters. A folder that can't be used is a problem that is told, not an error."""
-        self.close()
-        self.problem = ""
-        if not parameters.record_dir:
-            return
-        from rsagent_ros.records.writer import RecordWriter  # and MCAP with it: memory that only recording takes
+        """Take over the parameters. A folder that can't be used is a problem that is told, not an error.
 
-        limits = Limits(parameters.record_megabytes, parameters.record_days, parameters.record_free_megabytes)
-        try:
-            self._redact = redactor(cast(Redaction, parameters.record_redaction))
-        except FileNotFoundError as error:  # rather no records than such with faces
-            self._failed(f"nothing is recorded: {error}")
-            return
-        try:
-            self._writer = RecordWriter(Path(parameters.record_dir).expanduser(), limits)
-        except OSError as error:
-            self._failed(f"record_dir {parameters.record_dir!r} can't be used: {describe(error)}")
-            return
-        self._thread = threading.Thread(target=self._serve, args=(self._writer,), name="records", daemon=True)
-        self._thread.start()
+        What is still on its way to the disk goes to the folder of before.
+        """
+        self.problem = ""
+        target = self._opened(parameters) if parameters.record_dir else None
+        with self._lock:
+            self._target, self._closed = target, False
+            if target is not None and self._disk is None:
+                self._disk = DiskQueue()
 
     def close(self) -> None:
-        """Write what is waiting, for no longer than SETTLE, and stop."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self.settle()
-            try:
-                self._jobs.put_nowait(None)
-                thread.join(SETTLE)
-            except queue.Full:
-                self._log.error("the disk of record_dir hangs; what was waiting for it is lost")
-            self._jobs = queue.Queue(WAITING)
-        self._writer = None
+        """Write what is on its way, and stop. Blocks until then, but no longer than CLOSING."""
+        with self._lock:  # from here on nothing more is handed over
+            self._closed, self._target = self._target is not None, None
+            disk, self._disk = self._disk, None
+        if disk is not None and not disk.close(CLOSING):
+            self._log.error("the disk of record_dir hangs; what was on its way to it is lost")
 
-    def settle(self) -> None:
-        """Wait until all is on the disk, but no longer than SETTLE."""
-        self._idle.wait(SETTLE)
-
-    def goal(self, run: ActiveGoal, frame: Frame, trace: Trace) -> None:
+    def goal(self, goal_id: str, frame: Frame, trace: Trace) -> None:
         """Store a goal that has ended. Returns at once."""
-        if self._writer is None:
+        if not self._wanted:
             return
         record = Record(
-            goal_id=run.request.id,
+            goal_id=goal_id,
             stamp_ns=nanoseconds(frame.header.stamp) or self._now(),
             camera=frame.camera,
             image=frame.rgb,
@@ -135,8 +125,8 @@ class Recorder:
             frame_id=frame.header.frame_id,
         )
 
-        def write(writer: RecordWriter) -> None:
-            path = writer.write(self._redact(record))
+        def write(target: _Target) -> None:
+            path = target.writer.write(target.redact(record))
             self.goals += 1
             self._paths[record.goal_id] = path
 
@@ -144,7 +134,7 @@ class Recorder:
 
     def verdict(self, message: VerdictMessage) -> None:
         """Store a verdict that the node has accepted. Returns at once."""
-        if self._writer is None:
+        if not self._wanted:
             return
         try:
             verdict = verdict_of(message)
@@ -154,47 +144,57 @@ class Recorder:
         if not verdict.stamp_ns:  # it would count less than any other, however late it came
             verdict = replace(verdict, stamp_ns=self._now())
 
-        def write(writer: RecordWriter) -> None:
+        def write(target: _Target) -> None:
             path = self._paths.get(verdict.goal_id)
             if path is None:
                 raise FileNotFoundError("its goal was not recorded")
-            writer.add_verdict(path, verdict)
+            target.writer.add_verdict(path, verdict)
             self.verdicts += 1
 
         self._hand_over(write, f"the verdict about goal {verdict.goal_id!r}")
 
-    def _hand_over(self, write: Callable[[RecordWriter], None], what: str) -> None:
-        def job(writer: RecordWriter) -> None:
-            try:
-                write(writer)
-            except Exception as error:  # whatever a disk or an encoder does, the node goes on
-                self._failed(f"{what} is not recorded: {describe(error)}")
-            else:
-                self.problem = ""
-            finally:
-                self._finished()
+    @property
+    def _wanted(self) -> bool:
+        """Whether somebody wants records; after `close` they are wanted in vain."""
+        return self._target is not None or self._closed
 
-        with self._lock:
-            self._pending += 1
-            self._idle.clear()
+    def _opened(self, parameters: NodeParameters) -> _Target | None:
+        from rsagent_ros.records.writer import RecordWriter  # and MCAP with it: memory that only recording takes
+
+        limits = Limits(parameters.record_megabytes, parameters.record_days, parameters.record_free_megabytes)
         try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            self._failed(f"{what} is not recorded: {WAITING} others are waiting for the disk of {self.folder}")
-            self._finished()
+            redact = redactor(cast(Redaction, parameters.record_redaction))
+        except FileNotFoundError as error:  # rather no records than such with faces
+            self._failed(f"nothing is recorded: {error}")
+            return None
+        try:
+            return _Target(RecordWriter(Path(parameters.record_dir).expanduser(), limits), redact)
+        except OSError as error:
+            self._failed(f"record_dir {parameters.record_dir!r} can't be used: {describe(error)}")
+            return None
 
-    def _finished(self) -> None:
+    def _hand_over(self, write: Callable[[_Target], None], what: str) -> None:
+        refused = ""
         with self._lock:
-            self._pending -= 1
-            if not self._pending:
-                self._idle.set()
+            target = self._target
+            if target is not None and self._disk is not None:
+                if not self._disk.submit(partial(self._write, write, target, what)):
+                    refused = f"{WAITING} others are waiting for the disk of {target.writer.folder}"
+            elif self._closed:
+                refused = "the recorder is closed"
+        if refused:
+            self._failed(f"{what} is not recorded: {refused}")
+
+    def _write(self, write: Callable[[_Target], None], target: _Target, what: str) -> None:
+        """Do it, in the thread `recorder`."""
+        try:
+            write(target)
+        except Exception as error:  # whatever a disk or an encoder does, the node goes on
+            self._failed(f"{what} is not recorded: {describe(error)}")
+        else:
+            self.problem = ""
 
     def _failed(self, sentence: str) -> None:
         self.lost += 1
         self.problem = sentence
         self._log.error(sentence)
-
-    def _serve(self, writer: RecordWriter) -> None:
-        jobs = self._jobs
-        while (job := jobs.get()) is not None:
-            job(writer)

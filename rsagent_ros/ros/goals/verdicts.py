@@ -1,4 +1,4 @@
-"""What others found out about goals that have ended: checked, and kept with their goal."""
+"""Verdicts about goals that have ended: checked, and kept with their goal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SOURCES = {VerdictMessage.OPERATOR: "operator", VerdictMessage.GRASP: "grasp", V
 
 
 @dataclass
-class Kept:
-    """A goal that has looked at an image and ended.
+class EndedGoal:
+    """A goal that has looked at an image and ended, as far as a verdict needs it.
 
     Attributes:
-        instruction: What was asked.
-        outcome: How it ended.
+        instruction: Of the goal.
+        outcome: Of the goal.
         size: Width and height of its image in pixels.
         verdict: The newest one.
     """
@@ -36,21 +36,21 @@ class Verdicts:
 
     def __init__(self, limit: int = 200) -> None:
         """Keep at most `limit` goals; the oldest is forgotten first."""
-        self._kept: Newest[str, Kept] = Newest(limit)
+        self._kept: Newest[str, EndedGoal] = Newest(limit)
         self._lock = threading.Lock()
         self.accepted = 0
         self.refused = 0
 
-    def keep(self, goal_id: str, goal: Kept) -> None:
+    def keep(self, goal_id: str, goal: EndedGoal) -> None:
         """Remember a goal; one with the same id is replaced."""
         with self._lock:
             self._kept[goal_id] = goal
 
-    def of(self, goal_id: str) -> Kept | None:
+    def of(self, goal_id: str) -> EndedGoal | None:
         """The goal of that id; None if it is not known (any more)."""
         return self._kept.get(goal_id)
 
-    def judge(self, verdict: VerdictMessage) -> Kept:
+    def judge(self, verdict: VerdictMessage) -> EndedGoal:
         """Attach a verdict to its goal; returns the goal.
 
         Raises:
@@ -66,7 +66,7 @@ class Verdicts:
             self.accepted += 1
             return goal
 
-    def _checked(self, verdict: VerdictMessage) -> Kept:
+    def _checked(self, verdict: VerdictMessage) -> EndedGoal:
         goal = self._kept.get(verdict.goal_id)
         if goal is None:
             raise ValueError(f"no goal {verdict.goal_id!r} among the last {self._kept.limit} that looked at an image")

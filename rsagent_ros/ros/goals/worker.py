@@ -1,4 +1,4 @@
-"""The thread in which policy and segmenter work. No goal waits for it: a model that hangs holds up none."""
+"""`Worker`: the thread in which policy and segmenter work. A model that hangs in it holds up no answer."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.msg import Result as ResultMessage
-from rsagent_ros.ros.goals.active_goal import ActiveGoal, GoalRequest
+from rsagent_ros.ros.goals.active_goal import ActiveGoal
+from rsagent_ros.ros.goals.goal_request import GoalRequest
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.tracking.track_group import TrackGroup
 

@@ -24,14 +24,14 @@ from dataclasses import dataclass
 import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from rsagent_ros.agent.errors import describe
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.camera.frame_buffer import FrameBuffer
 from rsagent_ros.ros.conversions import tracked_message
-from rsagent_ros.ros.goals.active_goal import ActiveGoal, GoalRequest
+from rsagent_ros.ros.goals.active_goal import ActiveGoal
+from rsagent_ros.ros.goals.goal_request import GoalRequest
 from rsagent_ros.ros.goals.publishers import Publishers
 from rsagent_ros.ros.tracking.regrounding import Regrounding
 from rsagent_ros.ros.tracking.track_group import TrackGroup
@@ -201,9 +201,8 @@ class Tracking:
                 if group is not None:
                     self._follow(group)
                     self._handle_lost(group)
-            except Exception as error:  # whatever a tracker does, the next goal's objects are tracked
-                self._logger.error(f"tracking failed: {describe(error)}; please report this")
-                log.debug("tracking failed", exc_info=True)
+            except Exception:  # whatever a tracker does, the next goal's objects are tracked
+                log.exception("tracking failed; please report this")
                 self._end("tracking failed")
 
     def _run_commands(self) -> None:
@@ -308,8 +307,7 @@ class Tracking:
         if group.rgb is None:
             return None
         newest = max(one.stamp_ns for one in group.objects)
-        camera = group.buffer.camera
-        info, depth = (None, None) if camera is None else camera.depth_of(newest, group.size)
+        info, depth = group.buffer.companions(newest, group.size)
         return Frame(group.rgb, group.header, info, depth, newest, group.camera)
 
     def _publish_stopped(self, group: TrackGroup, one: TrackedObject) -> None:

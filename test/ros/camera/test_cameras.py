@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,8 @@ from rsagent_ros.msg import Turn as TurnMessage
 from std_msgs.msg import Header
 
 from rsagent_ros.ros.camera.images import rgb_image
+
+Start = Callable[..., AgentProcess]
 
 
 def square(colour: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -33,7 +35,7 @@ def nobody_listens(robot: Robot, topic: str) -> bool:
 @pytest.fixture
 def agent(domain: int) -> Iterator[AgentProcess]:
     with AgentProcess(
-        domain, "-p", "warm_up:=false", "-p", "cameras:=left, arm/wrist", program=[str(REAL_AGENT)]
+        domain, "-p", "warm_up:=false", "-p", "cameras:=[left, arm/wrist]", program=[str(REAL_AGENT)]
     ) as agent:
         yield agent.ready()
 
@@ -81,8 +83,8 @@ def test_a_question_about_one_of_several_cameras_can_be_answered(robot: Robot) -
 def test_a_goal_that_fails_on_every_camera_is_watched_by_none(robot: Robot) -> None:
     for topic in ("/left/image", "/arm/wrist/image"):
         robot.camera(rgb_image(RED, Header()), topic)
-    _, result = robot.ask("the left one", camera="*", track=True, previous_id="never asked")
-    assert result.error_code == Result.FOLLOW_UP_UNKNOWN
+    _, result = robot.ask("x" * 3000, camera="*", track=True)
+    assert result.error_code == Result.INVALID_GOAL
     for topic in ("/left/image", "/arm/wrist/image"):
         until(partial(nobody_listens, robot, topic))
 
@@ -117,7 +119,49 @@ def test_a_camera_that_stopped_is_told(domain: int, robot: Robot) -> None:
         assert values["mode"] == "always"
 
 
-@pytest.mark.parametrize("names", ["left, left", "1st", "a b"])
+THREE = ("-p", "cameras:=[left, wrist, rear]", "-p", "frame_timeout:=60.0")
+
+
+def test_cameras_without_a_frame_leave_the_others_their_time(robot: Robot, start: Start) -> None:
+    """Each has a third of the 9 s, so that the last one is looked through, too."""
+    start(*THREE)
+    robot.camera(rgb_image(RED, Header()), "/rear/image")
+    _, result = robot.ask(camera="*", time_budget=9.0)
+    assert (result.outcome, result.camera, result.partial) == (Result.FOUND, "rear", False)
+
+
+def test_cameras_that_were_not_looked_through_are_named(robot: Robot, start: Start) -> None:
+    start(*THREE, script="absent")
+    robot.camera(rgb_image(RED, Header()), "/wrist/image")
+    _, result = robot.ask(camera="*", time_budget=3.0)
+    assert (result.outcome, result.camera, result.partial) == (Result.NOT_IN_VIEW, "wrist", True)
+    for told in (result.reason, result.error_msg):
+        assert "not looked through: camera 'left' (no publisher on /left/image" in told
+        assert "camera 'rear' (no publisher on /rear/image" in told
+    assert result.reason.startswith("there is nothing like it; ")
+    robot.camera(rgb_image(RED, Header()), "/left/image")
+    robot.camera(rgb_image(RED, Header()), "/rear/image")
+    _, result = robot.ask(camera="*", time_budget=30.0)
+    assert (result.outcome, result.partial, result.error_msg) == (Result.NOT_IN_VIEW, False, "")
+
+
+def test_their_names_as_text_are_taken_with_a_warning(robot: Robot, start: Start) -> None:
+    agent = start("-p", "cameras:=left, arm/wrist")
+    assert (
+        "cameras is the text 'left, arm/wrist', which is deprecated: write a list, ['left', 'arm/wrist']" in agent.log
+    )
+    robot.camera(rgb_image(RED, Header()), "/arm/wrist/image")
+    assert robot.ask(camera="arm/wrist")[1].outcome == Result.FOUND
+
+
+def test_one_camera_needs_no_name(robot: Robot, start: Start) -> None:
+    agent = start("-p", "cameras:=['']")
+    robot.camera(rgb_image(RED, Header()))
+    assert robot.ask()[1].outcome == Result.FOUND
+    assert "deprecated" not in agent.log
+
+
+@pytest.mark.parametrize("names", ["left, left", "[left, left]", "1st", "[a b]", "[1, 2]"])
 def test_names_that_can_not_be_are_refused(domain: int, names: str) -> None:
     with AgentProcess(domain, "-p", f"cameras:={names}", program=[str(REAL_AGENT)]) as agent:
         assert agent.exit_code() == 2

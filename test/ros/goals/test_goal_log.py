@@ -1,4 +1,4 @@
-"""The node's log about goals as JSON: what a log collector can rely on."""
+"""The node's log: lines about goals in words and as JSON, their severity, and what Python's logging says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ros_support import AgentProcess, Robot, picture
-from rsagent_ros.msg import Verdict
+from rcl_interfaces.msg import Log
+from ros_support import AgentProcess, Robot, Sink, picture
+from rsagent_ros.msg import Result, Verdict
 
 Start = Callable[..., AgentProcess]
 
@@ -53,3 +54,40 @@ def test_what_is_logged_of_what_was_sent_is_bounded(robot: Robot, start: Start) 
     robot.ask("a thing", id="7", camera="y" * 100_000)
     agent.wait_for('"ended", "goal_id": "7"')
     assert max(map(len, agent.log.splitlines())) < 2_000
+
+
+def logged(rosout: Sink, words: str) -> Log:
+    """The first line that holds the words; waits for it."""
+    found: Log = rosout.wait(1, lambda line: words in line.msg)[0]
+    return found
+
+
+def test_failures_are_warnings_and_errors(robot: Robot, start: Start) -> None:
+    start()
+    rosout = robot.listen(Log, "/rosout")
+    robot.ask(id="well", image=picture())
+    robot.ask("", id="senseless", image=picture())
+    robot.ask(id="blind", time_budget=0.2)
+    told = {name: logged(rosout, f"goal '{name}' ended") for name in ("well", "senseless", "blind")}
+    assert {name: line.level for name, line in told.items()} == {
+        "well": Log.INFO,
+        "senseless": Log.WARN,
+        "blind": Log.ERROR,
+    }
+    assert "NO_PUBLISHER" in told["blind"].msg
+
+
+def test_one_turn_is_one_turn(robot: Robot, start: Start) -> None:
+    agent = start(script="absent")
+    robot.ask(id="7", image=picture())
+    agent.wait_for("goal '7' ended as not_in_view: 1 turn, ")
+
+
+def test_what_a_backend_raised_is_on_rosout_with_its_traceback(robot: Robot, start: Start) -> None:
+    start(script="raises")
+    rosout = robot.listen(Log, "/rosout")
+    assert robot.ask(image=picture())[1].error_code == Result.POLICY_FAILED
+    line = logged(rosout, "Traceback")
+    assert (line.level, line.name) == (Log.ERROR, "agent")
+    assert "rsagent_ros.agent.drive: the policy fake_policy raised an error" in line.msg
+    assert "ValueError: a fault that was injected" in line.msg

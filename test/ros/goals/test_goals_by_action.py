@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
-from ros_support import REAL_AGENT, AgentProcess, Robot, picture
+from ros_support import REAL_AGENT, AgentProcess, Robot, SentGoal, picture
 from rsagent_ros.msg import Mask, Result
 from rsagent_ros.msg import Turn as TurnMessage
 from std_msgs.msg import Header
@@ -101,7 +101,7 @@ def test_every_outcome_has_its_action_state(
         ({"time_budget": -1.0}, Result.INVALID_GOAL, "time_budget is -1 s; allowed: 0"),
         ({"time_budget": float("nan")}, Result.INVALID_GOAL, "time_budget is nan"),
         ({"id": "x" * 200}, Result.INVALID_GOAL, "at most 128 printable"),
-        ({"track": True, "image": picture()}, Result.INVALID_GOAL, "can't be followed: leave track and reground false"),
+        ({"track": True, "image": picture()}, Result.INVALID_GOAL, "can't be tracked: leave track and reground false"),
         ({"previous_id": "gone", "image": picture()}, Result.FOLLOW_UP_UNKNOWN, "'gone' can't be followed up: no such"),
         ({"camera": "left"}, Result.UNKNOWN_CAMERA, "'left'"),
         ({"image": picture(), "instruction": "x" * 3000}, Result.INVALID_GOAL, "3000 characters"),
@@ -122,14 +122,68 @@ def test_cancel_ends_a_goal_while_its_policy_hangs(robot: Robot, start: Start) -
     assert (status, result.outcome, result.partial) == (CANCELED, Result.CANCELED, True)
     assert len(result.instances) == 1
 
-    # The hung policy is waited for during hang_grace, then goals are refused until it has come back.
-    status, result = robot.ask(image=picture())
+    # The hung policy is waited for as long as the next goal has time.
+    status, result = robot.ask(image=picture(), time_budget=0.5)
     assert (status, result.outcome, result.error_code) == (ABORTED, Result.FAILED, Result.MODEL_UNAVAILABLE)
     assert "fake_policy or fake_segmenter has hung" in result.error_msg
     agent.kick(signal.SIGUSR1)
-    agent.wait_for("MODEL_UNAVAILABLE")
     status, result = robot.ask(image=picture())
     assert (status, result.outcome) == (SUCCEEDED, Result.FOUND)
+
+
+def test_a_goal_waits_for_a_late_policy_as_long_as_it_has_time(robot: Robot, start: Start) -> None:
+    """As after a cancel on a busy machine: the call that is under way comes back late, but it does."""
+    agent = start("-p", "hang_grace:=0.05", "-p", "diagnostics_period:=0.1", script="hang")
+    late = robot.send(image=picture(), id="late", time_budget=300.0)
+    late.feedback.wait(1)
+    late.cancel()
+    assert late.result()[0] == CANCELED
+    waiting = robot.send(image=picture(), id="waits", time_budget=60.0)
+    diagnostics = robot.listen(DiagnosticArray, "/diagnostics", 10)
+    diagnostics.wait(3, lambda message: any("hung for" in status.message for status in message.status))
+    agent.kick(signal.SIGUSR1)
+    status, result = waiting.result()
+    assert (status, result.outcome) == (SUCCEEDED, Result.FOUND)
+
+
+def test_a_goal_is_known_by_the_uuid_of_its_action(robot: Robot, start: Start) -> None:
+    start()
+    goal = robot.send(image=picture())
+    assert goal.result()[1].goal_id == bytes(goal.handle.goal_id.uuid).hex()
+
+
+def test_feedback_says_what_happens_before_the_first_turn(robot: Robot, start: Start) -> None:
+    start("-p", "queue_policy:=queue", script="slow")
+    traces = robot.listen(TurnMessage, "/agent/trace")
+    first = robot.send(id="first", time_budget=300.0)
+    assert _progress(first, 1) == ["waiting for image"]
+    second = robot.send(id="second", image=picture(), time_budget=300.0)
+    assert _progress(second, 1) == ["queued"]
+    robot.camera(picture())
+    assert _progress(first, 2) == ["waiting for image", "thinking"]
+    first.feedback.wait(1)
+    first.cancel()
+    assert _progress(second, 2) == ["queued", "thinking"]
+    second.feedback.wait(1)
+    second.cancel()
+    assert second.result()[0] == CANCELED
+    assert {turn.index for turn in traces.wait(2)} == {1}
+
+
+def _progress(goal: SentGoal, count: int) -> list[str]:
+    messages = [message.feedback.turn for message in goal.progress.wait(count)]
+    assert {message.index for message in messages} == {0}
+    return [message.thought for message in messages]
+
+
+def test_an_unknown_goal_to_follow_up_is_refused_before_a_frame_is_waited_for(robot: Robot, start: Start) -> None:
+    start("-p", "frame_timeout:=60.0", script="slow")
+    running = robot.send(image=picture(), id="running", time_budget=300.0)
+    running.feedback.wait(1)
+    status, result = robot.ask(previous_id="gone", time_budget=300.0)  # there is no camera
+    assert (status, result.outcome, result.error_code) == (ABORTED, Result.FAILED, Result.FOLLOW_UP_UNKNOWN)
+    assert running.cancel().goals_canceling  # it was not pre-empted
+    assert running.result()[1].outcome == Result.CANCELED
 
 
 def test_time_runs_out_while_the_policy_hangs(robot: Robot, start: Start) -> None:

@@ -17,6 +17,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from rclpy.serialization import deserialize_message
+from recorded import recorded
 from ros_support import PATIENCE, AgentProcess, Robot, image_of, picture, until
 from rosbags.rosbag2 import Reader
 from rsagent_ros.msg import Goal, Mask, Result, Turn, Verdict
@@ -28,8 +29,8 @@ from rsagent_ros.records.record import Record
 from rsagent_ros.records.writer import RecordWriter
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.goals.active_goal import ActiveGoal, GoalRequest
-from rsagent_ros.ros.goals.recorder import WAITING, Recorder
+from rsagent_ros.ros.goals.disk_queue import WAITING
+from rsagent_ros.ros.goals.recorder import Recorder
 from rsagent_ros.ros.parameters import NodeParameters
 
 CLASSES = {
@@ -127,12 +128,14 @@ def test_what_is_stored_is_what_was_published(tmp_path: Path, start: Callable[..
 def test_a_killed_node_loses_only_the_goal_in_progress(
     tmp_path: Path, start: Callable[..., AgentProcess], robot: Robot
 ) -> None:
+    """And what was on its way to the disk; here, that is done when the last goal begins."""
     agent = start(*recording(tmp_path), script="slow", shared_memory=False)
     turns = robot.listen(Turn, "/agent/trace")
     for number in range(4):
         assert robot.ask("the thing", id=f"g{number}", image=picture(), time_budget=0.2)[1].outcome == Result.GAVE_UP
     robot.send("the thing", id="in progress", image=picture(), time_budget=60.0)
     turns.wait(where=lambda turn: turn.goal_id == "in progress")
+    until(lambda: len(there(tmp_path)) == 4)
     agent.kick(signal.SIGKILL)
     assert agent.exit_code() == -signal.SIGKILL
     assert sorted(there(tmp_path)) == ["g0", "g1", "g2", "g3"]
@@ -228,6 +231,16 @@ def test_what_is_around_the_answer_is_not_stored(
     assert (record.image[0] != pixels[0]).any()
 
 
+def test_no_goal_waits_for_the_disk(tmp_path: Path, start: Callable[..., AgentProcess], robot: Robot) -> None:
+    agent = start(*recording(tmp_path), fault="hanging_disk")
+    for name in ("first", "second"):  # the second within less time than the recorder gave the disk once
+        result = robot.ask("the thing", id=name, image=picture(), time_budget=0.9)[1]
+        assert (result.goal_id, result.outcome) == (name, Result.FOUND)
+    assert not there(tmp_path)
+    agent.kick(signal.SIGUSR1)
+    until(lambda: set(there(tmp_path)) == {"first", "second"})
+
+
 # --- a disk that hangs, without a node
 
 
@@ -245,28 +258,65 @@ class HangingDisk:
         monkeypatch.setattr(RecordWriter, "write", slow)
 
 
-def test_a_disk_that_hangs_holds_up_no_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recorded import recorded
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> HangingDisk:
+    return HangingDisk(monkeypatch)
 
-    disk = HangingDisk(monkeypatch)
+
+def recorder_in(folder: Path) -> Recorder:
     recorder = Recorder(rclpy.logging.get_logger("test"), time.time_ns)
-    parameters = NodeParameters(record_dir=str(tmp_path), record_free_megabytes=0.0)
-    recorder.open(parameters)
-    record = recorded()
-    frame = Frame(record.image, Header())
+    recorder.open(NodeParameters(record_dir=str(folder), record_free_megabytes=0.0))
+    return recorder
+
+
+def test_a_disk_that_hangs_holds_up_no_goal(tmp_path: Path, disk: HangingDisk) -> None:
+    recorder, record = recorder_in(tmp_path), recorded()
     count = WAITING + 5
     for number in range(count):
-        run = ActiveGoal(GoalRequest.of(Goal(id=str(number)), "topic"), parameters)
-        recorder.goal(run, frame, record.trace)  # returns, though nothing can be written
+        recorder.goal(str(number), Frame(record.image, Header()), record.trace)  # returns, though the disk hangs
     assert recorder.goals == 0
-    assert recorder.lost >= count - WAITING - 1
+    assert recorder.lost == count - WAITING - 1
+    assert recorder.waiting == WAITING + 1
     assert f"{WAITING} others are waiting for the disk" in recorder.problem
-    recorder.settle()  # comes back without it, too
     disk.let_go.set()
     recorder.close()
-    assert recorder.goals + recorder.lost == count
+    assert (recorder.goals + recorder.lost, recorder.waiting) == (count, 0)
     assert recorder.problem == ""
     assert len(there_by_file(tmp_path)) == recorder.goals
+
+
+def test_a_verdict_that_comes_while_the_recorder_closes_is_lost_and_told_and_leaves_nothing_behind(
+    tmp_path: Path, disk: HangingDisk
+) -> None:
+    recorder, record = recorder_in(tmp_path), recorded()
+    frame = Frame(record.image, Header())
+    recorder.goal("a", frame, record.trace)
+    closing = threading.Thread(target=recorder.close)
+    closing.start()
+    verdict = Verdict(goal_id="a", source=Verdict.OPERATOR, accepted=True)
+    until(lambda: not recorder.folder)
+    recorder.verdict(verdict)
+    assert recorder.problem == "the verdict about goal 'a' is not recorded: the recorder is closed"
+    disk.let_go.set()
+    closing.join()
+    assert (recorder.goals, recorder.verdicts, recorder.lost, recorder.waiting) == (1, 0, 1, 0)
+    recorder.open(NodeParameters(record_dir=str(tmp_path), record_free_megabytes=0.0))
+    recorder.goal("b", frame, record.trace)
+    recorder.verdict(verdict)  # its goal was recorded before
+    recorder.close()
+    assert (recorder.goals, recorder.verdicts, recorder.waiting, recorder.problem) == (2, 1, 0, "")
+
+
+def test_what_is_on_its_way_when_it_is_opened_anew_goes_where_it_was_meant_for(
+    tmp_path: Path, disk: HangingDisk
+) -> None:
+    recorder, record = recorder_in(tmp_path / "before"), recorded()
+    recorder.goal("a", Frame(record.image, Header()), record.trace)
+    recorder.open(NodeParameters(record_dir=str(tmp_path / "after"), record_free_megabytes=0.0))  # does not wait
+    recorder.goal("b", Frame(record.image, Header()), record.trace)
+    disk.let_go.set()
+    recorder.close()
+    assert (set(there(tmp_path / "before")), set(there(tmp_path / "after"))) == ({"a"}, {"b"})
 
 
 def there_by_file(folder: Path) -> list[str]:

@@ -11,15 +11,15 @@ from rsagent_ros.msg import Verdict
 from sensor_msgs.msg import Image
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.ros.goals.verdicts import Kept, Verdicts
+from rsagent_ros.ros.goals.verdicts import EndedGoal, Verdicts
 
 
 @pytest.fixture
 def verdicts() -> Verdicts:
     verdicts = Verdicts(limit=3)
-    verdicts.keep("found", Kept("a mug", Outcome.FOUND, (64, 48)))
-    verdicts.keep("absent", Kept("a mug", Outcome.NOT_IN_VIEW, (64, 48)))
-    verdicts.keep("failed", Kept("a mug", Outcome.FAILED, (32, 24)))
+    verdicts.keep("found", EndedGoal("a mug", Outcome.FOUND, (64, 48)))
+    verdicts.keep("absent", EndedGoal("a mug", Outcome.NOT_IN_VIEW, (64, 48)))
+    verdicts.keep("failed", EndedGoal("a mug", Outcome.FAILED, (32, 24)))
     return verdicts
 
 
@@ -67,6 +67,6 @@ def test_what_cannot_be_is_refused(verdicts: Verdicts, fields: dict[str, Any], t
 
 
 def test_the_oldest_goal_is_forgotten(verdicts: Verdicts) -> None:
-    verdicts.keep("fourth", Kept("a mug", Outcome.FOUND, (64, 48)))
+    verdicts.keep("fourth", EndedGoal("a mug", Outcome.FOUND, (64, 48)))
     assert verdicts.of("found") is None
     assert verdicts.of("absent") is not None

@@ -1,6 +1,6 @@
-"""The node's shadow: a candidate plays the day's judged goals, is promoted on evidence, and rolled back by one call.
+"""The node's shadow: a candidate answers the day's judged goals, is promoted on evidence, and rolled back by one call.
 
-The contest's process is the real one; incumbent and candidate are the reference policy with small and with large
+The comparison's process is the real one; incumbent and candidate are the reference policy with small and with large
 pictures, one of which does not see what is asked for. Where the node itself has fakes, it is not about its answers.
 """
 
@@ -31,7 +31,7 @@ from rsagent_ros.shadow.promotion import FILE, Promotions, read_promotions, writ
 Start = Callable[..., AgentProcess]
 GOALS = 4
 LONG = 5 * PATIENCE
-"""Seconds for a process that starts, a contest, or models that load: never that long."""
+"""Seconds for a process that starts, a comparison, or models that load: never that long."""
 
 
 def settings(folder: Path, candidate: str = "policy: reference", **more: object) -> list[str]:
@@ -78,7 +78,7 @@ class Shadow:
         return next((str(pair.value) for pair in self.status().values if pair.key == key), "")
 
     def until(self, agent: AgentProcess, condition: Callable[[], Any]) -> None:
-        """Wait for it, as long as a contest may take that need not wait for others."""
+        """Wait for it, as long as a comparison may take that need not wait for others."""
         end = time.monotonic() + LONG
         while not condition():
             assert time.monotonic() < end, f"it did not come true: {self.status()}"
@@ -111,7 +111,7 @@ def judge(robot: Robot, folder: Path, number: int) -> None:
 
 
 def worker(agent: AgentProcess) -> psutil.Process | None:
-    """The contest's process, if it runs."""
+    """The comparison's process, if it runs."""
     for child in psutil.Process(agent.process.pid).children():
         if child.status() != psutil.STATUS_ZOMBIE and "rsagent_ros.shadow" in child.cmdline():
             return child
@@ -131,7 +131,8 @@ def test_from_a_days_goals_to_a_promotion_and_back(tmp_path: Path, domain: int, 
             assert circle(robot, number, id=f"day-{number}").outcome == Result.NOT_IN_VIEW
             judge(robot, tmp_path / "records", number)
         shadow.until_promotable(agent)
-        assert shadow.call("rollback") == (False, "nothing to roll back: the parameters' own choice decides")
+        done, message = shadow.call("rollback")
+        assert (done, message.partition(":")[0]) == (False, "nothing to roll back")
         done, message = shadow.call("promote")
         assert done, message
         assert message.startswith("promoted reference and classical: gIoU 0.")
@@ -144,10 +145,10 @@ def test_from_a_days_goals_to_a_promotion_and_back(tmp_path: Path, domain: int, 
 
     with start() as agent:
         agent.ready()
-        assert "reference and classical decides: it was promoted" in agent.log
-        assert "no contest: the candidate, reference and classical, decides already" in agent.log
+        assert "reference and classical is active: it was promoted" in agent.log
+        assert "no comparison: the candidate, reference and classical, is active already" in agent.log
         assert circle(robot, 77).outcome == Result.FOUND
-        assert shadow.call("rollback") == (True, "rolled back: reference and classical, 64 pixels decides")
+        assert shadow.call("rollback") == (True, "rolled back: reference and classical, 64 pixels is active")
         assert circle(robot, 77).outcome == Result.NOT_IN_VIEW
         assert agent.stop() == 0
 
@@ -158,21 +159,23 @@ def test_from_a_days_goals_to_a_promotion_and_back(tmp_path: Path, domain: int, 
         assert agent.stop() == 0
 
 
-def test_a_goal_pauses_the_contest_and_is_answered(tmp_path: Path, robot: Robot, shadow: Shadow, start: Start) -> None:
+def test_a_goal_pauses_the_comparison_and_is_answered(
+    tmp_path: Path, robot: Robot, shadow: Shadow, start: Start
+) -> None:
     write_circles(tmp_path / "records", 8)
     agent = start(*settings(tmp_path, shadow_goals=8))
-    shadow.until(agent, lambda: shadow.value("contest") == "playing")
+    shadow.until(agent, lambda: shadow.value("comparison") == "playing")
     assert robot.set_parameter("shadow_idle", 600.0).successful
     assert robot.ask(image=picture())[1].outcome == Result.FOUND
     # A machine that is busy with other things may not let it stop in time; then it was killed, and waits.
-    shadow.until(agent, lambda: shadow.value("contest") in ("paused", "waiting"))
+    shadow.until(agent, lambda: shadow.value("comparison") in ("paused", "waiting"))
     assert robot.set_parameter("shadow_idle", 0.2).successful
     shadow.until_promotable(agent)
     assert shadow.value("goals") == "8 of 8 judged, 8 needed"
     assert "defect" not in agent.log
 
 
-def test_a_killed_contest_goes_on_and_the_agent_does_not_notice(
+def test_a_killed_comparison_goes_on_and_the_agent_does_not_notice(
     tmp_path: Path, robot: Robot, shadow: Shadow, start: Start
 ) -> None:
     write_circles(tmp_path / "records", GOALS)
@@ -190,7 +193,7 @@ def test_a_killed_contest_goes_on_and_the_agent_does_not_notice(
     until(lambda: not second.is_running() or second.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_nobody_is_promoted_while_a_goal_runs(tmp_path: Path, robot: Robot, shadow: Shadow, start: Start) -> None:
+def test_nothing_is_promoted_while_a_goal_runs(tmp_path: Path, robot: Robot, shadow: Shadow, start: Start) -> None:
     write_circles(tmp_path / "records", GOALS)
     agent = start(*settings(tmp_path), script="slow")
     shadow.until_promotable(agent)
@@ -210,7 +213,7 @@ def test_nobody_is_promoted_while_a_goal_runs(tmp_path: Path, robot: Robot, shad
     assert agent.stop() == 0
 
 
-def test_a_candidate_that_can_not_be_loaded_leaves_who_decided(
+def test_a_candidate_that_can_not_be_loaded_leaves_the_models_of_before(
     tmp_path: Path, robot: Robot, shadow: Shadow, start: Start
 ) -> None:
     write_circles(tmp_path / "records", GOALS)
@@ -219,25 +222,10 @@ def test_a_candidate_that_can_not_be_loaded_leaves_who_decided(
     done, message = shadow.call("promote")
     assert not done
     assert message.startswith("not promoted: reference and classical can't be loaded: calibration: ")
-    assert "reference and classical, 64 pixels decides instead" in message
+    assert "reference and classical, 64 pixels is active instead" in message
     assert robot.state() == "active"
     assert robot.ask(image=picture())[1].outcome == Result.FOUND
     assert not (tmp_path / "records/shadow" / FILE).exists()
-
-
-def test_by_itself_it_promotes_once_and_not_again_what_was_rolled_back(
-    tmp_path: Path, robot: Robot, shadow: Shadow, start: Start
-) -> None:
-    write_circles(tmp_path / "records", GOALS)
-    agent = start(*settings(tmp_path, promote_by_itself="true"))
-    shadow.until(agent, lambda: "promoted reference and classical: gIoU" in agent.log)
-    until(lambda: robot.state() == "active")
-    assert read_promotions(tmp_path / "records/shadow").history[-1]["by"] == "itself"
-    assert shadow.call("rollback")[0]
-    agent.stop()
-    again = start(*settings(tmp_path, promote_by_itself="true"))
-    shadow.until(again, lambda: "is not promoted: somebody has rolled it back" in again.log)
-    assert shadow.value("decides") == "reference and classical, 64 pixels"
 
 
 def promoted(folder: Path, candidate: Candidate, parameters: Candidate) -> None:
@@ -258,29 +246,29 @@ def test_who_was_promoted_and_is_gone_gives_way_to_the_parameters(
         agent.ready()
         assert "reference and classical can't be loaded: calibration: " in agent.log
         until(lambda: shadow.status().level == DiagnosticStatus.WARN)
-        assert "reference and classical, 64 pixels decides instead" in shadow.status().message
+        assert "reference and classical, 64 pixels is active instead" in shadow.status().message
         assert robot.ask(image=picture())[1].outcome != Result.FAILED
         assert shadow.call("rollback")[0]
         until(lambda: shadow.status().level == DiagnosticStatus.OK)
         assert agent.stop() == 0
 
 
-def test_parameters_that_are_changed_by_hand_decide(tmp_path: Path, robot: Robot, shadow: Shadow, start: Start) -> None:
+def test_parameters_that_are_changed_by_hand_count(tmp_path: Path, robot: Robot, shadow: Shadow, start: Start) -> None:
     other = Candidate(Choice(view_side=128))
     promoted(tmp_path / "records/shadow", other, OWN)
     start(*settings(tmp_path, candidate=""))
-    until(lambda: shadow.value("decides") == "reference and classical, 128 pixels")
+    until(lambda: shadow.value("active") == "reference and classical, 128 pixels")
     for side in (256, 64):
         assert robot.set_parameter("view_side", side).successful
         for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
                            Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):  # fmt: skip
             assert robot.change_state(transition)
-        decides = 256 if side == 256 else 128
-        until(lambda decides=decides: shadow.value("decides") == f"reference and classical, {decides} pixels")  # type: ignore[misc]
+        side_now = 256 if side == 256 else 128
+        until(lambda side_now=side_now: shadow.value("active") == f"reference and classical, {side_now} pixels")  # type: ignore[misc]
         assert shadow.call("rollback")[0] == (side == 64)
 
 
-def test_a_damaged_memory_is_told_and_the_parameters_decide(
+def test_a_damaged_file_of_promotions_is_told_and_the_parameters_count(
     tmp_path: Path, robot: Robot, shadow: Shadow, start: Start
 ) -> None:
     path = tmp_path / "elsewhere" / FILE
@@ -304,7 +292,7 @@ def test_a_damaged_memory_is_told_and_the_parameters_decide(
         ("policy: reference", {"shadow_dir": "/proc/none"}, "/proc/none"),
     ],
 )
-def test_what_hinders_a_contest_is_told(
+def test_what_hinders_a_comparison_is_told(
     tmp_path: Path, robot: Robot, shadow: Shadow, start: Start, candidate: str, more: dict[str, object], told: str
 ) -> None:
     start(*settings(tmp_path, candidate, **more))
@@ -319,7 +307,7 @@ def test_what_hinders_a_contest_is_told(
 def test_without_a_candidate_nothing_runs(robot: Robot, shadow: Shadow, start: Start) -> None:
     agent = start("-p", "diagnostics_period:=0.1", "-p", "shadow_idle:=0.0")
     assert robot.ask(image=picture())[1].outcome == Result.FOUND
-    assert shadow.status().message == "no contest"
+    assert shadow.status().message == "no comparison"
     assert worker(agent) is None
-    assert shadow.call("promote") == (False, "nothing to promote: there is no contest under way")
+    assert shadow.call("promote") == (False, "nothing to promote: there is no comparison under way")
     assert shadow.call("rollback")[0] is False

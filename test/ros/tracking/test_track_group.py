@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -18,10 +19,10 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome, Result
-from rsagent_ros.ros.camera.camera import Camera
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.camera.frame_buffer import FrameBuffer
-from rsagent_ros.ros.goals.active_goal import ActiveGoal, GoalRequest
+from rsagent_ros.ros.goals.active_goal import ActiveGoal
+from rsagent_ros.ros.goals.goal_request import GoalRequest
 from rsagent_ros.ros.goals.publishers import Publishers
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.tracking import tracking as tracking_module
@@ -241,7 +242,7 @@ def found(tracking: Tracking, node: Recorded) -> tuple[tuple[int, ...], FrameBuf
     goal = goal_of()
     buffer = tracking.frame_buffer(goal)
     assert buffer is not None
-    buffer.camera = cast(Camera, node)
+    buffer.on_leave = partial(node.unwatch, buffer)
     result = Result(Outcome.FOUND, instances=(Instance(square(10), Box(10, 10, 18, 18), 0.9, 1),))
     return tracking.begin(goal, frame(100), result, buffer), buffer
 

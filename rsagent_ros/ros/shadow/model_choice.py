@@ -1,4 +1,4 @@
-"""Who decides in a node: its parameters, or who was promoted over them."""
+"""The models that a node's parameters choose, those of a candidate in their place, and the file of promotions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rsagent_ros.shadow.candidate import Candidate
 from rsagent_ros.shadow.promotion import Promotions, read_promotions, write_promotions
 
 
-def own(parameters: NodeParameters) -> Candidate:
-    """Who decides as far as the parameters are concerned."""
+def chosen_by(parameters: NodeParameters) -> Candidate:
+    """The models that the parameters choose."""
     return Candidate(parameters.choice, parameters.calibration)
 
 
-def decided_by(candidate: Candidate, parameters: NodeParameters) -> NodeParameters:
-    """The parameters with the candidate in the place of what they choose."""
-    if candidate == own(parameters):
+def with_models(candidate: Candidate, parameters: NodeParameters) -> NodeParameters:
+    """The parameters with a candidate's models in the place of their own."""
+    if candidate == chosen_by(parameters):
         return parameters
     choice = candidate.choice
     backends = {**DEFAULTS, **choice.settings}
-    if choice.segmenter != "sam2":  # then only the tracker uses what is set about sam2, and that is not up to it
+    if choice.segmenter != "sam2":  # then only the tracker uses the settings of sam2, and a candidate has no say in it
         backends |= {name: value for name, value in parameters.backends.items() if name.startswith("sam2.")}
     return replace(
         parameters,
@@ -36,14 +36,14 @@ def decided_by(candidate: Candidate, parameters: NodeParameters) -> NodeParamete
 
 
 def shadow_folder(parameters: NodeParameters) -> Path | None:
-    """Where answers and promotions are; None where nothing is kept."""
+    """Folder of answers and promotions; None where nothing is kept."""
     if parameters.shadow_dir:
         return Path(parameters.shadow_dir).expanduser()
     return Path(parameters.record_dir).expanduser() / "shadow" if parameters.record_dir else None
 
 
-def remembered(parameters: NodeParameters) -> Promotions:
-    """Who was promoted, as far as is written down.
+def stored_promotions(parameters: NodeParameters) -> Promotions:
+    """The promotions that are written down; none where there is no file.
 
     Raises:
         ValueError: The file is damaged.
@@ -53,11 +53,11 @@ def remembered(parameters: NodeParameters) -> Promotions:
     return Promotions() if folder is None else read_promotions(folder)
 
 
-def remember(parameters: NodeParameters, promotions: Promotions) -> None:
-    """Write that down.
+def store_promotions(parameters: NodeParameters, promotions: Promotions) -> None:
+    """Write promotions down; they are on the disk when this returns.
 
     Raises:
-        OSError: It can't be written, or there is no folder for it any more.
+        OSError: They can't be written, or there is no folder for them any more.
     """
     folder = shadow_folder(parameters)
     if folder is None:

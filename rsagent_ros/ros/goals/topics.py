@@ -1,0 +1,48 @@
+"""`GoalTopics`: goals, verdicts and the end of tracks, as other nodes send them by topic."""
+
+from __future__ import annotations
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from std_msgs.msg import String
+
+from rsagent_ros.msg import Goal as GoalMessage
+from rsagent_ros.msg import Verdict as VerdictMessage
+from rsagent_ros.ros.goals.goal_queue import GoalQueue
+from rsagent_ros.ros.goals.goal_request import GoalRequest
+from rsagent_ros.ros.goals.goal_runner import GoalRunner
+
+DEPTH = 100
+"""Messages of a topic that wait for the node; reliable."""
+
+
+class GoalTopics:
+    """The node's subscriptions of its own: nothing that comes on them blocks."""
+
+    def __init__(self, node: Node, queue: GoalQueue, runner: GoalRunner) -> None:
+        """Subscribe.
+
+        Args:
+            node: Its private topics are meant.
+            queue: Takes goals.
+            runner: Takes verdicts about goals, and ends their tracks.
+        """
+        self._queue = queue
+        self._runner = runner
+        group = MutuallyExclusiveCallbackGroup()
+        for kind, topic, receive in (
+            (GoalMessage, "~/goal", self._goal),
+            (String, "~/goal_text", self._text),
+            (VerdictMessage, "~/verdict", runner.judge),
+            (String, "~/stop_tracking", self._stop_tracking),
+        ):
+            node.create_subscription(kind, topic, receive, DEPTH, callback_group=group)
+
+    def _goal(self, message: GoalMessage) -> None:
+        self._queue.submit(GoalRequest.of(message, "topic"))
+
+    def _text(self, words: String) -> None:
+        self._goal(GoalMessage(instruction=words.data))
+
+    def _stop_tracking(self, goal_id: String) -> None:
+        self._runner.stop_tracking(goal_id.data)

@@ -183,8 +183,8 @@ def report(ended: list[EndedGoal], out: Path, *, any_clean_end: bool) -> list[st
     """Write the folders, the page and result.json; returns what is wrong, one sentence for each goal."""
     rows, pages = [], []
     for number, goal in enumerate(ended, 1):
-        if not one.answer.message.trace:  # it ended before it looked at anything; its row says why
-            rows.append(one.row(""))
+        if not goal.answer.message.trace:  # it ended before it looked at anything; its row says why
+            rows.append(goal.row(""))
             continue
         folder = f"{number}-" + re.sub(r"\W+", "-", goal.example.instruction.lower()).strip("-")
         write_folder(out / folder, goal.shown())

@@ -19,9 +19,9 @@ Threads, and what each may block on:
     main         signals (program.py)
     executor     seven threads for ROS callbacks. Services for the lifecycle and for promotion block while models load,
                  each accepted action goal until its end; subscriptions, timers and parameters never block
-    runner       runs goals one after the other: blocks on the camera's next message and on the episode's next turn, never
-                 on a model, never on the disk, and never past the goal's deadline. `deadlines` beside it ends goals that
-                 wait too long for their turn
+    runner       runs goals one after the other: blocks on the camera's next message and on the episode's next turn,
+                 never on a model or on the disk, and never past the goal's deadline. `deadlines` beside it ends goals
+                 that wait too long for their turn
     worker       drives episodes: blocks in the policy and the segmenter, for ever if they hang
     tracking     carries masks along: blocks in the tracker and on the camera's next image
     recorder     writes records: blocks on the disk, for ever if it hangs

@@ -43,7 +43,7 @@ class ModelChange:
 
 
 class ModelSelection:
-    """What is loaded, why, and what may be. Changes come one at a time; attributes may be read from any thread.
+    """The loaded models and their rivals. Changes come one at a time; attributes may be read from any thread.
 
     Attributes:
         active: The models that are loaded, or were last; None before the first.

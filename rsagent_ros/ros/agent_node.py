@@ -115,7 +115,7 @@ class AgentNode(SafeLifecycleNode):
         Promoted models that can't be loaded give way to those that the parameters choose.
         """
         failure = ""
-        for candidate in self._reloading or self._selection.to_load(self.parameters):
+        for candidate in self._selection.to_load(self.parameters, self._reloading):
             self._problem = self._load_models(candidate)
             if self._models is not None:
                 self._selection.loaded(candidate, self.parameters, failure)

@@ -31,7 +31,7 @@ from rsagent_ros.ros.parameters import NodeParameters
 if TYPE_CHECKING:
     from rsagent_ros.records.writer import RecordWriter
 
-CLOSING = 1.0
+CLOSING = 2.0
 """Seconds that `close` waits for what is on its way to the disk: far more than a disk takes that works."""
 
 KNOWN = 200

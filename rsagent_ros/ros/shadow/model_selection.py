@@ -58,9 +58,16 @@ class ModelSelection:
         self.active: Candidate | None = None
         self.problem = ""
 
-    def to_load(self, parameters: NodeParameters) -> Sequence[Candidate]:
-        """The models to load, best first: those that were promoted, then those that the parameters choose."""
+    def to_load(self, parameters: NodeParameters, changing: Sequence[Candidate] = ()) -> Sequence[Candidate]:
+        """The models to load, best first: those that were promoted, then those that the parameters choose.
+
+        Args:
+            parameters: Of the node.
+            changing: Those of a change under way, which come in the place of all others.
+        """
         self.problem = ""
+        if changing:
+            return changing
         chosen = chosen_by(parameters)
         try:
             promoted = stored_promotions(parameters).deciding(chosen)

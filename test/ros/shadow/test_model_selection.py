@@ -99,6 +99,10 @@ def test_what_was_promoted_and_can_not_be_loaded_has_to_be_rolled_back_first(
     told = refusal(selection, parameters, Comparison())
     assert "256 pixels was promoted before and can't be loaded; call ~/rollback first" in told
     assert "256 pixels can't be loaded: there are no weights" in selection.problem
+    back = selection.rollback(parameters)
+    assert selection.to_load(parameters, [back.wanted]) == [Candidate()]
+    selection.loaded(Candidate(), parameters)
+    assert selection.problem == ""
 
 
 def test_parameters_that_were_not_taken_over_are_told(selection: ModelSelection, parameters: NodeParameters) -> None:

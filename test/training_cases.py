@@ -27,7 +27,7 @@ from rsagent_training.trajectories import Trajectory, write_trajectories
 SIDE = 112
 OPTIMISATION: dict[str, Any] = {
     "learning_rate": 1e-3, "precision": "float32", "checkpointing": False, "device_batch": 2, "cpu": True,
-    "save_every": 1, "schedule": "constant", "warmup_share": 0.0,
+    "save_every": 100, "schedule": "constant", "warmup_share": 0.0,
 }  # fmt: skip
 LORA = {"rank": 4, "alpha": 8, "targets": ["q_proj", "v_proj"]}
 

@@ -69,14 +69,16 @@ def check(kind: str, recipe: SftRecipe | GrpoRecipe, tmp_path: Path) -> None:
 
 
 def test_sft(tmp_path: Path) -> None:
-    recipe = sft_recipe(write_some(tmp_path / "t"), epochs=3, optimisation={"schedule": "linear"})
+    recipe = sft_recipe(write_some(tmp_path / "t"), epochs=2, optimisation={"schedule": "linear", "save_every": 1})
     check("sft", recipe, tmp_path)
 
 
 def test_grpo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grpo, "episode_reward", grpo.episode_reward)  # put back what the run replaces
     # Three steps an epoch: it is killed in the middle of one, and goes on into the next.
-    recipe = grpo_recipe(write_scenes(tmp_path / "s", 6), steps=5, beta=0.1, optimisation={"device_batch": 4})
+    recipe = grpo_recipe(
+        write_scenes(tmp_path / "s", 6), steps=5, beta=0.1, optimisation={"device_batch": 4, "save_every": 1}
+    )
     check("grpo", recipe, tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,18 @@ def test_loss_is_the_mean_over_the_tokens_of_the_whole_batch(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("family", [QWEN2_5_VL, QWEN3_VL], ids=lambda family: family.name)
-def test_all_weights_or_an_adapter_learn_and_the_policy_loads_both(tmp_path: Path, family: Family) -> None:
+def test_all_weights_or_an_adapter_learn_and_the_policy_loads_both(
+    tmp_path: Path, sft_run: Callable[[Family], Path], family: Family
+) -> None:
     write_some(tmp_path / "t", 4, family)
-    for lora in (None, {"rank": 4, "alpha": 16}):
-        out = tmp_path / ("all" if lora is None else "lora")
-        final = sft.train(
-            sft_recipe(tmp_path / "t", family, lora=lora, epochs=6, optimisation={"learning_rate": 5e-3}), out
-        )
+    whole = sft_recipe(tmp_path / "t", family, lora=None, epochs=6, optimisation={"learning_rate": 5e-3})
+    final = sft.train(whole, tmp_path / "all")
+    adapted = sft_run(family)
+    for out, trained, adapter in (
+        (tmp_path / "all", final, ""),
+        (adapted, tiny_folder(family), str(adapted / "final")),
+    ):
         assert losses(out)[-1] < losses(out)[0] - 0.3
-        base = tiny_folder(family)
-        trained, adapter = (final, "") if lora is None else (base, str(final))
         policy = load_local_policy(LocalConfig(str(trained), adapter, device="cpu", side=112))
         assert ask(policy.open(seed=0), turns(family)[0]).sampled_tokens > 0
 
@@ -118,7 +121,7 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_and_what_is_kept(
 
     monkeypatch.setattr(sft.Trajectories, "batch", poisoned)
     with pytest.raises(TrainingStopped) as stopped:
-        sft.train(sft_recipe(tmp_path / "t", epochs=2), tmp_path / "out")
+        sft.train(sft_recipe(tmp_path / "t", epochs=2, optimisation={"save_every": 1}), tmp_path / "out")
     assert "scene-004-t" in str(stopped.value)
     assert "the loss of step" in str(stopped.value)
     kept = sorted((tmp_path / "out").glob("checkpoint-*"))
@@ -141,13 +144,13 @@ def test_a_gradient_that_is_no_number_stops_too(tmp_path: Path, monkeypatch: pyt
         sft.train(sft_recipe(tmp_path / "t"), tmp_path / "out")
 
 
-def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(tmp_path: Path) -> None:
-    write_some(tmp_path / "t", 2)
-    sft.train(sft_recipe(tmp_path / "t"), tmp_path / "out")
+def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(sft_run: Callable[[Family], Path]) -> None:
+    out = sft_run(QWEN2_5_VL)
+    recipe = sft_recipe(out.parent / "trajectories")
     with pytest.raises(FileExistsError, match="resume it with --resume"):
-        sft.train(sft_recipe(tmp_path / "t"), tmp_path / "out")
+        sft.train(recipe, out)
     with pytest.raises(FileExistsError, match="differs from the recipe given"):
-        sft.train(sft_recipe(tmp_path / "t", epochs=3), tmp_path / "out", resume=True)
+        sft.train(recipe, out, resume=True)
 
 
 def test_the_same_seed_gives_the_same_curve_and_another_another(tmp_path: Path) -> None:

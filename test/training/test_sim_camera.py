@@ -130,18 +130,16 @@ def test_what_a_moving_camera_saw_can_be_rendered_again(start: Start, tmp_path: 
         assert np.array_equal(np.frombuffer(image.data, np.uint8).reshape(240, 320, 3), world.render(t).rgb)
 
 
-@pytest.mark.parametrize(
-    ("parameter", "complaint"),
-    [
-        ("preset:=kitchen", 'preset is \'kitchen\'; it must be "demo" or "seed"'),
-        ("fps:=0.0", "fps is 0.0; it must be a number above 0"),
-        ("width:=wide", "expecting type 'INTEGER'"),
-    ],
-)
-def test_a_wrong_parameter_is_named(start: Start, parameter: str, complaint: str) -> None:
-    process = start("-p", parameter)
-    assert complaint in process.communicate(timeout=60)[1]
-    assert process.returncode == 1
+def test_a_wrong_parameter_is_named(start: Start) -> None:
+    complaints = {
+        "preset:=kitchen": 'preset is \'kitchen\'; it must be "demo" or "seed"',
+        "fps:=0.0": "fps is 0.0; it must be a number above 0",
+        "width:=wide": "expecting type 'INTEGER'",
+    }
+    processes = {complaint: start("-p", parameter) for parameter, complaint in complaints.items()}
+    for complaint, process in processes.items():
+        assert complaint in process.communicate(timeout=100)[1]
+        assert process.returncode == 1
 
 
 def test_it_overwrites_no_truth(start: Start, tmp_path: Path) -> None:

@@ -40,6 +40,14 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the expert makes of the scenes, for reading."""
+    folder = tmp_path_factory.mktemp("made") / "out"
+    synthesize([scenes], folder, TEACHING)
+    return folder
+
+
 def said(folder: Path) -> list[tuple[str, tuple[str, ...], tuple[bool, ...]]]:
     return [
         (trajectory.id, tuple(turn.reply for turn in trajectory.trace.turns), trajectory.learn)
@@ -61,10 +69,9 @@ def test_scenes_become_trajectories_with_a_report(scenes: Path, tmp_path: Path) 
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(
-    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scenes: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synthesize([scenes], tmp_path / "whole", TEACHING)
-    made: list[str] = []
+    worked_on: list[str] = []
 
     def dies_after(limit: int) -> Callable[..., Iterator[Any]]:
         def work_on(tasks: list[Any], make: Callable[[], Callable[[Any], Any]], *_: Any) -> Iterator[Any]:
@@ -72,7 +79,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
             for number, task in enumerate(tasks):
                 if number == limit:
                     raise KeyboardInterrupt
-                made.append(task.id)
+                worked_on.append(task.id)
                 yield work(task)
 
         return work_on
@@ -82,31 +89,28 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
         synthesize([scenes], tmp_path / "killed", TEACHING)
     monkeypatch.setattr(module, "work_on", dies_after(99))
     synthesize([scenes], tmp_path / "killed", TEACHING)
-    assert made == ["found-0-0-t0", "found-1-0-t0", "ambiguous-2-t0", "absent-3-t0"]  # none of them twice
-    assert said(tmp_path / "killed") == said(tmp_path / "whole")
+    assert worked_on == ["found-0-0-t0", "found-1-0-t0", "ambiguous-2-t0", "absent-3-t0"]  # none of them twice
+    assert said(tmp_path / "killed") == said(made)
 
 
-def test_two_workers_make_what_one_makes(scenes: Path, tmp_path: Path) -> None:
-    synthesize([scenes], tmp_path / "one", TEACHING)
+def test_two_workers_make_what_one_makes(scenes: Path, made: Path, tmp_path: Path) -> None:
     synthesize([scenes], tmp_path / "two", TEACHING, workers=2)
-    assert said(tmp_path / "two") == said(tmp_path / "one")
+    assert said(tmp_path / "two") == said(made)
 
 
 def test_attempts_can_be_filtered_again_without_being_made_again(
-    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scenes: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synthesize([scenes], tmp_path / "out", TEACHING)
     monkeypatch.setattr(module, "work_on", lambda tasks, *_: iter(()) if not tasks else pytest.fail("made again"))
     strict = replace(TEACHING, config=replace(CONFIG, found=1.0, not_in_view=0.0, ambiguous=0.0, balanced=True))
-    data = synthesize([scenes], tmp_path / "strict", strict, attempts=tmp_path / "out" / "attempts")
+    data = synthesize([scenes], tmp_path / "strict", strict, attempts=made / "attempts")
     assert data["kept"]["outcomes"] == {"found": 2}
     assert data["funnel"]["dropped"]["balance"] == {"enough of ambiguous": 1, "enough of not_in_view": 1}
 
 
-def test_attempts_of_other_settings_are_not_mixed_in(scenes: Path, tmp_path: Path) -> None:
-    synthesize([scenes], tmp_path / "out", TEACHING)
+def test_attempts_of_other_settings_are_not_mixed_in(scenes: Path, made: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="was begun with seed 0, now it is 1"):
-        synthesize([scenes], tmp_path / "x", replace(TEACHING, seed=1), attempts=tmp_path / "out" / "attempts")
+        synthesize([scenes], tmp_path / "x", replace(TEACHING, seed=1), attempts=made / "attempts")
 
 
 def test_nothing_is_overwritten(scenes: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from rsagent_ros.backends import Choice
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.folder import save_examples
 from rsagent_training.rewards import episode_reward
-from rsagent_training.synthesis.attempt import Attempt, Task, Teaching, from_line
+from rsagent_training.synthesis.attempt import Attempt, AttemptSpec, TeacherConfig, from_line
 from rsagent_training.synthesis.config import SynthesisConfig
 from rsagent_training.synthesis.selection import Summary, select, summary
 
@@ -58,11 +58,11 @@ def run() -> list[Entry]:
 
 
 def _taught(made: list[Example], folder: str) -> tuple[list[Attempt], list[float]]:
-    teach = Teaching("expert", Choice(), DEFAULT_PICTURES, 0, CONFIG).open()
+    teach = TeacherConfig("expert", Choice(), DEFAULT_PICTURES, 0, CONFIG).open()
     attempts, seconds = [], []
     for scene in made:
         started = time.perf_counter()
-        line = teach(Task(folder, scene.id, 0))
+        line = teach(AttemptSpec(folder, scene.id, 0))
         seconds.append(time.perf_counter() - started)
         attempts.append(from_line(line))
     return attempts, seconds

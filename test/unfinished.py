@@ -120,8 +120,6 @@ DOCSTRINGS = frozenset(
         "rsagent_ros/weights/tiny.py",
         "rsagent_ros/weights/tiny_sam2.py",
         "rsagent_ros/yaml_file.py",
-        "training/rsagent_training/rewards/quality.py",
-        "training/rsagent_training/synthesis/attempt.py",
     )
 )
 
@@ -169,7 +167,5 @@ NAMES = frozenset(
         ("rsagent_ros/shadow/process.py", "Patience"),
         ("rsagent_ros/shadow/process.py", "_heard"),
         ("rsagent_ros/shadow/worker.py", "standing"),
-        ("training/rsagent_training/synthesis/attempt.py", "Task"),
-        ("training/rsagent_training/synthesis/attempt.py", "_Row"),
     )
 )

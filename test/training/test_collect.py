@@ -161,8 +161,8 @@ def test_every_sample_that_is_dropped_is_counted_with_its_reason(tmp_path: Path)
         listed(scene_of(square(0, 0, 9, 9), name="blurred"), ignore=square(0, 0, 90, 90)),
         listed(scene_of(square(0, 0, 9, 9), name="sharp"), ignore=square(99, 99, 100, 100)),
     ]
-    funnel = collect(listings, tmp_path)
-    assert funnel.to_json() == {
+    filters = collect(listings, tmp_path)
+    assert filters.to_json() == {
         "entered": 7,
         "dropped": {
             "one id, one scene": {"its id is that of somewhere, one": 1},

@@ -24,8 +24,8 @@ from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import questions as module
 from rsagent_training.asking.config import QuestionsConfig
-from rsagent_training.asking.solver import Solving
-from rsagent_training.asking.writer import Writing
+from rsagent_training.asking.solver import SolverConfig
+from rsagent_training.asking.writer import WriterConfig
 from rsagent_training.data_commands import add_questions
 from rsagent_training.jobs.filter_report import NothingLeft
 from rsagent_training.questions import ask
@@ -92,10 +92,10 @@ def scenes(tmp_path: Path) -> Path:
     return tmp_path / "scenes"
 
 
-def who(server: OpenAIServer, config: QuestionsConfig = CONFIG) -> tuple[Writing, Solving]:
+def who(server: OpenAIServer, config: QuestionsConfig = CONFIG) -> tuple[WriterConfig, SolverConfig]:
     writer = ChatServerConfig(model="writer", base_url=server.url, constrained=False, retries=0)
     settings = {"chat_server.model": "solver", "chat_server.base_url": server.url, "chat_server.family": "qwen3_vl"}
-    return Writing(writer, config), Solving(Choice(policy="chat_server", settings=settings), config)
+    return WriterConfig(writer, config), SolverConfig(Choice(policy="chat_server", settings=settings), config)
 
 
 def test_kept_is_what_is_solved_sometimes_but_not_always(

@@ -23,13 +23,13 @@ from rsagent_ros.yaml_file import read_yaml
 from rsagent_training import synthesize as module
 from rsagent_training.data_commands import add_synthesize
 from rsagent_training.jobs.filter_report import NothingLeft
-from rsagent_training.synthesis.attempt import Teaching
+from rsagent_training.synthesis.attempt import TeacherConfig
 from rsagent_training.synthesis.config import SynthesisConfig
 from rsagent_training.synthesize import synthesize
 from rsagent_training.trajectories import read_trajectories
 
 CONFIG = SynthesisConfig(balanced=False, budget_seconds=600.0)
-TEACHING = Teaching("expert", Choice(), DEFAULT_PICTURES, 0, CONFIG)
+TEACHING = TeacherConfig("expert", Choice(), DEFAULT_PICTURES, 0, CONFIG)
 FILE = Path(__file__).resolve().parents[2] / "config" / "training" / "synthesize.yaml"
 
 
@@ -157,7 +157,7 @@ def test_a_policy_behind_a_server_teaches(tmp_path: Path) -> None:
                 "chat_server.family": "qwen3_vl", "chat_server.constrained": False,
             },
         )  # fmt: skip
-        synthesize([tmp_path / "scenes"], tmp_path / "out", replace(TEACHING, teacher="policy", choice=choice))
+        synthesize([tmp_path / "scenes"], tmp_path / "out", replace(TEACHING, kind="policy", choice=choice))
     ((_, trajectory),) = read_trajectories(tmp_path / "out")
     assert trajectory.learn == (False, True, True)
     assert trajectory.trace.policy == f"chat_server:{MODEL}"

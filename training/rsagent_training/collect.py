@@ -67,21 +67,21 @@ def collect(
         FileExistsError: The folder holds scenes already.
         NothingLeft: There is not one scene; the message says why.
     """
-    funnel = FilterReport("scenes")
-    usable = _usable(listings, funnel)
+    filters = FilterReport("scenes")
+    usable = _usable(listings, filters)
     if most and len(usable) > most:
         drawn = set(np.random.default_rng(seed).permutation(len(usable))[:most].tolist())
         chosen = [one for number, one in enumerate(usable) if number in drawn]
         for _ in range(len(usable) - most):
-            funnel.drop(f"at most {most}", "not drawn")
+            filters.drop(f"at most {most}", "not drawn")
     else:
         chosen = usable
-    save_examples(_all(chosen, more, funnel), folder)
-    if not funnel.left:
+    save_examples(_all(chosen, more, filters), folder)
+    if not filters.left:
         (folder / "scenes.jsonl").unlink()  # an empty set would only fail later, and say less
-    funnel.check()
-    _report(folder, "Scenes", funnel)
-    return funnel
+    filters.check()
+    _report(folder, "Scenes", filters)
+    return filters
 
 
 def checked(example: Example) -> Example:
@@ -128,10 +128,10 @@ def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: Synthesi
         learn = tuple(not (is_bad_reply(turn) or turn.degraded or turn.error_code == SENT_BACK) for turn in trace.turns)
         iou = trajectory_iou(trace, scene)
         attempts[name] = Attempt(f"{name}-own", name, scene.require_expected(), picture_of(scene), learn, iou, trace)
-    kept, funnel = select([summary(attempt, scenes, config) for attempt in attempts.values()], config)
+    kept, filters = select([summary(attempt, scenes, config) for attempt in attempts.values()], config)
     write_trajectories(out, (_pair(attempts[one.scene_id], scenes) for one in kept))
-    _report(out, "Own trajectories", funnel)
-    return funnel
+    _report(out, "Own trajectories", filters)
+    return filters
 
 
 def _overruled(trace: Trace) -> bool:
@@ -146,33 +146,33 @@ def _pair(attempt: Attempt, scenes: SceneIndex) -> tuple[Example, Trajectory]:
     return scenes[attempt.scene_id], trajectory
 
 
-def _usable(listings: Iterable[ExampleRef | Skipped], funnel: FilterReport) -> list[ExampleRef]:
+def _usable(listings: Iterable[ExampleRef | Skipped], filters: FilterReport) -> list[ExampleRef]:
     usable: dict[str, ExampleRef] = {}
     for one in listings:
-        funnel.entered += 1
+        filters.entered += 1
         if isinstance(one, Skipped):
-            funnel.drop("readable" if one.fault else "a truth", one.reason)
+            filters.drop("readable" if one.fault else "a truth", one.reason)
         elif one.id in usable:
-            funnel.drop("one id, one scene", f"its id is that of {usable[one.id].where}")
+            filters.drop("one id, one scene", f"its id is that of {usable[one.id].where}")
         else:
             usable[one.id] = one
     return list(usable.values())
 
 
-def _all(listed: list[ExampleRef], more: Iterable[Example], funnel: FilterReport) -> Iterator[Example]:
+def _all(listed: list[ExampleRef], more: Iterable[Example], filters: FilterReport) -> Iterator[Example]:
     ids = set()
     for one in tqdm(listed, desc="samples", unit="", disable=None):
         try:
             scene = checked(one.load())
         except (ValueError, OSError) as error:
-            funnel.drop("readable", f"{one.where}: {error}")
+            filters.drop("readable", f"{one.where}: {error}")
             continue
         ids.add(scene.id)
         yield scene
     for scene in more:
-        funnel.entered += 1
+        filters.entered += 1
         if scene.id in ids:
-            funnel.drop("one id, one scene", "its id is that of a sample")
+            filters.drop("one id, one scene", "its id is that of a sample")
             continue
         yield scene
 
@@ -205,6 +205,6 @@ def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[Example
     yield from tqdm(scenes(seed, count, vocabulary=vocabulary), total=count, desc="simulated", unit="", disable=None)
 
 
-def _report(folder: Path, title: str, funnel: FilterReport) -> None:
-    (folder / "report.json").write_text(json.dumps(funnel.to_json(), indent=2) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(f"# {title}\n\n{funnel.to_markdown()}", encoding="utf-8")
+def _report(folder: Path, title: str, filters: FilterReport) -> None:
+    (folder / "report.json").write_text(json.dumps(filters.to_json(), indent=2) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(f"# {title}\n\n{filters.to_markdown()}", encoding="utf-8")

@@ -107,17 +107,17 @@ def _collect(arguments: argparse.Namespace) -> str:
     datasets += [Dataset("records", str(path)) for path in arguments.records]
     more = collect.simulated(arguments.simulate, arguments.seed, arguments.vocabulary) if arguments.simulate > 0 else ()
     listings = (one for dataset in datasets for one in list_examples(dataset))
-    funnel = collect.collect(listings, arguments.folder, more=more, most=arguments.most, seed=arguments.seed)
+    filters = collect.collect(listings, arguments.folder, more=more, most=arguments.most, seed=arguments.seed)
     if arguments.trajectories:
         scenes = SceneIndex(arguments.folder)
         collect.own_trajectories(arguments.records[0], scenes, arguments.trajectories, config)
-    return f"{funnel.left} scenes of {funnel.entered}: {arguments.folder / 'report.md'}"
+    return f"{filters.left} scenes of {filters.entered}: {arguments.folder / 'report.md'}"
 
 
 def _questions(arguments: argparse.Namespace) -> str:
     from rsagent_training.asking.config import QuestionsConfig
-    from rsagent_training.asking.solver import Solving
-    from rsagent_training.asking.writer import Writing
+    from rsagent_training.asking.solver import SolverConfig
+    from rsagent_training.asking.writer import WriterConfig
     from rsagent_training.questions import ask
 
     _check_workers(arguments)
@@ -132,7 +132,7 @@ def _questions(arguments: argparse.Namespace) -> str:
         constrained=False,  # JSON, not a tool call
     )
     data = ask(
-        arguments.scenes, arguments.out, Writing(server, config), Solving(chosen(arguments), config),
+        arguments.scenes, arguments.out, WriterConfig(server, config), SolverConfig(chosen(arguments), config),
         workers=arguments.workers, ray=arguments.ray,
     )  # fmt: skip
     counts = data["questions"]
@@ -140,7 +140,7 @@ def _questions(arguments: argparse.Namespace) -> str:
 
 
 def _synthesize(arguments: argparse.Namespace) -> str:
-    from rsagent_training.synthesis.attempt import Teaching
+    from rsagent_training.synthesis.attempt import TeacherConfig
     from rsagent_training.synthesis.config import SynthesisConfig
     from rsagent_training.synthesize import synthesize
 
@@ -151,9 +151,9 @@ def _synthesize(arguments: argparse.Namespace) -> str:
     side = arguments.view_side
     known = arguments.family != _NO_FAMILY
     pictures = family_of(arguments.family).pictures(side) if known else PictureFormat(side)
-    teaching = Teaching(arguments.teacher, chosen(arguments), pictures, arguments.seed, config)
+    teacher = TeacherConfig(arguments.teacher, chosen(arguments), pictures, arguments.seed, config)
     data = synthesize(
-        arguments.scenes, arguments.out, teaching,
+        arguments.scenes, arguments.out, teacher,
         attempts=arguments.attempts, workers=arguments.workers, ray=arguments.ray,
     )  # fmt: skip
     kept, made = data["kept"]["trajectories"], data["funnel"]["entered"]

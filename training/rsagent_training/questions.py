@@ -28,14 +28,14 @@ from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.folder import save_examples
 from rsagent_training.asking.config import QuestionsConfig
-from rsagent_training.asking.solver import Question, Solving, Tried
+from rsagent_training.asking.solver import Question, SolverConfig, Tried
 from rsagent_training.asking.wording import alike, names_outright, wording
-from rsagent_training.asking.writer import BadWriting, Writing, Written, questions_in
+from rsagent_training.asking.writer import BadWriting, WriterConfig, Written, questions_in
 from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.jobs.resume_log import ResumeLog
 from rsagent_training.jobs.workers import work_on
 from rsagent_training.scene_index import SceneIndex
-from rsagent_training.synthesis.attempt import Task
+from rsagent_training.synthesis.attempt import AttemptSpec
 from rsagent_training.synthesize import index_of
 
 _MOST_FAILURES = 10
@@ -45,15 +45,21 @@ Job = TypeVar("Job")
 
 
 def ask(
-    folders: list[Path], out: Path, writing: Writing, solving: Solving, *, workers: int = 1, ray: str | None = None
+    folders: list[Path],
+    out: Path,
+    writer: WriterConfig,
+    solver: SolverConfig,
+    *,
+    workers: int = 1,
+    ray: str | None = None,
 ) -> dict[str, Any]:
     """Have questions written and tried, and write those that are kept as scenes. Blocks until then.
 
     Args:
         folders: Of scenes; their ids must differ. Asked about is what is FOUND in them.
         out: Where the scenes with questions go.
-        writing: Who writes.
-        solving: Who tries.
+        writer: The model that writes.
+        solver: The model that tries.
         workers: Processes, or actors on Ray.
         ray: Address of a Ray cluster; None for none.
 
@@ -68,43 +74,45 @@ def ask(
     """
     if (out / "scenes.jsonl").exists():
         raise FileExistsError(f"{out / 'scenes.jsonl'} exists already, not overwriting; choose another folder")
-    config = writing.config
+    config = writer.config
     scenes = index_of(folders)
     about = FilterReport("scenes")
     tasks = _tasks(scenes, about)
     where = {"scenes": [str(folder.resolve()) for folder in folders]}
-    journal = ResumeLog(out / "work" / "written.jsonl", where | _writer_settings(writing))
-    written = {one.scene_id: one for one in _done(journal, Written)}
+    log = ResumeLog(out / "work" / "written.jsonl", where | _writer_settings(writer))
+    written = {one.scene_id: one for one in _done(log, Written)}
     todo = [task for task in tasks if task.scene_id not in written or written[task.scene_id].error]
-    for line in _watched(work_on(todo, partial(Writing.open, writing), workers, ray), len(todo), "writing", _unwritten):
-        journal.add(line)
+    replies = work_on(todo, partial(WriterConfig.open, writer), workers, ray)
+    for line in _watched(replies, len(todo), "writing", _unwritten):
+        log.add(line)
         one = msgspec.json.decode(line, type=Written)
         written[one.scene_id] = one
-    questions, funnel = unseen(tasks, written, config, about)
+    questions, filters = unseen(tasks, written, config, about)
 
-    settings = where | {"policy": solving.choice.policy, "segmenter": solving.choice.segmenter, "tries": config.tries}
-    settings |= {"settings": {name: value for name, value in solving.choice.settings.items() if "url" not in name}}
-    journal = ResumeLog(out / "work" / "tried.jsonl", settings)
-    tried = {one.id: one for one in _done(journal, Tried)}
+    settings = where | {"policy": solver.choice.policy, "segmenter": solver.choice.segmenter, "tries": config.tries}
+    settings |= {"settings": {name: value for name, value in solver.choice.settings.items() if "url" not in name}}
+    log = ResumeLog(out / "work" / "tried.jsonl", settings)
+    tried = {one.id: one for one in _done(log, Tried)}
     left = [question for question in questions if question.id not in tried or tried[question.id].failed]
-    for line in _watched(work_on(left, partial(Solving.open, solving), workers, ray), len(left), "solving", _untried):
-        journal.add(line)
+    tries = work_on(left, partial(SolverConfig.open, solver), workers, ray)
+    for line in _watched(tries, len(left), "solving", _untried):
+        log.add(line)
         result = msgspec.json.decode(line, type=Tried)
         tried[result.id] = result
-    kept = funnel.sieve("solved sometimes", questions, lambda question: _too_easy_or_hard(tried[question.id], config))
-    funnel.check()
+    kept = filters.apply("solved sometimes", questions, lambda question: _too_easy_or_hard(tried[question.id], config))
+    filters.check()
 
-    save_examples(_scenes(kept, writing.server.model), out)
+    save_examples(_scenes(kept, writer.server.model), out)
     spread = Counter(f"{tried[question.id].solved} of {config.tries}" for question in questions)
     data = {
-        "settings": {"writer": _writer_settings(writing), "solver": settings, "config": asdict(config)},
+        "settings": {"writer": _writer_settings(writer), "solver": settings, "config": asdict(config)},
         "scenes": about.to_json(),
-        "questions": funnel.to_json(),
+        "questions": filters.to_json(),
         "solved": dict(sorted(spread.items())),
     }
     (out / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     (out / "report.md").write_text(
-        f"# Questions\n\n{about.to_markdown()}\n{funnel.to_markdown()}\nSolved: "
+        f"# Questions\n\n{about.to_markdown()}\n{filters.to_markdown()}\nSolved: "
         + ", ".join(f"{count} {name}" for name, count in data["solved"].items())
         + "\n",
         encoding="utf-8",
@@ -113,7 +121,7 @@ def ask(
 
 
 def unseen(
-    tasks: list[Task], written: Mapping[str, Written], config: QuestionsConfig, about: FilterReport
+    tasks: list[AttemptSpec], written: Mapping[str, Written], config: QuestionsConfig, about: FilterReport
 ) -> tuple[list[Question], FilterReport]:
     """Questions that nobody has to try to see whether they are any good, and what became of the others.
 
@@ -141,9 +149,9 @@ def unseen(
             for number, text in enumerate(questions, 1)
         ]
     about.check()
-    funnel = FilterReport("questions")
-    funnel.entered = len(drafts)
-    drafts = funnel.sieve(
+    filters = FilterReport("questions")
+    filters.entered = len(drafts)
+    drafts = filters.apply(
         "does not name it", drafts, lambda one: "names it" if names_outright(one.question.text, one.names) else ""
     )
     earlier: dict[str, list[str]] = {}
@@ -160,9 +168,9 @@ def unseen(
         wordings[wording(question.text)] += 1
         return ""
 
-    drafts = funnel.sieve("unlike the others", drafts, again)
-    funnel.check()
-    return [one.question for one in drafts], funnel
+    drafts = filters.apply("unlike the others", drafts, again)
+    filters.check()
+    return [one.question for one in drafts], filters
 
 
 @dataclass(frozen=True)
@@ -171,25 +179,25 @@ class _Draft:
     names: tuple[str, ...]
 
 
-def _tasks(scenes: Mapping[str, SceneIndex], about: FilterReport) -> list[Task]:
+def _tasks(scenes: Mapping[str, SceneIndex], about: FilterReport) -> list[AttemptSpec]:
     tasks = []
     for name, index in scenes.items():
         about.entered += 1
         expected = index[name].expected
         if expected is Outcome.FOUND:
-            tasks.append(Task(str(index.folder), name, 0))
+            tasks.append(AttemptSpec(str(index.folder), name, 0))
         else:
             about.drop("something to ask about", f"{expected}: there is no one target")
     about.check()
     return tasks
 
 
-def _done(journal: ResumeLog, kind: type[Job]) -> Iterator[Job]:
-    for place, line in journal.lines():
+def _done(log: ResumeLog, kind: type[Job]) -> Iterator[Job]:
+    for place, line in log.lines():
         try:
             yield msgspec.json.decode(line, type=kind)
         except msgspec.DecodeError as error:
-            raise ValueError(f"{journal.path}, byte {place}: {error}; move the file away to begin anew") from error
+            raise ValueError(f"{log.path}, byte {place}: {error}; move the file away to begin anew") from error
 
 
 def _watched(lines: Iterator[bytes], count: int, name: str, fault: Callable[[bytes], str]) -> Iterator[bytes]:
@@ -235,11 +243,11 @@ def _scenes(kept: list[Question], writer: str) -> Iterator[Example]:
         yield question.ask(SceneIndex.cached(question.folder)[question.scene_id], writer)
 
 
-def _writer_settings(writing: Writing) -> dict[str, Any]:
+def _writer_settings(writer: WriterConfig) -> dict[str, Any]:
     """Settings that replies depend on; the server's address is none of them."""
-    config = writing.config
+    config = writer.config
     return {
-        "writer": writing.server.model,
+        "writer": writer.server.model,
         "family": config.writer_family,
         "temperature": config.writer_temperature,
         "per_scene": config.per_scene,

@@ -25,7 +25,7 @@ from rsagent_ros.data.example import Example
 from rsagent_training.jobs.resume_log import ResumeLog
 from rsagent_training.jobs.workers import work_on
 from rsagent_training.scene_index import SceneIndex
-from rsagent_training.synthesis.attempt import Attempt, Task, Teaching, from_line
+from rsagent_training.synthesis.attempt import Attempt, AttemptSpec, TeacherConfig, from_line
 from rsagent_training.synthesis.report import markdown, report
 from rsagent_training.synthesis.selection import Summary, select, summary
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
@@ -39,7 +39,7 @@ _NO_FAMILY = "default"
 def synthesize(
     folders: list[Path],
     out: Path,
-    teaching: Teaching,
+    teacher: TeacherConfig,
     *,
     attempts: Path | None = None,
     workers: int = 1,
@@ -50,7 +50,7 @@ def synthesize(
     Args:
         folders: Of scenes; their ids must differ.
         out: Where the trajectories go.
-        teaching: Who teaches.
+        teacher: The teacher and its settings.
         attempts: Where attempts are kept, and found again; `out/attempts` unless given.
         workers: Processes, or actors on Ray.
         ray: Address of a Ray cluster, on whose machines the folders of scenes must be at the same path; None for none.
@@ -67,16 +67,16 @@ def synthesize(
     if (out / ROWS).exists():
         raise FileExistsError(f"{out / ROWS} exists already, not overwriting; choose another folder")
     scenes = index_of(folders)
-    settings = _settings(teaching, folders)
-    journal = ResumeLog((attempts or out / "attempts") / "attempts.jsonl", settings)
-    _make_attempts(scenes, journal, teaching, workers, ray)
-    places, found = _summaries(journal, scenes, teaching)
-    kept, funnel = select(found, teaching.config)
-    attempts_kept = (from_line(journal.at(places[one.id])) for one in tqdm(kept, desc="writing", unit="", disable=None))
-    write_trajectories(out, _pairs(attempts_kept, scenes, teaching))
-    data = report(kept, funnel, settings | {"config": asdict(teaching.config)})
+    settings = _settings(teacher, folders)
+    log = ResumeLog((attempts or out / "attempts") / "attempts.jsonl", settings)
+    _make_attempts(scenes, log, teacher, workers, ray)
+    places, found = _summaries(log, scenes, teacher)
+    kept, filters = select(found, teacher.config)
+    attempts_kept = (from_line(log.at(places[one.id])) for one in tqdm(kept, desc="writing", unit="", disable=None))
+    write_trajectories(out, _pairs(attempts_kept, scenes, teacher))
+    data = report(kept, filters, settings | {"config": asdict(teacher.config)})
     (out / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    (out / "report.md").write_text(markdown(data, funnel), encoding="utf-8")
+    (out / "report.md").write_text(markdown(data, filters), encoding="utf-8")
     return data
 
 
@@ -97,38 +97,38 @@ def index_of(folders: list[Path]) -> dict[str, SceneIndex]:
     return places
 
 
-def _tasks(scenes: Mapping[str, SceneIndex], teaching: Teaching) -> list[Task]:
-    numbers = range(teaching.config.per_scene)
-    return [Task(str(index.folder), name, number) for name, index in scenes.items() for number in numbers]
+def _tasks(scenes: Mapping[str, SceneIndex], teacher: TeacherConfig) -> list[AttemptSpec]:
+    numbers = range(teacher.config.per_scene)
+    return [AttemptSpec(str(index.folder), name, number) for name, index in scenes.items() for number in numbers]
 
 
 def _summaries(
-    journal: ResumeLog, scenes: Mapping[str, SceneIndex], teaching: Teaching
+    log: ResumeLog, scenes: Mapping[str, SceneIndex], teacher: TeacherConfig
 ) -> tuple[dict[str, int], list[Summary]]:
     """Place of the newest attempt of each task in the log, and a summary of each in the order of the tasks."""
     places: dict[str, int] = {}
     summaries: dict[str, Summary] = {}
-    for place, line in journal.lines():
+    for place, line in log.lines():
         attempt = from_line(line)
         places[attempt.id] = place
         if attempt.scene_id in scenes:
-            summaries[attempt.id] = summary(attempt, scenes[attempt.scene_id], teaching.config)
-    return places, [summaries[task.id] for task in _tasks(scenes, teaching)]
+            summaries[attempt.id] = summary(attempt, scenes[attempt.scene_id], teacher.config)
+    return places, [summaries[task.id] for task in _tasks(scenes, teacher)]
 
 
 def _make_attempts(
-    scenes: Mapping[str, SceneIndex], journal: ResumeLog, teaching: Teaching, workers: int, ray: str | None
+    scenes: Mapping[str, SceneIndex], log: ResumeLog, teacher: TeacherConfig, workers: int, ray: str | None
 ) -> None:
-    made = (from_line(line) for _, line in journal.lines())
+    made = (from_line(line) for _, line in log.lines())
     # What failed, failed for a reason that may be gone by now, such as a server that was away.
     done = {attempt.id for attempt in made if attempt.trace.outcome is not Outcome.FAILED}
-    tasks = _tasks(scenes, teaching)
+    tasks = _tasks(scenes, teacher)
     todo = [task for task in tasks if task.id not in done]
     in_a_row = 0
     # disable=None: no bar where nobody watches.
     with tqdm(total=len(tasks), initial=len(tasks) - len(todo), desc="attempts", unit="", disable=None) as bar:
-        for line in work_on(todo, partial(Teaching.open, teaching), workers, ray):
-            journal.add(line)
+        for line in work_on(todo, partial(TeacherConfig.open, teacher), workers, ray):
+            log.add(line)
             bar.update()
             trace = from_line(line).trace
             in_a_row = in_a_row + 1 if trace.outcome is Outcome.FAILED else 0
@@ -141,30 +141,30 @@ def _make_attempts(
 
 
 def _pairs(
-    kept: Iterable[Attempt], scenes: Mapping[str, SceneIndex], teaching: Teaching
+    kept: Iterable[Attempt], scenes: Mapping[str, SceneIndex], teacher: TeacherConfig
 ) -> Iterator[tuple[Example, Trajectory]]:
     scene: Example | None = None
     for attempt in kept:
         if scene is None or scene.id != attempt.scene_id:
             scene = scenes[attempt.scene_id][attempt.scene_id]
-        source = f"synthesize teacher={attempt.trace.policy} segmenter={attempt.trace.segmenter} seed={teaching.seed}"
+        source = f"synthesize teacher={attempt.trace.policy} segmenter={attempt.trace.segmenter} seed={teacher.seed}"
         yield scene, Trajectory(attempt.id, scene.id, attempt.trace, attempt.learn, attempt.iou, source)
 
 
-def _settings(teaching: Teaching, folders: list[Path]) -> dict[str, Any]:
+def _settings(teacher: TeacherConfig, folders: list[Path]) -> dict[str, Any]:
     """Settings that attempts depend on. Filters are not among them: the same attempts can be filtered again."""
-    config = teaching.config
-    choice = teaching.choice
-    used = [choice.segmenter] + ([choice.policy] if teaching.teacher == "policy" else [])
+    config = teacher.config
+    choice = teacher.choice
+    used = [choice.segmenter] + ([choice.policy] if teacher.kind == "policy" else [])
     settings = {key: value for key, value in choice.settings.items() if key.partition(".")[0] in used}
     return {
         "scenes": [str(folder.resolve()) for folder in folders],
-        "teacher": "expert" if teaching.teacher == "expert" else choice.policy,
+        "teacher": "expert" if teacher.kind == "expert" else choice.policy,
         "segmenter": choice.segmenter,
         "settings": settings,
-        "pictures": asdict(teaching.pictures) if teaching.teacher == "expert" else {"side": choice.view_side},
-        "seed": teaching.seed,
+        "pictures": asdict(teacher.pictures) if teacher.kind == "expert" else {"side": choice.view_side},
+        "seed": teacher.seed,
         "budget_turns": config.budget_turns,
         "budget_seconds": config.budget_seconds,
-        "expert": asdict(config.expert) if teaching.teacher == "expert" else None,
+        "expert": asdict(config.expert) if teacher.kind == "expert" else None,
     }

@@ -39,8 +39,8 @@ def kept(*attempts: Attempt, config: SynthesisConfig = ANY) -> tuple[list[str], 
     """Ids that are kept, and what was dropped; a good one is always among them."""
     good = attempt(ONE, EXACT, Finish((1,)), name="good")
     found = [summary(one, SCENES, config) for one in (good, *attempts)]
-    left, funnel = select(found, config)
-    dropped = {name: reasons for name, reasons in funnel.to_json()["dropped"].items() if reasons}
+    left, filters = select(found, config)
+    dropped = {name: reasons for name, reasons in filters.to_json()["dropped"].items() if reasons}
     return [one.id for one in left if one.id != "good"], dropped
 
 

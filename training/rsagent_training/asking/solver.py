@@ -60,7 +60,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Solving:
+class SolverConfig:
     """The solver's model and settings; picklable, so that every worker can open its own."""
 
     choice: Choice
@@ -78,9 +78,9 @@ class Solving:
 class Solver:
     """Tries questions."""
 
-    def __init__(self, solving: Solving) -> None:
-        self._config = solving.config
-        self._models = open_models(solving.choice)
+    def __init__(self, config: SolverConfig) -> None:
+        self._config = config.config
+        self._models = open_models(config.choice)
 
     def __call__(self, question: Question) -> bytes:
         """Try one question several times; returns a line for the log."""

@@ -21,7 +21,7 @@ from rsagent_ros.data.example import Example
 from rsagent_ros.policies.chat_server import ChatServerConfig, open_chat_server
 from rsagent_training.asking.config import QuestionsConfig
 from rsagent_training.scene_index import SceneIndex
-from rsagent_training.synthesis.attempt import Task
+from rsagent_training.synthesis.attempt import AttemptSpec
 
 _ORDER = """You write questions that test whether a robot understands what things are for.
 You see a camera image, and the same image with one target lit up: what is bright, inside the magenta line, is the \
@@ -56,7 +56,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Writing:
+class WriterConfig:
     """The writer's server and settings; picklable, so that every worker can open its own connection."""
 
     server: ChatServerConfig
@@ -74,13 +74,13 @@ class Writing:
 class Writer:
     """Asks the model, one scene at a time."""
 
-    def __init__(self, writing: Writing) -> None:
-        self._config = writing.config
-        self._policy = open_chat_server(writing.server)
+    def __init__(self, config: WriterConfig) -> None:
+        self._config = config.config
+        self._policy = open_chat_server(config.server)
 
-    def __call__(self, task: Task) -> bytes:
+    def __call__(self, spec: AttemptSpec) -> bytes:
         """Ask about one scene; returns the reply as a line for the log. Blocks for `writer_seconds` at most."""
-        scene = SceneIndex.cached(task.folder)[task.scene_id]
+        scene = SceneIndex.cached(spec.folder)[spec.scene_id]
         limits = ReplyLimits(self._config.writer_tokens, time.monotonic() + self._config.writer_seconds)
         try:
             with closing(self._policy.open()) as conversation:

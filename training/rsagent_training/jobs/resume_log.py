@@ -1,6 +1,6 @@
-"""A journal of finished work: one line of JSON each, so that a run that was killed goes on where it was.
+"""A log of finished work: one line of JSON each, so that a run that was killed goes on where it was.
 
-The first line holds the settings that the work depends on. A journal of other settings is refused: its results can't be
+The first line holds the settings that the work depends on. A log of other settings is refused: its results can't be
 mixed with new ones.
 """
 

@@ -12,16 +12,16 @@ from typing import Any, TypeVar
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 
-Task = TypeVar("Task")
-Done = TypeVar("Done")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 _AHEAD = 2
 """Tasks that wait for each worker, so that none is idle; more would only be lost by a kill."""
 
 
 def work_on(
-    tasks: Sequence[Task], make: Callable[[], Callable[[Task], Done]], workers: int = 1, ray: str | None = None
-) -> Iterator[Done]:
+    tasks: Sequence[Input], make: Callable[[], Callable[[Input], Output]], workers: int = 1, ray: str | None = None
+) -> Iterator[Output]:
     """Results as they come, in any order unless there is one worker. Blocks between them.
 
     Args:
@@ -44,12 +44,14 @@ def work_on(
         yield from _in_processes(tasks, make, workers)
 
 
-def _in_processes(tasks: Sequence[Task], make: Callable[[], Callable[[Task], Done]], workers: int) -> Iterator[Done]:
+def _in_processes(
+    tasks: Sequence[Input], make: Callable[[], Callable[[Input], Output]], workers: int
+) -> Iterator[Output]:
     # spawn, because a forked copy of a process with threads (OpenCV, torch) can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(make,)) as pool:
         todo = iter(tasks)
-        running: set[Future[Done]] = {
+        running: set[Future[Output]] = {
             pool.submit(_next, task) for task in itertools.islice(todo, workers * (1 + _AHEAD))
         }
         try:
@@ -89,8 +91,8 @@ def _next(task: Any) -> Any:
 
 
 def _on_ray(
-    tasks: Sequence[Task], make: Callable[[], Callable[[Task], Done]], workers: int, address: str
-) -> Iterator[Done]:
+    tasks: Sequence[Input], make: Callable[[], Callable[[Input], Output]], workers: int, address: str
+) -> Iterator[Output]:
     try:
         import ray
     except ImportError as error:

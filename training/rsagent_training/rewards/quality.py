@@ -1,4 +1,4 @@
-"""How good a mask or an answer is, 0..1, by the truth of its scene."""
+"""Quality of a mask or an answer, 0..1, by the truth of its scene."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def candidate_f1(candidates: Sequence[Mask], truths: Sequence[Mask], match_iou: 
 
 
 def trajectory_iou(trace: Trace, scene: Example) -> float:
-    """How good the answer is, 0..1, as `Trajectory.iou` has it: 0 for a wrong outcome.
+    """Quality of the answer, 0..1, as `Trajectory.iou` has it: 0 for a wrong outcome.
 
     FOUND: IoU of all instances together. NOT_IN_VIEW: 1. AMBIGUOUS: sum of the IoU of each candidate with the thing it
     stands for, over the number of candidates or of things, whichever is more.

@@ -24,11 +24,11 @@ from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.config import SynthesisConfig
 
-Teacher = Literal["expert", "policy"]
+TeacherKind = Literal["expert", "policy"]
 
 
 @dataclass(frozen=True)
-class Task:
+class AttemptSpec:
     """One attempt that is to be made.
 
     Attributes:
@@ -43,16 +43,16 @@ class Task:
 
     @property
     def id(self) -> str:
-        """Of the attempt, and of the trajectory that may come of it."""
+        """Id of the attempt, and of the trajectory that may come of it."""
         return f"{self.scene_id}-t{self.number}"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of it.
+    """One episode of a teacher, and how good it is.
 
     Attributes:
-        id, scene_id: As in the task.
+        id, scene_id: As in the specification.
         expected: How an episode on the scene should end.
         picture: Digest of the scene's image; scenes of one image have it in common.
         learn: For each turn, whether its reply is worth learning.
@@ -70,47 +70,47 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Teaching:
-    """Who teaches, and how; picklable, so that every worker can make its own `Teach` of it.
+class TeacherConfig:
+    """The teacher and its settings; picklable, so that every worker can make its own `AttemptRunner` of it.
 
     Attributes:
-        teacher: The scripted expert, or the policy of `choice`.
+        kind: The scripted expert, or the policy of `choice`.
         choice: Policy and segmenter with their settings; of the expert, only the segmenter is used.
         pictures: The format of the expert's chat; a policy has its own.
         seed: Of the expert.
         config: Budget, and the expert's ways.
     """
 
-    teacher: Teacher
+    kind: TeacherKind
     choice: Choice
     pictures: PictureFormat
     seed: int
     config: SynthesisConfig
 
-    def open(self) -> Teach:
+    def open(self) -> AttemptRunner:
         """Load what is needed; blocks meanwhile."""
-        return Teach(self)
+        return AttemptRunner(self)
 
 
-class Teach:
+class AttemptRunner:
     """Runs attempts; keeps its models loaded between them."""
 
-    def __init__(self, teaching: Teaching) -> None:
+    def __init__(self, teacher: TeacherConfig) -> None:
         """Load policy and segmenter.
 
         Raises:
             RunFailed: A model can't be used.
         """
         cv2.setNumThreads(1)  # workers would only get into each other's way
-        self._teaching = teaching
-        self._models = open_models(teaching.choice)
+        self._teacher = teacher
+        self._models = open_models(teacher.choice)
 
-    def __call__(self, task: Task) -> bytes:
-        """One attempt, as a line for the journal."""
-        scene = SceneIndex.cached(task.folder)[task.scene_id]
-        trace, learn = self._run(scene, task)
+    def __call__(self, spec: AttemptSpec) -> bytes:
+        """Make one attempt; returns it as a line for the log."""
+        scene = SceneIndex.cached(spec.folder)[spec.scene_id]
+        trace, learn = self._run(scene, spec)
         attempt = Attempt(
-            task.id,
+            spec.id,
             scene.id,
             scene.require_expected(),
             picture_of(scene),
@@ -120,24 +120,24 @@ class Teach:
         )
         return to_line(attempt)
 
-    def _run(self, scene: Example, task: Task) -> tuple[Trace, tuple[bool, ...]]:
-        config = self._teaching.config
+    def _run(self, scene: Example, spec: AttemptSpec) -> tuple[Trace, tuple[bool, ...]]:
+        config = self._teacher.config
         budget = Budget(seconds=config.budget_seconds, max_turns=config.budget_turns)
         segmenter = self._models.segmenter
-        if self._teaching.teacher == "policy":
+        if self._teacher.kind == "policy":
             policy = self._models.policy
             episode = Episode(
                 scene.image, scene.instruction, segmenter, budget,
-                goal_id=task.id, policy_name=policy.name, pictures=policy.pictures, previous=scene.previous,
+                goal_id=spec.id, policy_name=policy.name, pictures=policy.pictures, previous=scene.previous,
             )  # fmt: skip
             drive(episode, policy)
             return episode.trace, (True,) * len(episode.trace.turns)
         # Of the scene's name and not of its place: the same scene gives the same episode in any set.
-        seed = [self._teaching.seed, zlib.crc32(scene.id.encode()), task.number]
-        expert = Expert(scene, seed, self._teaching.pictures, config.expert)
+        seed = [self._teacher.seed, zlib.crc32(scene.id.encode()), spec.number]
+        expert = Expert(scene, seed, self._teacher.pictures, config.expert)
         episode = Episode(
             scene.image, scene.instruction, segmenter, budget,
-            goal_id=task.id, policy_name=expert.name, pictures=expert.pictures, previous=scene.previous,
+            goal_id=spec.id, policy_name=expert.name, pictures=expert.pictures, previous=scene.previous,
         )  # fmt: skip
         drive(episode, expert, on_turn=expert.see)
         return episode.trace, expert.learn[: len(episode.trace.turns)]
@@ -149,7 +149,7 @@ def picture_of(scene: Example) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _AttemptLine:
     id: str
     scene_id: str
     expected: Outcome
@@ -162,7 +162,7 @@ class _Row:
 def to_line(attempt: Attempt) -> bytes:
     """An attempt as one line of JSON."""
     fields: dict[str, Any] = vars(attempt) | {"trace": msgspec.Raw(attempt.trace.to_json().encode())}
-    return msgspec.json.encode(_Row(**fields)) + b"\n"
+    return msgspec.json.encode(_AttemptLine(**fields)) + b"\n"
 
 
 def from_line(line: bytes) -> Attempt:
@@ -172,7 +172,7 @@ def from_line(line: bytes) -> Attempt:
         ValueError: Not an attempt, or its trace is of another version.
     """
     try:
-        row = msgspec.json.decode(line, type=_Row)
+        row = msgspec.json.decode(line, type=_AttemptLine)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ValueError(f"not an attempt: {error}") from error
     return Attempt(**vars(row) | {"trace": Trace.from_json(bytes(row.trace))})

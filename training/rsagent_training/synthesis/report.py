@@ -10,12 +10,12 @@ from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.synthesis.selection import Summary
 
 
-def report(kept: Sequence[Summary], funnel: FilterReport, settings: dict[str, Any]) -> dict[str, Any]:
+def report(kept: Sequence[Summary], filters: FilterReport, settings: dict[str, Any]) -> dict[str, Any]:
     """The report as JSON values."""
     thoughts = [thought for one in kept for thought in one.thoughts]
     return {
         "settings": settings,
-        "funnel": funnel.to_json(),
+        "funnel": filters.to_json(),
         "kept": {
             "trajectories": len(kept),
             "scenes": len({one.scene_id for one in kept}),
@@ -31,11 +31,11 @@ def report(kept: Sequence[Summary], funnel: FilterReport, settings: dict[str, An
     }
 
 
-def markdown(data: dict[str, Any], funnel: FilterReport) -> str:
+def markdown(data: dict[str, Any], filters: FilterReport) -> str:
     """The report for people."""
     kept = data["kept"]
     lines = [f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in kept.items()]
-    return "\n".join(["# Trajectories", "", funnel.to_markdown(), "## What is kept", "", *lines, ""])
+    return "\n".join(["# Trajectories", "", filters.to_markdown(), "## What is kept", "", *lines, ""])
 
 
 def _mean(values: list[float]) -> float | None:

@@ -78,14 +78,14 @@ def select(found: Sequence[Summary], config: SynthesisConfig) -> tuple[list[Summ
     Raises:
         NothingLeft: None is; the message says which filter dropped the last.
     """
-    funnel = FilterReport("trajectories")
-    funnel.entered = len(found)
-    kept = funnel.sieve("the right outcome", found, _wrong_outcome)
-    kept = funnel.sieve(f"final IoU of at least {config.min_iou:g}", kept, lambda one: _poor(one, config))
-    kept = funnel.sieve(
+    filters = FilterReport("trajectories")
+    filters.entered = len(found)
+    kept = filters.apply("the right outcome", found, _wrong_outcome)
+    kept = filters.apply(f"final IoU of at least {config.min_iou:g}", kept, lambda one: _poor(one, config))
+    kept = filters.apply(
         f"at most {config.max_turns} turns", kept, lambda one: "too long" if one.turns > config.max_turns else ""
     )
-    kept = funnel.sieve("something to learn", kept, lambda one: "" if one.learned else "no turn carries loss")
+    kept = filters.apply("something to learn", kept, lambda one: "" if one.learned else "no turn carries loss")
     seen: set[Hashable] = set()
 
     def again(one: Summary) -> str:
@@ -94,12 +94,12 @@ def select(found: Sequence[Summary], config: SynthesisConfig) -> tuple[list[Summ
         seen.add(one.calls)
         return ""
 
-    kept = funnel.sieve("no duplicates", kept, again)
-    funnel.check()
+    kept = filters.apply("no duplicates", kept, again)
+    filters.check()
     chosen = balanced(kept, config)
-    kept = funnel.sieve("balance", kept, lambda one: "" if one.id in chosen else f"enough of {one.expected}")
-    funnel.check()
-    return kept, funnel
+    kept = filters.apply("balance", kept, lambda one: "" if one.id in chosen else f"enough of {one.expected}")
+    filters.check()
+    return kept, filters
 
 
 def balanced(found: Sequence[Summary], config: SynthesisConfig) -> set[str]:

@@ -1,5 +1,6 @@
-"""Runs a model server beside the robot: a recipe says which, `vllm serve` runs in its own process and environment.
+"""A model server beside the robot: a recipe names the model, `vllm serve` runs in its own process and environment.
 
-`recipe` is what a user writes, `memory` computes what fits beside the segmenter, `command` is the command line, and
-`supervisor` keeps it up. Nothing here imports vLLM: it pins a torch and a transformers of its own.
+`recipe` is the user's file, `memory` computes what fits beside the segmenter, `command` builds the command line,
+`supervisor` keeps the server running, and `program` is `rsagent serve`. Nothing here imports vLLM, which pins a torch
+and a transformers of its own.
 """

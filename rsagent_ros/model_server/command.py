@@ -11,7 +11,7 @@ from rsagent_ros.model_server.recipe import Recipe
 from rsagent_ros.policies.family import CHAT_TEMPLATE, family_of
 
 MAX_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""What --max-lora-rank takes."""
+"""Values that --max-lora-rank takes."""
 
 
 def command(recipe: Recipe) -> list[str]:
@@ -28,14 +28,14 @@ def command(recipe: Recipe) -> list[str]:
         "--max-model-len": str(recipe.context),
         "--max-num-seqs": str(recipe.chats),
         "--gpu-memory-utilization": f"{recipe.share().utilization:.2f}",
-        # The size is what memory is set aside for; without it that is the largest picture the model could take.
+        # vLLM reserves memory for this size; without it, for the largest picture that the model could take.
         "--limit-mm-per-prompt": json.dumps(
             {"image": {"count": recipe.max_images, "width": side, "height": side}, "video": 0}
         ),
         # Ours keeps earlier thoughts, so that a longer chat begins with the tokens of the shorter one.
         "--chat-template": str(CHAT_TEMPLATE),
         "--chat-template-content-format": "openai",
-        # Else the model's generation_config.json would change the sampling that clients ask for.
+        # Otherwise the model's generation_config.json would change the sampling that clients ask for.
         "--generation-config": "vllm",
     }
     flags = ["--enable-prefix-caching", "--enable-prompt-tokens-details"]
@@ -54,10 +54,10 @@ def command(recipe: Recipe) -> list[str]:
 
 
 def environment(recipe: Recipe, outer: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of the command: nothing is downloaded, and nothing reported to anybody.
+    """The environment of the command: no downloads, no usage statistics.
 
     Raises:
-        ValueError: It would listen to other machines without asking for a key.
+        ValueError: It would listen to other machines without an API key.
     """
     if not recipe.on_loopback and not outer.get("VLLM_API_KEY"):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How much of a GPU the model server may take, so that the segmenter's part is left."""
+"""The model server's share of a GPU, so that the segmenter's part is left."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Memory:
-    """What has to fit into the memory of one GPU.
+    """Needs of everything that shares the memory of one GPU.
 
     Attributes:
-        device_gib: All of it, as CUDA sees it: `torch.cuda.mem_get_info()[1] / 2**30`.
-        billion_parameters: Of the model, vision tower included.
+        device_gib: Memory of the device, as CUDA sees it: `torch.cuda.mem_get_info()[1] / 2**30`.
+        billion_parameters: Size of the model, vision tower included.
         bytes_per_parameter: 2 for bfloat16; about 0.6 for a model quantized to 4 bits, scales included.
-        layers, kv_heads, head_size: Of the language model: num_hidden_layers, num_key_value_heads, and head_dim or
+        layers, kv_heads, head_size: Language model: num_hidden_layers, num_key_value_heads, and head_dim or
             hidden_size / num_attention_heads in config.json.
-        work_gib: What the server needs beside weights and KV cache: activations, CUDA graphs, adapters.
-        segmenter_gib: Left for the segmenter's process: SAM 2.1 large in half precision, CUDA context and cache.
-        other_gib: Left for everybody else: the desktop, other nodes; on a Jetson also the operating system.
+        work_gib: Need of the server beside weights and KV cache: activations, CUDA graphs, adapters.
+        segmenter_gib: Reserved for the segmenter's process: SAM 2.1 large in half precision, CUDA context and cache.
+        other_gib: Reserved for all others: the desktop, other nodes; on a Jetson also the operating system.
 
     Raises:
-        ValueError: A number that can't be.
+        ValueError: A number out of range.
     """
 
     device_gib: float
@@ -46,25 +46,25 @@ class Memory:
 
     @property
     def weights_gib(self) -> float:
-        """Of the model."""
+        """Memory of the model's weights."""
         return self.billion_parameters * 1e9 * self.bytes_per_parameter / GIB
 
     @property
     def bytes_per_token(self) -> int:
-        """Of the KV cache: keys and values, two bytes each."""
+        """Bytes of KV cache for each token: keys and values, two bytes each."""
         return 2 * 2 * self.layers * self.kv_heads * self.head_size
 
 
 @dataclass(frozen=True)
 class Share:
-    """The server's part.
+    """The server's share of a GPU.
 
     Attributes:
-        utilization: What `--gpu-memory-utilization` is set to: a part of the whole device, rounded down to a hundredth.
+        utilization: Value of `--gpu-memory-utilization`: a share of the whole device, rounded down to a hundredth.
         gib: The same in GiB.
-        weights_gib, work_gib: Of it.
-        cache_gib: What is left of it for the KV cache.
-        cache_tokens: How many tokens that holds.
+        weights_gib, work_gib: Parts of it.
+        cache_gib: The rest, for the KV cache.
+        cache_tokens: Number of tokens that the cache holds.
     """
 
     utilization: float
@@ -75,7 +75,7 @@ class Share:
     cache_tokens: int
 
     def __str__(self) -> str:
-        """As the recipes state it."""
+        """The line that the recipes state."""
         return (
             f"utilization {self.utilization:.2f} = {self.gib:.1f} GiB: weights {self.weights_gib:.1f}, work "
             f"{self.work_gib:.1f}, KV cache {self.cache_gib:.1f} GiB for {self.cache_tokens} tokens"
@@ -83,15 +83,15 @@ class Share:
 
 
 def share(memory: Memory, context: int, chats: int) -> Share:
-    """The server's part of the GPU: all but what is left for the segmenter and for others.
+    """The server's share of the GPU: all but the memory reserved for the segmenter and for others.
 
     Args:
-        memory: What has to fit.
+        memory: Needs of everything on the GPU.
         context: Tokens of the longest chat.
-        chats: That many chats of that length have to fit at the same time.
+        chats: Number of chats of that length that must fit at the same time.
 
     Raises:
-        ValueError: They do not; the message says how much is missing.
+        ValueError: They do not fit; the message says how much is missing.
     """
     left = memory.device_gib - memory.segmenter_gib - memory.other_gib
     # A tiny step up first: 0.57 * 100 is a little less than 57, and would be rounded down to 0.56.

@@ -1,4 +1,4 @@
-"""`python -m rsagent_ros.model_server RECIPE`, and `rsagent serve RECIPE`: serve a model until told to end."""
+"""`python -m rsagent_ros.model_server RECIPE`, and `rsagent serve RECIPE`: serve a model until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from rsagent_ros.model_server.recipe import load
 from rsagent_ros.model_server.supervisor import Supervisor
 
 READY = "model server is healthy at"
-"""What a line on stdout begins with each time the server has become healthy; launch files wait for it."""
+"""Beginning of the line on stdout each time the server has become healthy; launch files wait for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve; blocks until SIGINT or SIGTERM. Returns the exit code: 0, 1 when it was given up, 2 for a bad recipe."""
+    """Serve; blocks until SIGINT or SIGTERM.
+
+    Returns:
+        The exit code: 0, 1 when the server failed too often, 2 for a bad recipe.
+    """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     parser = argparse.ArgumentParser(prog="python -m rsagent_ros.model_server", description="Serve a model with vLLM.")
     _add_arguments(parser)
@@ -43,7 +47,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapter", action="append", default=[], metavar="NAME=FOLDER", help="a LoRA adapter; may be repeated"
     )
-    parser.add_argument("--show", action="store_true", help="only say what would be run, and what fits")
+    parser.add_argument("--show", action="store_true", help="print the command and the memory budget, and run nothing")
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What a user writes to have a model served: a YAML file under config/serve."""
+"""Recipe of a model server: a YAML file such as those in config/serve."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ class Recipe:
 
     Attributes:
         model: Folder of the checkpoint, or its name on the hub if it is in the local cache: nothing is downloaded.
-        memory: What has to fit beside it.
-        served_name: Under which clients ask for it; empty: the model as written above.
+        memory: Needs of everything on the GPU.
+        served_name: Name that clients ask for; empty: `model` as written.
         family: `model_type` of its config.json.
         side: Longest side of the pictures that clients send, pixels.
         max_images: Most pictures in one chat.
         context: Tokens of the longest chat, pictures and replies included.
-        chats: How many are answered at the same time; more wait.
-        adapters: LoRA adapters by the name under which clients ask for them: folders as the training package writes
-            them.
-        host: Where it listens; anything but loopback needs an API key in the environment variable VLLM_API_KEY.
-        port: Where it listens.
+        chats: Number of chats that are answered at the same time; more wait.
+        adapters: LoRA adapters by the name that clients ask for: folders as the training package writes them.
+        host: Address to listen at; anything but loopback needs an API key in the environment variable VLLM_API_KEY.
+        port: Port to listen at.
         executable: The `vllm` of its own environment.
 
     Raises:
-        ValueError: A value that can't be, or a model that does not fit.
+        ValueError: A value out of range, or a model that does not fit.
     """
 
     model: str
@@ -63,31 +62,31 @@ class Recipe:
         ipaddress.ip_address(self.host)
         for name in self.adapters:
             if name in (self.model, self.served_name):
-                raise ValueError(f"the adapter {name!r} is called as the model is; give it another name")
+                raise ValueError(f"the adapter {name!r} has the name of the model; give it another one")
         self.share()
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
+        """Whether only this machine can reach it."""
         return ipaddress.ip_address(self.host).is_loopback
 
     @property
     def root(self) -> str:
-        """Where this machine reaches it, without the /v1."""
+        """URL for clients on this machine, without the /v1."""
         address = ipaddress.ip_address(self.host)
         host = ("::1" if address.version == 6 else "127.0.0.1") if address.is_unspecified else self.host
         return f"http://[{host}]:{self.port}" if address.version == 6 else f"http://{host}:{self.port}"
 
     def share(self) -> Share:
-        """Its part of the GPU."""
+        """Its share of the GPU."""
         return share(self.memory, self.context, self.chats)
 
 
 def load(path: Path, **changes: Any) -> Recipe:
-    """Read a recipe; `changes` take the place of what it says.
+    """Read a recipe; `changes` replace its values.
 
     Raises:
-        ValueError: It can't be read, or it holds what can't be; the message names the file.
+        ValueError: It can't be read, or a value is out of range; the message names the file.
     """
     recipe = read_yaml(path, Recipe)
     try:

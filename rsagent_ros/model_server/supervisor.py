@@ -1,4 +1,4 @@
-"""Keeps a server up: starts it, waits until it is healthy, starts it again when it dies or hangs, ends it cleanly."""
+"""Supervisor of a server: start it, wait until it is healthy, restart it when it dies or hangs, end it cleanly."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long what may take, in seconds.
+class SupervisorTimeouts:
+    """Timeouts of a supervisor, in seconds, and its limit of restarts.
 
     Attributes:
-        start: Until it is healthy for the first time: weights are read, graphs are captured.
-        hang: It may fail its health checks for that long before it is started again.
-        end: Between the request to end and the kill.
-        poll: Between two looks at it.
-        backoff: Before the first restart; each further one in a row twice as long, at most 60 s.
-        proven: Healthy for that long, a server that dies begins with the first restart again.
-        restarts: In a row; one more, and it is given up.
+        start: Time for a start, until it is healthy for the first time: weights are read, graphs are captured.
+        hang: Time of failed health checks after which it is restarted.
+        end: Time between SIGTERM and SIGKILL.
+        poll: Interval of health checks.
+        backoff: Pause before the first restart; each further one in a row is twice as long, at most 60 s.
+        proven: Time in good health after which earlier failures no longer count.
+        restarts: Most restarts in a row; after one more failure the supervisor gives up.
     """
 
     start: float = 900.0
@@ -55,32 +55,32 @@ class Supervisor:
         command: Sequence[str],
         environment: Mapping[str, str],
         root: str,
-        patience: Patience | None = None,
+        timeouts: SupervisorTimeouts | None = None,
         on_healthy: Callable[[], None] = lambda: None,
     ) -> None:
-        """Remember what to run.
+        """Take a command; nothing runs yet.
 
         Args:
-            command: And its arguments.
-            environment: Of the command.
-            root: Its URL; it is healthy when GET /health says 200.
-            patience: How long what may take.
+            command: The command and its arguments.
+            environment: All environment variables of the command.
+            root: Its URL; it is healthy when GET /health answers 200.
+            timeouts: Timeouts; the defaults if None.
             on_healthy: Called each time it has become healthy.
         """
         self._command = list(command)
         self._environment = dict(environment)
         self._root = root
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or SupervisorTimeouts()
         self._on_healthy = on_healthy
 
     def run(self, stop: threading.Event) -> int:
-        """Keep it up until `stop` is set; blocks until then and until the server is gone.
+        """Keep it running until `stop` is set; blocks until then and until the server is gone.
 
         Returns:
-            0 after a stop, 1 when the server died too often in a row or can't be started; the log says why.
+            0 after a stop, 1 when the server failed too often in a row or can't be started; the log says why.
         """
         if _taken(self._root):
-            log.error("something else listens at %s already; end it, or choose another port", self._root)
+            log.error("another program already listens at %s; stop it, or choose another port", self._root)
             return 1
         failures = 0
         while not stop.is_set():
@@ -97,20 +97,20 @@ class Supervisor:
                 self._end(process)
             if stop.is_set():
                 break
-            failures = 0 if healthy >= self._patience.proven else failures + 1
-            if failures > self._patience.restarts:
-                log.error("the server failed %d times in a row and is given up; its own log says why", failures)
+            failures = 0 if healthy >= self._timeouts.proven else failures + 1
+            if failures > self._timeouts.restarts:
+                log.error("the server failed %d times in a row; giving up, see its own log for the reason", failures)
                 return 1
-            wait = min(60.0, self._patience.backoff * 2 ** max(0, failures - 1))
-            log.warning("the server is started again in %g s", wait)
+            wait = min(60.0, self._timeouts.backoff * 2 ** max(0, failures - 1))
+            log.warning("restarting the server in %g s", wait)
             stop.wait(wait)
         return 0
 
     def _watch(self, process: subprocess.Popen[bytes], stop: threading.Event) -> float:
-        """Look after it until it is gone, hangs, or shall stop; returns for how many seconds it was healthy."""
+        """Watch it until it ends, hangs, or `stop` is set; returns the seconds that it was healthy."""
         first = last = 0.0
         started = time.monotonic()
-        while not stop.wait(self._patience.poll):
+        while not stop.wait(self._timeouts.poll):
             code = process.poll()
             now = time.monotonic()
             if code is not None:
@@ -122,27 +122,27 @@ class Supervisor:
                     first = last
                     log.info("the server is healthy at %s after %.0f s", self._root, first - started)
                     self._on_healthy()
-            elif first and now - last > self._patience.hang:
+            elif first and now - last > self._timeouts.hang:
                 log.error("the server has failed its health checks for %.0f s", now - last)
                 break
-            elif not first and now - started > self._patience.start:
+            elif not first and now - started > self._timeouts.start:
                 log.error("the server was not healthy within %.0f s", now - started)
                 break
         return last - first
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """End it and all it started; workers of a dead server would keep the GPU's memory."""
+        """End its process group; workers of a dead server would keep the GPU's memory."""
         _signal_group(process, signal.SIGTERM)
         try:
-            process.wait(self._patience.end)
+            process.wait(self._timeouts.end)
         except subprocess.TimeoutExpired:
-            log.warning("the server did not end within %g s and is killed", self._patience.end)
+            log.warning("the server did not end within %g s; killing it", self._timeouts.end)
         _signal_group(process, signal.SIGKILL)
         process.wait()
 
 
 def _end_with_parent() -> None:
-    """Runs in the child: should the supervisor be killed, the server must not stay and hold the GPU's memory."""
+    """End the child when its parent dies; a server that outlives a killed supervisor would hold the GPU's memory."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -162,7 +162,7 @@ def _healthy(root: str) -> bool:
 
 
 def _taken(root: str) -> bool:
-    """Whether somebody listens there."""
+    """Whether a program listens at this URL."""
     url = urlsplit(root)
     try:
         socket.create_connection((str(url.hostname), int(url.port or 80)), timeout=1.0).close()

@@ -1,1 +1,1 @@
-"""Who draws masks: one module for each backend of the `Segmenter` protocol."""
+"""Segmentation models: the backends of the `Segmenter` protocol that have weights."""

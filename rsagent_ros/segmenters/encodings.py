@@ -1,4 +1,4 @@
-"""The encodings that were used last, at most so many bytes of them."""
+"""A bounded store of encodings: least recently used ones are dropped first."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ Features = tuple[torch.Tensor, ...]
 
 
 class EncodingStore:
-    """Keeps features under a key until others, used later, need the room. Not for several threads at a time."""
+    """Features by key, up to a limit of bytes. Not thread-safe."""
 
     def __init__(self, limit: int) -> None:
-        """Empty.
+        """Begin empty.
 
         Args:
-            limit: Most bytes of features that are kept; the newest ones are kept even where they alone are larger.
+            limit: Most bytes of features; the newest ones are kept even where they alone are larger.
         """
         self._limit = limit
         self._kept: OrderedDict[bytes, Features] = OrderedDict()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all that is kept."""
+        """Bytes of all features."""
         return sum(_size(features) for features in self._kept.values())
 
     def get(self, key: bytes) -> Features | None:
-        """What was put under this key, if it is still kept; it counts as used now."""
+        """The features of a key, or None where they were dropped; they count as used now."""
         if key not in self._kept:
             return None
         self._kept.move_to_end(key)
         return self._kept[key]
 
     def put(self, key: bytes, features: Features) -> None:
-        """Keep these, and drop what was used longest ago until all fits."""
+        """Keep these, and drop the least recently used ones until all fit."""
         self._kept[key] = features
         self._kept.move_to_end(key)
         while len(self._kept) > 1 and self.nbytes > self._limit:

@@ -1,7 +1,7 @@
 """SAM 2 and 2.1 through Meta's own `sam2` package, from Meta's own `.pt` files.
 
-The file is read as plain tensors (`weights_only`), never as a pickle of objects. Which of the eight networks it holds
-is seen from its tensors, whatever the file is called.
+The file is read as plain tensors (`weights_only`), never as a pickle of objects. Its tensors tell which of the eight
+networks it holds, whatever its name.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _described(path: Path, weights: dict[str, torch.Tensor]) -> str:
-    """Which configuration of the package describes these tensors, as a path within it.
+    """The configuration for these tensors, as a path within the package.
 
     Raises:
         RunFailed: MODEL_UNAVAILABLE: none does.

@@ -1,4 +1,4 @@
-"""What a SAM segmenter can be told. Needs no torch."""
+"""Configuration of a SAM segmenter. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Sam2Config:
-    """A checkpoint, and how to run it; each field says what it means.
+    """A checkpoint and its runtime options; each field describes itself.
 
     Raises:
-        ValueError: A value that can't be; the message says what can.
+        ValueError: A value out of range; the message names the range.
     """
 
     checkpoint: str = setting(

@@ -24,9 +24,10 @@ class _Architecture:
     """A network whose image part takes points, boxes and masks.
 
     Attributes:
-        model_types: Of checkpoints that hold it: also those of its video form, as most are published.
+        name: As transformers names it.
+        model_types: Values in config.json of checkpoints that hold it: its video form too, as most are published.
         mean, std: Of its pixels, where the checkpoint does not say.
-        needs: What to do where it can't be imported.
+        needs: Remedy where it can't be imported.
     """
 
     name: str
@@ -156,7 +157,7 @@ def read_input_format(
     """The format of the network's inputs: as its own file about pixels says, where there is one.
 
     Args:
-        folder: Of the checkpoint.
+        folder: Folder of the checkpoint.
         image_size: Side of the images by its config.json, pixels.
         mask_input_size: Side of `mask_input` by its config.json.
         colours: Mean and standard deviation where the file does not say.

@@ -1,1 +1,1 @@
-"""Checkpoints on disk: getting real ones beforehand, and making tiny random ones for tests and dry runs."""
+"""Weights on disk: fetching real ones beforehand, and making tiny random ones for tests and dry runs."""

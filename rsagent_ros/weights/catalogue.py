@@ -1,4 +1,4 @@
-"""Weights that this agent is made for: where they are published, how large they are, and under which licence."""
+"""Catalogue of weights for this agent: repository, size and licence."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A checkpoint on the Hugging Face hub.
+    """Weights on the Hugging Face hub.
 
     Attributes:
-        repo: Owner and name.
-        megabytes: Roughly; the hub says it exactly before anything is downloaded.
-        licence: Short; the repository holds the text that counts.
-        use: What it is here.
-        revision: Branch, tag or commit; which commit it was then stands in the lock file.
+        repo: Owner and name of the repository.
+        megabytes: Approximate size; `fetch` prints the exact one before it downloads.
+        licence: Short name; the repository holds the text that counts.
+        use: Role in the agent.
+        revision: Branch, tag or commit; the lock file then names the commit.
     """
 
     repo: str

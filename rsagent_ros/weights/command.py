@@ -1,4 +1,4 @@
-"""`rsagent models`: weights beforehand. `fetch` gets them, `verify` checks them again, `tiny` makes random ones."""
+"""`rsagent models`: fetch weights beforehand, verify them again, or make tiny random ones."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def add_commands(commands: Commands) -> None:
 
     fetch = actions.add_parser(
         "fetch",
-        help="download checkpoints and check their hashes",
-        description="Download checkpoints from the Hugging Face hub, each into a folder of its name, with a lock file "
+        help="download weights and check their hashes",
+        description="Download weights from the Hugging Face hub, each into a folder of its name, with a lock file "
         "of their hashes. Run it again after a failure: what is complete is kept. Nothing else in rsagent downloads.",
         epilog=_catalogue(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,7 +34,7 @@ def add_commands(commands: Commands) -> None:
     fetch.add_argument("--into", type=Path, default=Path("models"), metavar="DIR", help="default ./%(default)s")
     fetch.set_defaults(command=_fetch)
 
-    verify = actions.add_parser("verify", help="check fetched checkpoints against their lock files")
+    verify = actions.add_parser("verify", help="check fetched weights against their lock files")
     verify.add_argument("folder", type=Path, metavar="DIR", help="a fetched folder, or the folder that holds them")
     verify.set_defaults(command=_verify)
 
@@ -59,7 +59,7 @@ def _published(text: str) -> tuple[str, Published]:
     """NAME or NAME@REVISION of the catalogue."""
     name, at, revision = text.partition("@")
     if name not in CATALOGUE or (at and not revision):
-        raise argparse.ArgumentTypeError(f"there is no {text!r}; choose among {', '.join(CATALOGUE)}")
+        raise argparse.ArgumentTypeError(f"there is no {text!r}; choose from {', '.join(CATALOGUE)}")
     return name, replace(CATALOGUE[name], revision=revision) if revision else CATALOGUE[name]
 
 
@@ -79,7 +79,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     folders = locked_folders(arguments.folder)
     if not folders:
         raise RunFailed(
-            ErrorCode.MODEL_UNAVAILABLE, f"{arguments.folder} holds no {LOCK_NAME}; name a folder that was fetched"
+            ErrorCode.MODEL_UNAVAILABLE,
+            f"{arguments.folder} holds no {LOCK_NAME}; name a folder that `rsagent models fetch` made",
         )
     for folder in folders:
         lock = verify(folder)

@@ -1,8 +1,7 @@
-"""Getting weights beforehand from the Hugging Face hub: said in advance, resumed, checked, locked.
+"""Download of weights from the Hugging Face hub: announced, resumed, checked, locked.
 
-The only place that downloads. A connection that breaks is taken up again within a file; after a failure the next run
-keeps what is complete. Only what transformers loads as data is taken (safetensors, JSON, text, templates): no
-pickles, no code.
+Nothing else downloads. A broken connection resumes within a file; after a failure the next run keeps complete files.
+Only files that transformers loads as data are taken (safetensors, JSON, text, templates): no pickles, no code.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class _Remote:
-    """A file as the hub describes it: SHA-256 of large ones, the git hash of the others."""
+    """A file as the hub describes it: the SHA-256 of a large one, the git hash of any other."""
 
     name: str
     size: int
@@ -37,17 +36,17 @@ class _Remote:
 
 
 def fetch(name: str, published: Published, folder: Path, tell: Tell, endpoint: str | None = None) -> Lock:
-    """Bring a checkpoint into a folder; blocks until it is whole. What is there already and right is not asked again.
+    """Download weights into a folder; blocks until they are complete. Files that are there and right are kept.
 
     Args:
-        name: In the catalogue.
-        published: Where it is.
-        folder: Is made where needed.
-        tell: Is given sentences for the user. The bars of single files go to the terminal's error output.
+        name: Name in the catalogue.
+        published: Repository and revision.
+        folder: Target; made where it is missing.
+        tell: Called with sentences for the user. Progress bars of single files go to stderr.
         endpoint: URL of the hub; the one that huggingface_hub is set to, if None.
 
     Raises:
-        RunFailed: MODEL_UNAVAILABLE: the hub or the checkpoint can't be had, or does not match its hashes.
+        RunFailed: MODEL_UNAVAILABLE: the hub can't be reached, has no such weights, or they do not match their hashes.
         OSError: The folder can't be written.
     """
     hub = endpoint if endpoint is not None else constants.ENDPOINT
@@ -73,7 +72,7 @@ def fetch(name: str, published: Published, folder: Path, tell: Tell, endpoint: s
 
 
 def _listed(published: Published, hub: str) -> tuple[str, list[_Remote]]:
-    """The commit of a revision, and those of its files that are wanted."""
+    """The commit of a revision, and its files that are downloaded."""
     try:
         info = HfApi(endpoint=hub).model_info(published.repo, revision=published.revision, files_metadata=True)
     except Exception as error:  # the client lets errors of its HTTP library through, which differ between its versions
@@ -91,7 +90,7 @@ def _listed(published: Published, hub: str) -> tuple[str, list[_Remote]]:
 
 
 def _download(repo: str, commit: str, file: _Remote, folder: Path, hub: str) -> None:
-    """One file, whole and right, or an error."""
+    """Download one file and check its hash."""
     try:
         # A file that is there was found to be wrong: without force the client would trust its own note about it.
         there = (folder / file.name).exists()
@@ -107,7 +106,7 @@ def _download(repo: str, commit: str, file: _Remote, folder: Path, hub: str) -> 
 
 
 def _matches(path: Path, file: _Remote) -> bool:
-    """Whether this is that file, to the last byte."""
+    """Whether a local file has the size and hash of the remote one."""
     if not path.is_file() or path.stat().st_size != file.size:
         return False
     if file.sha256 is not None:
@@ -120,24 +119,29 @@ def _matches(path: Path, file: _Remote) -> bool:
 def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise _unavailable(f"{folder} has {_amount(free)} free, {_amount(needed)} are needed; make room or use --into")
+        raise _unavailable(
+            f"{folder} has {_amount(free)} free and needs {_amount(needed)}; free some space, or choose another folder "
+            "with --into"
+        )
 
 
 def _explained(error: Exception, published: Published, hub: str) -> RunFailed:
-    """What is wrong with the hub, and what to do."""
+    """The error for the user: the fault, and the remedy."""
     where = f"{hub}/{published.repo}"
     match error:
         case GatedRepoError():
-            return _unavailable(f"{where} is given out on request; ask for it on that page, then `hf auth login`")
+            return _unavailable(
+                f"{where} is given out on request; request access on its page, then run `hf auth login`"
+            )
         case RepositoryNotFoundError():
-            return _unavailable(f"there is no {where}, or it is private; log in with `hf auth login` if it is yours")
+            return _unavailable(f"there is no {where}, or it is private; run `hf auth login` if you have access")
         case RevisionNotFoundError():
             return _unavailable(f"{where} has no revision {published.revision!r}; name a branch, tag or commit")
         case OfflineModeIsEnabled():
-            return _unavailable("HF_HUB_OFFLINE is set, so nothing is downloaded; unset it for this command")
+            return _unavailable("HF_HUB_OFFLINE is set, which forbids downloads; unset it for this command")
     return _unavailable(
-        f"{where} can't be had ({describe(error)}); run it again, which keeps complete files, or fetch on another "
-        "machine and copy the folder"
+        f"{where} can't be downloaded ({describe(error)}); run the command again, complete files are kept, or fetch on "
+        "another machine and copy the folder"
     )
 
 

@@ -1,4 +1,4 @@
-"""The lock file beside weights: from which commit each file came, and its hash, to be checked again anywhere."""
+"""The lock file beside weights: commit and hash of each file, to be verified on any machine."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ class LockedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a folder of weights holds.
+    """Contents of a folder of weights.
 
     Attributes:
-        name: In the catalogue.
-        repo: On the hub.
-        commit: Of that repository.
-        files: By their names in the folder.
+        name: Name in the catalogue.
+        repo: Repository on the hub.
+        commit: Commit of that repository.
+        files: Files by their names in the folder.
+        version: Version of this format.
     """
 
     name: str
@@ -44,14 +45,14 @@ class _Versioned(msgspec.Struct):
 
 
 def write_lock(folder: Path, lock: Lock) -> None:
-    """Write it whole or not at all."""
+    """Write the lock file atomically."""
     partial = folder / f"{LOCK_NAME}.partial"
     partial.write_bytes(msgspec.json.format(msgspec.json.encode(lock), indent=2) + b"\n")
     partial.replace(folder / LOCK_NAME)
 
 
 def verify(folder: Path) -> Lock:
-    """Read every file of a folder again and hold it against the lock; blocks while it reads.
+    """Read every file of a folder and compare it with the lock; blocks while it reads.
 
     Raises:
         RunFailed: MODEL_UNAVAILABLE: the first file that is missing or changed, or a lock that can't be used.
@@ -59,7 +60,7 @@ def verify(folder: Path) -> Lock:
     path = folder / LOCK_NAME
     try:
         if path.stat().st_size > MAX_LOCK_BYTES:
-            raise _failed(f"{path} is larger than {MAX_LOCK_BYTES // 1_000_000} MB, so it is no lock of ours")
+            raise _failed(f"{path} is larger than {MAX_LOCK_BYTES // 1_000_000} MB, so it is no lock file")
         version = msgspec.json.decode(path.read_bytes(), type=_Versioned).version
         if version != VERSION:
             raise _failed(f"{path} is of version {version}; this release reads version {VERSION}")
@@ -75,7 +76,7 @@ def verify(folder: Path) -> Lock:
         if not file.is_file():
             raise _failed(f"{file} is missing")
         if file.stat().st_size != expected.size:
-            raise _failed(f"{file} has {file.stat().st_size} bytes, {expected.size} are expected")
+            raise _failed(f"{file} has {file.stat().st_size} bytes instead of {expected.size}")
         if sha256(file) != expected.sha256:
             raise _failed(f"{file} was changed: its SHA-256 is not the one in {LOCK_NAME}")
     return lock

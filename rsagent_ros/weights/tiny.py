@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of the vision-language families: real architecture, real files, 0.3 M parameters, no sense.
+"""Tiny random weights of the vision-language families: real architecture, real files, 0.3 M parameters, no training.
 
 For tests, CI and the dry run of a deployment: they load through the same path as real weights and answer in
 milliseconds on a CPU, with nonsense. The tokenizer is a small one of the same kind (byte-level BPE with Qwen's splits
@@ -45,13 +45,13 @@ CORPUS = [
 
 @dataclass(frozen=True)
 class Size:
-    """How large a network is.
+    """Size of a network.
 
     Attributes:
-        width, heads, layers: Of the language model.
-        vision_width, vision_heads, vision_layers: Of the vision tower.
-        spread: Of the random weights. The default is large: with the usual 0.02 a wrong position or mask hardly shows
-            in the logits. A network that is to be trained wants the usual one.
+        width, heads, layers: Size of the language model.
+        vision_width, vision_heads, vision_layers: Size of the vision tower.
+        spread: Standard deviation of the random weights. The default is large: with the usual 0.02 a wrong position
+            or mask hardly shows in the logits. Networks for training want the usual one.
     """
 
     width: int = 64
@@ -69,13 +69,13 @@ TINY = Size()
 def save_tiny(
     family: Family, folder: Path, seed: int = 0, *, size: Size = TINY, tokenizer: Tokenizer | None = None
 ) -> None:
-    """Write a checkpoint of that family into a new or empty folder; about 1 MB, the same for the same seed.
+    """Write weights of that family into a new or empty folder; about 1 MB, the same for the same seed.
 
     Args:
-        family: Its architecture; one with a smaller `multiple` has smaller patches.
-        folder: Where to.
-        seed: Of the weights.
-        size: Of the network.
+        family: Architecture; one with a smaller `multiple` has smaller patches.
+        folder: Target.
+        seed: Seed of the random weights.
+        size: Size of the network.
         tokenizer: One with the special tokens of `tiny_tokenizer`, which is the default.
 
     Raises:
@@ -175,7 +175,7 @@ def tiny_tokenizer(corpus: Sequence[str] = CORPUS, words: int = 1024, whole: Seq
 
 
 def save_processing(family: Family, tokenizer: Tokenizer, folder: Path) -> None:
-    """The files beside the weights: tokenizer, chat template, and how pixels become numbers."""
+    """Write the files beside the weights: tokenizer, chat template, pixel normalisation."""
     tokenizer.save(str(folder / "tokenizer.json"))
     # The families' own files name these classes; transformers finds its processors by them.
     older = family.model_type == QWEN2_5_VL.model_type

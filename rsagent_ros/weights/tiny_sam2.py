@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of the segmenters: real architecture, real files, 0.5 M parameters, no sense.
+"""Tiny random weights of the segmenters: real architecture, real files, 0.5 M parameters, no training.
 
 For tests, CI and the dry run of a deployment, like those of `tiny.py`; about 2 MB each.
 """
@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskGeneration, PreT
 
 WIDTH = 64
 MEMORY_WIDTH = 128
-"""Of a network with memory: transformers wants more than the 64 channels that its memories have."""
+"""Width of a network with memory: transformers wants more than the 64 channels that its memories have."""
 
 _PIXELS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 _GREY_PIXELS = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
@@ -108,7 +108,7 @@ def _hiera(width: int = WIDTH) -> dict[str, Any]:
 
 
 def _necks(model_type: str, width: int = WIDTH) -> dict[str, Any]:
-    """What the image encoders have in common after their backbones."""
+    """The part after the backbone, which all image encoders share."""
     sizes = [[64, 64], [32, 32], [16, 16]]
     return {"model_type": model_type, "backbone_feature_sizes": sizes, "fpn_hidden_size": width}
 
@@ -122,7 +122,7 @@ def _save(
     seed: int,
     memory: dict[str, Any] | None = None,
 ) -> None:
-    """A checkpoint of that architecture, whose frame has 16 x 16 patches of that many pixels; video needs a memory."""
+    """Write weights of that architecture for square images of 16 x 16 patches; video needs a memory."""
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     side, width = 16 * patch, vision["fpn_hidden_size"]

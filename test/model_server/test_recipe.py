@@ -56,7 +56,7 @@ def test_defaults_are_filled_in_and_changes_count(tmp_path: Path) -> None:
         ({"port": 0}, "port is 0; allowed: 1 to 65535"),
         ({"context": 1_000_000}, "2 chats of 1000000 tokens need"),
         ({"chats": 0}, "chats is 0"),
-        ({"adapters": {"/models/qwen": "/a"}}, "the adapter '/models/qwen' is called as the model is"),
+        ({"adapters": {"/models/qwen": "/a"}}, "the adapter '/models/qwen' has the name of the model"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_name_of_the_file(

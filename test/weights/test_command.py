@@ -72,7 +72,7 @@ def test_an_unknown_name_says_which_there_are(name: str, capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as end:
         run("fetch", name)
     assert end.value.code == 2
-    assert f"there is no '{name}'; choose among sam2.1-hiera-tiny, " in capsys.readouterr().err
+    assert f"there is no '{name}'; choose from sam2.1-hiera-tiny, " in capsys.readouterr().err
 
 
 def test_help_lists_names_sizes_and_licences(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def test_a_missing_a_cut_and_a_changed_file(folder: Path) -> None:
     weights.write_bytes(b"Weights")
     refused(folder, "model.safetensors was changed")
     weights.write_bytes(CONTENT[:3])
-    refused(folder, "has 3 bytes, 7 are expected; fetch the weights again")
+    refused(folder, "has 3 bytes instead of 7; fetch the weights again")
     weights.unlink()
     refused(folder, "model.safetensors is missing")
 

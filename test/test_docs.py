@@ -71,3 +71,10 @@ def test_the_tree_in_contributing_is_there() -> None:
     paths = list(tree_of_contributing())
     assert len(paths) > 50
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_modules_that_the_architecture_names_are_there() -> None:
+    modules = [str(path.relative_to(ROOT)) for path in (ROOT / "rsagent_ros").rglob("*.py")]
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not any(module.endswith(f"/{name}") for module in modules)] == []

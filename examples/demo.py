@@ -43,7 +43,6 @@ from rsagent_ros.data.folder import load_examples
 from rsagent_ros.ros.client.agent import Agent, Answer
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import render
-from rsagent_training.simulate import DEMO_GOALS
 
 TIME_BUDGET = 60.0
 """Seconds a goal may take: far more than it does, so that a busy machine changes nothing."""
@@ -85,12 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         agent = stack.enter_context(Agent(wait=START_SECONDS))
         agent.wait_until_active(START_SECONDS)
         ended: list[EndedGoal] = []
-        for scene, flavour in zip(scenes, flavours(), strict=True):
+        for scene in scenes:
             follows = ended[-1].answer if scene.previous else None
             if follows is not None and not follows.question:
                 print(f"\n“{scene.instruction}” answers nothing: the agent has not asked back", flush=True)
                 continue
-            ended.append(send(agent, scene, flavour, follows))
+            ended.append(send(agent, scene, follows))
     wrong = []
     if not arguments.tiny:
         if len(ended) < len(scenes):
@@ -123,29 +122,22 @@ def tiny_models(folder: Path) -> list[str]:
     return [word for name, value in chosen.items() for word in ("-p", f"{name}:={value}")]
 
 
-def flavours() -> list[str]:
-    """A word on each goal of the demo that is special; else empty."""
-    return [goal.flavour for goal in DEMO_GOALS]
-
-
 def wait_for_truth(folder: Path) -> list[Example]:
     """The camera's goals with their true masks, as soon as it has written all of them."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if (folder / "scenes.jsonl").is_file():
-            scenes = list(load_examples(folder))
-            if len(scenes) == len(DEMO_GOALS):
-                return scenes
+            return list(load_examples(folder))
         time.sleep(0.1)
     raise TimeoutError(
         f"the camera wrote no truth to {folder} within {START_SECONDS:g} s; see {folder.parent}/camera.log"
     )
 
 
-def send(agent: Agent, scene: Example, flavour: str, follows: Answer | None) -> EndedGoal:
+def send(agent: Agent, scene: Example, follows: Answer | None) -> EndedGoal:
     """Send one goal, which may answer the question of another, and show every turn as it comes."""
-    print(f"\n“{scene.instruction}”" + (f"  ({flavour})" if flavour else ""), flush=True)
-    cancel = CancelToken() if flavour == "for cancelling" else None
+    print(f"\n“{scene.instruction}”" + "".join(f"  ({tag})" for tag in scene.tags[1:]), flush=True)
+    cancel = CancelToken() if "for cancelling" in scene.tags else None
 
     def show(turn: Turn) -> None:
         print(f"  {turn.index}. {turn.thought}\n     -> {turn.tool or turn.error_code}", flush=True)

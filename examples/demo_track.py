@@ -26,9 +26,10 @@ from rsagent_ros.data.example import Example
 from rsagent_ros.ros.client.agent import Agent, Answer
 from rsagent_ros.ros.client.tracked import Tracked
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_training.simulate import DEMO_GOALS, World, as_scenes, demo_world
+from rsagent_training.simulate import DEMO_EXPRESSIONS, World, demo_examples, demo_world
 
-GOAL = DEMO_GOALS[1]
+NUMBER = 1
+GOAL = DEMO_EXPRESSIONS[NUMBER][1]
 """The small red box left of the blue cylinder."""
 
 SECONDS = 8.0
@@ -68,7 +69,7 @@ def track_one(out: Path, remaps: list[str], start_seconds: float) -> tuple[Ended
         remaps: From the node's topics to the camera's.
         start_seconds: Longest time that a start may take.
     """
-    print(f"\nthe camera moves: “{GOAL.instruction}”, tracked for {SECONDS:g} s", flush=True)
+    print(f"\nthe camera moves: “{GOAL.words}”, tracked for {SECONDS:g} s", flush=True)
     truth = out / "track"
     with ExitStack() as stack:
         arguments = ["--ros-args", "-p", "moving:=true", "-p", f"truth_dir:={truth}"]
@@ -78,13 +79,13 @@ def track_one(out: Path, remaps: list[str], start_seconds: float) -> tuple[Ended
         stack.enter_context(Process("tracking-agent", node, out))
         agent = stack.enter_context(Agent(wait=start_seconds))
         agent.wait_until_active(start_seconds)
-        answer = agent.segment(GOAL.instruction, track=True, time_budget=TIME_BUDGET, timeout=2 * TIME_BUDGET)
+        answer = agent.segment(GOAL.words, track=True, time_budget=TIME_BUDGET, timeout=2 * TIME_BUDGET)
         print(f"  {answer.outcome} after {answer.seconds:.2f} s", flush=True)
         tracked = list(agent.tracked(answer.goal_id, seconds=SECONDS)) if answer.outcome == "found" else []
         agent.stop_tracking(answer.goal_id)
     seen = [one for one in tracked if one.state == "tracking"]
     if answer.mask is None or not seen:
-        return None, [f"{GOAL.instruction!r} was not tracked: {answer.outcome}, {len(tracked)} masks."]
+        return None, [f"{GOAL.words!r} was not tracked: {answer.outcome}, {len(tracked)} masks."]
     moments = _moments(truth / "moments.jsonl")
     checked = list(_checked(answer.mask, _spread(seen, 4 * TILES), moments))
     for one in _spread(checked, TILES):
@@ -130,7 +131,7 @@ def _example(answer: Answer, moments: dict[int, float]) -> Example:
     """The truth about the image that the goal was answered on."""
     with demo_world() as world:
         rendering = world.render(moments[nanoseconds(answer.header.stamp)])
-        return next(iter(as_scenes(world, rendering, [GOAL])))
+        return demo_examples(world, rendering)[NUMBER]
 
 
 def _checked(stale: Mask, seen: list[Tracked], moments: dict[int, float]) -> Iterator[Checked]:
@@ -138,7 +139,7 @@ def _checked(stale: Mask, seen: list[Tracked], moments: dict[int, float]) -> Ite
     with demo_world() as world:
         for one in seen:
             frame = world.render(moments[one.stamp_ns])
-            true = frame.masks[GOAL.targets[0]]
+            true = frame.masks[GOAL.referents[0]]
             metres = None
             if one.position is not None:
                 where = frame.pose[:3, :3] @ one.position + frame.pose[:3, 3]
@@ -148,7 +149,7 @@ def _checked(stale: Mask, seen: list[Tracked], moments: dict[int, float]) -> Ite
 
 def _middle(world: World) -> NDArray[np.float64]:
     """(3,) of the tracked object, in the world's frame: the middle of the box around it."""
-    item = next(item for item in world.items if item.name == GOAL.targets[0])
+    item = next(item for item in world.items if item.name == GOAL.referents[0])
     return np.asarray((item.vertices.min(axis=0) + item.vertices.max(axis=0)) / 2.0)
 
 
@@ -156,7 +157,7 @@ def _figures(answer: Answer, tracked: list[Tracked], checked: list[Checked]) -> 
     """The content of `tracked.json`."""
     metres = [one.metres for one in checked if one.metres is not None]
     return {
-        "instruction": GOAL.instruction,
+        "instruction": GOAL.words,
         "outcome": answer.outcome,
         "masks": len(tracked),
         "lost": sum(one.state == "lost" for one in tracked),

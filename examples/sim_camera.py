@@ -38,7 +38,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from rsagent_ros.data.folder import save_examples
-from rsagent_training.simulate import DEMO_GOALS, Rendering, World, as_scenes, demo_world, goals
+from rsagent_training.simulate import Rendering, World, demo_examples, demo_world, examples
 
 PARAMETERS = {
     "preset": ("demo", 'what to show: "demo" is a fixed scene, "seed" a scene drawn from `seed`'),
@@ -93,8 +93,8 @@ class SimCamera(Node):
             frame = world.render()
             moments = None
             if self._value("truth_dir"):
-                questions = DEMO_GOALS if self._value("preset") == "demo" else goals(world, frame)
-                save_examples(as_scenes(world, frame, questions), Path(self._value("truth_dir")))
+                made = demo_examples if self._value("preset") == "demo" else examples
+                save_examples(made(world, frame), Path(self._value("truth_dir")))
                 if self._value("moving"):
                     path = Path(self._value("truth_dir")) / "moments.jsonl"
                     moments = opened.enter_context(path.open("w", encoding="utf-8"))

@@ -25,7 +25,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from rsagent_ros.data.folder import load_examples
-from rsagent_training.simulate import DEMO_GOALS, World, demo_world
+from rsagent_training.simulate import DEMO_EXPRESSIONS, World, demo_world
 
 DOMAIN = next_domain()
 PROGRAM = Path(__file__).resolve().parents[2] / "examples" / "sim_camera.py"
@@ -98,7 +98,7 @@ def test_it_publishes_the_demo_and_its_truth_and_ends_cleanly(start: Start, tmp_
     assert (info.k[2], info.k[5]) == (159.5, 119.5)
     assert abs(time.time() - image.header.stamp.sec) < 30.0
     known = [example.instruction for example in load_examples(tmp_path / "truth")]
-    assert known == [goal.instruction for goal in DEMO_GOALS]
+    assert known == [expression.words for _, expression in DEMO_EXPRESSIONS]
     assert ended(process, signal.SIGINT) == 0
 
 

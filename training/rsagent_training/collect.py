@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from rsagent_ros.agent.review import SENT_BACK
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.data.example import Example, as_id
 from rsagent_ros.data.folder import save_examples
-from rsagent_ros.data.ref import ExampleRef, Skipped
+from rsagent_ros.data.ref import ExampleRef, Skipped, loaded
 from rsagent_ros.datasets import REFS, Dataset
 from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.rewards.episode import is_bad_reply
@@ -47,17 +48,17 @@ def collect(
     listings: Iterable[ExampleRef | Skipped],
     folder: Path,
     *,
-    more: Iterable[Example] = (),
+    more: Iterable[ExampleRef] = (),
     most: int = 0,
     seed: int = 0,
 ) -> FilterReport:
-    """Write the scenes of listed samples to a folder; blocks until all are loaded.
+    """Write the listed examples to a folder of scenes; blocks until all are loaded.
 
     Args:
         listings: As `rsagent_ros.datasets.list_examples` gives them, of one or several datasets.
         folder: Where the scenes go.
-        more: Scenes that come after them, such as simulated ones; all are taken.
-        most: ExampleRef samples at most, drawn at random; 0 for all.
+        more: Examples that come after them, such as simulated ones; all are taken, and one is in memory at a time.
+        most: So many of `listings` at most, drawn at random; 0 for all.
         seed: Of the draw.
 
     Returns:
@@ -159,22 +160,25 @@ def _usable(listings: Iterable[ExampleRef | Skipped], filters: FilterReport) -> 
     return list(usable.values())
 
 
-def _all(listed: list[ExampleRef], more: Iterable[Example], filters: FilterReport) -> Iterator[Example]:
-    ids = set()
-    for one in tqdm(listed, desc="samples", unit="", disable=None):
+def _all(listed: list[ExampleRef], more: Iterable[ExampleRef], filters: FilterReport) -> Iterator[Example]:
+    known: set[str] = set()
+    for one in chain(tqdm(listed, desc="samples", unit="", disable=None), _counted(more, filters)):
+        if one.id in known:
+            filters.drop("one id, one scene", "its id is that of a sample")
+            continue
         try:
-            scene = checked(one.load())
+            example = checked(one.load())
         except (ValueError, OSError) as error:
             filters.drop("readable", f"{one.where}: {error}")
             continue
-        ids.add(scene.id)
-        yield scene
-    for scene in more:
+        known.add(example.id)
+        yield example
+
+
+def _counted(refs: Iterable[ExampleRef], filters: FilterReport) -> Iterator[ExampleRef]:
+    for one in refs:
         filters.entered += 1
-        if scene.id in ids:
-            filters.drop("one id, one scene", "its id is that of a sample")
-            continue
-        yield scene
+        yield one
 
 
 def dataset_of(text: str, images: str) -> Dataset:
@@ -192,8 +196,8 @@ def dataset_of(text: str, images: str) -> Dataset:
     return Dataset(kind, path, split, images if kind in REFS else "")
 
 
-def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[Example]:
-    """Scenes of the simulator.
+def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[ExampleRef]:
+    """Scenes of the simulator, each rendered when its turn comes.
 
     Raises:
         ValueError: MuJoCo is not installed.
@@ -202,7 +206,9 @@ def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[Example
         from rsagent_training.simulate import scenes
     except ImportError as error:
         raise ValueError(f"--simulate needs MuJoCo ({error}); pip install 'rsagent[sim]'") from error
-    yield from tqdm(scenes(seed, count, vocabulary=vocabulary), total=count, desc="simulated", unit="", disable=None)
+    made = scenes(seed, count, vocabulary=vocabulary)
+    for example in tqdm(made, total=count, desc="simulated", unit="", disable=None):
+        yield loaded(example, example.source)
 
 
 def _report(folder: Path, title: str, filters: FilterReport) -> None:

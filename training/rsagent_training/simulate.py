@@ -2,7 +2,7 @@
 
     with World(7) as world:
         frame = world.render()              # frame.rgb, .depth (metres), .masks by name, .camera, .pose
-        for goal in goals(world, frame):    # goal.instruction, .expected, .targets
+        for example in examples(world, frame):  # example.instruction, .expected, .masks
             ...
     for scene in scenes(seed=0, count=100):  # the same as evaluation and training take them
         ...
@@ -25,7 +25,7 @@ import argparse
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +34,21 @@ from numpy.typing import NDArray
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.folder import save_examples
 from rsagent_training.simulation.contact_sheet import tile, write_sheet
-from rsagent_training.simulation.demo import DEMO_GOALS, demo_world
-from rsagent_training.simulation.instructions import CATEGORIES, Goal, goals
+from rsagent_training.simulation.demo import DEMO_EXPRESSIONS, demo_examples, demo_world
+from rsagent_training.simulation.instructions import CATEGORIES, examples
 from rsagent_training.simulation.layout import Item, Vocabulary
 from rsagent_training.simulation.world import Rendering, World
 
 __all__ = [
     "CATEGORIES",
-    "DEMO_GOALS",
-    "Goal",
+    "DEMO_EXPRESSIONS",
     "Item",
     "Rendering",
     "Vocabulary",
     "World",
-    "as_scenes",
+    "demo_examples",
     "demo_world",
-    "goals",
+    "examples",
     "main",
     "scenes",
 ]  # fmt: skip
@@ -63,7 +62,7 @@ def scenes(
     size: tuple[int, int] = (640, 480),
     per_world: int = 1,
 ) -> Iterator[Example]:
-    """Scenes of the worlds seed, seed + 1, ..., with the categories of goals in balance.
+    """Scenes of the worlds seed, seed + 1, ..., with the categories in balance.
 
     The first n scenes do not depend on `count`.
 
@@ -72,45 +71,26 @@ def scenes(
         count: How many scenes.
         vocabulary: "plain" or "full", see `World`.
         size: (width, height) in pixels.
-        per_world: Goals asked about one picture, of different categories.
+        per_world: Examples of one picture, of different categories.
 
     Raises:
-        ValueError: No scene or no goal per world is asked for, or what `World` refuses.
+        ValueError: No scene, or none per world, is wanted, or what `World` refuses.
     """
     if min(count, per_world) < 1:
         raise ValueError(f"count is {count} and per_world {per_world}; both must be 1 or more")
-    asked: Counter[str] = Counter()
+    given: Counter[str] = Counter()
     made = 0
     for world_seed in itertools.count(seed):
         if made == count:
             return
         with World(world_seed, vocabulary=vocabulary, size=size) as world:
-            frame = world.render()
-            possible = goals(world, frame)
-        asked_here = list(as_scenes(world, frame, possible))
-        first_of = {scene.category: scene for scene in reversed(asked_here)}
-        for category in sorted(first_of, key=lambda category: asked[category])[:per_world]:
+            possible = examples(world, world.render())
+        first_of = {example.category: example for example in reversed(possible)}
+        for category in sorted(first_of, key=lambda category: given[category])[:per_world]:
             if made < count:
-                asked[category] += 1
+                given[category] += 1
                 made += 1
                 yield first_of[category]
-
-
-def as_scenes(world: World, frame: Rendering, questions: Iterable[Goal]) -> Iterator[Example]:
-    """Goals about one picture in the form that evaluation and training read."""
-    for number, goal in enumerate(questions):
-        yield Example(
-            id=f"{world.vocabulary}-{world.seed:06d}-{number:02d}",
-            image=frame.rgb,
-            instruction=goal.instruction,
-            expected=goal.expected,
-            masks=tuple(frame.masks[name] for name in goal.targets),
-            source=f"simulate vocabulary={world.vocabulary} seed={world.seed} goal={number}",
-            tags=(goal.category,),
-            depth=frame.depth,
-            camera=frame.camera,
-            previous=goal.previous,
-        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,70 +14,78 @@ pytest.importorskip("mujoco", reason="the simulator is the extra [sim]")
 from goal_reader import DRAWINGS, SOLIDS, Reader
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_training.simulate import CATEGORIES, DEMO_GOALS, Goal, Rendering, World, demo_world, goals
+from rsagent_ros.data.example import Example
+from rsagent_training.simulate import CATEGORIES, Rendering, World, demo_examples, demo_world, examples
 from rsagent_training.simulation import semantics
 from rsagent_training.simulation.catalogue import GEOMETRIC, NOUNS, THINGS
 from rsagent_training.simulation.layout import make_item
 from rsagent_training.simulation.semantics import NounPhrase
 from rsagent_training.simulation.visibility import VisibleItem, visible_items
 
-Asked = tuple[World, Rendering, list[Goal]]
+Made = tuple[World, Rendering, list[Example]]
+
+
+def targets(example: Example, frame: Rendering) -> set[str]:
+    """The names of the things that an example's masks are of."""
+    return {name for name, mask in frame.masks.items() for own in example.masks if own is mask}
 
 
 @pytest.fixture(scope="module", params=[(v, s) for v in ("full", "plain") for s in range(40, 43)], ids=str)
-def asked(request: pytest.FixtureRequest) -> Iterator[Asked]:
+def made(request: pytest.FixtureRequest) -> Iterator[Made]:
     vocabulary, seed = request.param
     with World(seed, vocabulary=vocabulary) as world:
         frame = world.render()
-        yield world, frame, goals(world, frame)
+        yield world, frame, examples(world, frame)
 
 
-def test_someone_who_reads_only_the_words_gives_the_same_answer(asked: Asked) -> None:
-    world, frame, questions = asked
+def test_someone_who_reads_only_the_words_gives_the_same_answer(made: Made) -> None:
+    world, frame, questions = made
     reader = Reader(world.items, frame)
     assert len(questions) >= 12
-    for goal in questions:
-        assert reader.answer(goal.instruction) == set(goal.targets), goal.instruction
+    for example in questions:
+        assert reader.answer(example.instruction) == targets(example, frame), example.instruction
 
 
-def test_the_number_of_targets_fits_the_outcome(asked: Asked) -> None:
-    for goal in asked[2]:
-        count = len(goal.targets)
-        assert goal.category in CATEGORIES
-        if goal.expected is Outcome.AMBIGUOUS:
+def test_the_number_of_targets_fits_the_outcome(made: Made) -> None:
+    for example in made[2]:
+        count = len(example.masks)
+        assert example.category in CATEGORIES
+        if example.expected is Outcome.AMBIGUOUS:
             assert count >= 2
-            assert goal.category == "ambiguous"
-        elif goal.expected is Outcome.NOT_IN_VIEW:
+            assert example.category == "ambiguous"
+        elif example.expected is Outcome.NOT_IN_VIEW:
             assert count == 0
-            assert goal.category == "absent"
+            assert example.category == "absent"
         else:
-            assert (count >= 2) if goal.category == "all" else (count == 1)
+            assert (count >= 2) if example.category == "all" else (count == 1)
 
 
-def test_what_is_asked_for_is_clearly_visible(asked: Asked) -> None:
-    world, frame, questions = asked
+def test_what_is_asked_for_is_clearly_visible(made: Made) -> None:
+    world, frame, questions = made
     share = {thing.name: thing.share for thing in visible_items(world.items, frame)}
-    for goal in questions:
-        for name in goal.targets:
+    for example in questions:
+        for name in targets(example, frame):
             assert frame.masks[name].sum() >= 150
             assert share[name] >= 0.6
 
 
-def test_the_same_frame_gives_the_same_goals_and_no_goal_twice(asked: Asked) -> None:
-    world, frame, questions = asked
-    assert goals(world, frame) == questions
-    assert len({goal.instruction for goal in questions}) == len(questions)
+def test_the_same_frame_gives_the_same_goals_and_no_goal_twice(made: Made) -> None:
+    world, frame, questions = made
+    again = examples(world, frame)
+    assert [example.instruction for example in again] == [example.instruction for example in questions]
+    assert [targets(example, frame) for example in again] == [targets(example, frame) for example in questions]
+    assert len({example.instruction for example in questions}) == len(questions)
 
 
-def test_plain_goals_keep_to_plain_words(asked: Asked) -> None:
-    world, _, questions = asked
+def test_plain_goals_keep_to_plain_words(made: Made) -> None:
+    world, _, questions = made
     if world.vocabulary == "plain":
         household = {word for noun in NOUNS.values() for word in (noun.word, noun.plural)} & (
             (SOLIDS - {*GEOMETRIC}) | {f"{kind}s" for kind in SOLIDS - {*GEOMETRIC}}
         )
-        for goal in questions:
-            assert not household & set(goal.instruction.split())
-            assert goal.category != "use"
+        for example in questions:
+            assert not household & set(example.instruction.split())
+            assert example.category != "use"
 
 
 def test_all_categories_come_up() -> None:
@@ -85,7 +93,7 @@ def test_all_categories_come_up() -> None:
     for vocabulary, categories in found.items():
         for seed in range(70, 74):
             with World(seed, vocabulary=vocabulary, size=(320, 240)) as world:  # type: ignore[arg-type]
-                categories.update(goal.category for goal in goals(world, world.render()))
+                categories.update(example.category for example in examples(world, world.render()))
     assert found["full"] == set(CATEGORIES)
     assert found["plain"] == set(CATEGORIES) - {"use"}
 
@@ -94,8 +102,8 @@ def test_a_moving_camera_gets_goals_of_what_it_sees_then() -> None:
     with World(9) as world:
         frame = world.render(3.0)
         reader = Reader(world.items, frame)
-        for goal in goals(world, frame):
-            assert reader.answer(goal.instruction) == set(goal.targets), goal.instruction
+        for example in examples(world, frame):
+            assert reader.answer(example.instruction) == targets(example, frame), example.instruction
 
 
 def thing(
@@ -103,11 +111,11 @@ def thing(
 ) -> VisibleItem:
     """A thing as seen at (x, y) of the picture, 0.1 wide, nothing hidden."""
     item = make_item(f"{kind}_{colour}_{x}_{y}", kind, colour, size, "plain", np.random.default_rng(0))
-    made = VisibleItem(
+    seen = VisibleItem(
         item, pixels=2000, share=1.0, whole=2000, centre=(x, y), low=y + 0.05, span=(x - 0.05, x + 0.05),
         distance=1.5 - y, depth=1.5 - y, spot=(x, -y), steepness=40.0,
     )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(seen, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -185,21 +193,22 @@ def rectangle_grabcut(frame: Rendering, name: str) -> float:
 def test_the_demo_holds_what_it_promises() -> None:
     with demo_world() as world:
         frame = world.render()
-    reader = Reader(world.items, frame)
+    reader, goals = Reader(world.items, frame), demo_examples(world, frame)
     things = {one.name: one for one in visible_items(world.items, frame)}
-    assert [goal.expected for goal in DEMO_GOALS].count(Outcome.NOT_IN_VIEW) == 1
-    for goal in DEMO_GOALS:
-        if goal.previous:
-            assert goal.expected is Outcome.FOUND
-            assert set(goal.targets) < reader.answer(goal.previous[-1].instruction)
+    assert [example.expected for example in goals].count(Outcome.NOT_IN_VIEW) == 1
+    for example in goals:
+        if example.previous:
+            assert example.expected is Outcome.FOUND
+            assert targets(example, frame) < reader.answer(example.previous[-1].instruction)
         else:
-            assert reader.answer(goal.instruction) == set(goal.targets)
-        for name in goal.targets:
+            assert reader.answer(example.instruction) == targets(example, frame)
+        for name in targets(example, frame):
             assert things[name].clear
             first = rectangle_grabcut(frame, name)
-            assert (first < 0.8) if goal.flavour == "needs correction" else (first > 0.9), goal.instruction
-    assert {goal.flavour for goal in DEMO_GOALS} >= {"needs correction", "for cancelling", "answers the question"}
-    asked, answer = DEMO_GOALS[-2:]
+            assert (first < 0.8) if "needs correction" in example.tags else (first > 0.9), example.instruction
+    tags = {tag for example in goals for tag in example.tags}
+    assert tags >= {"needs correction", "for cancelling", "answers the question"}
+    asked, answer = goals[-2:]
     assert asked.expected is Outcome.AMBIGUOUS
     assert answer.previous[-1].instruction == asked.instruction
     assert DRAWINGS.isdisjoint(item.kind for item in world.items)

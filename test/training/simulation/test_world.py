@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("mujoco", reason="the simulator is the extra [sim]")
 
-from rsagent_training.simulate import Rendering, World, demo_world, goals
+from rsagent_training.simulate import Rendering, World, demo_world, examples
 from rsagent_training.simulation.camera_path import projected
 from rsagent_training.simulation.catalogue import COLOURS
 from rsagent_training.simulation.visibility import visible_items
@@ -25,16 +25,19 @@ SIZE = (320, 240)
 
 
 def digest(seed: int) -> str:
-    """Of all that a seed decides: pictures, truth and goals."""
+    """Digest of all that a seed decides: pictures, truth and examples."""
     with World(seed, size=SIZE) as world:
         frames = [world.render(), world.render(1.5)]
-        questions = [goal for frame in frames for goal in goals(world, frame)]
+        made = [example for frame in frames for example in examples(world, frame)]
     found = hashlib.sha256()
     for frame in frames:
         parts: list[np.ndarray] = [frame.rgb, frame.depth, *frame.masks.values()]
         for part in parts:
             found.update(part.tobytes())
-    found.update(repr(questions).encode())
+    for example in made:
+        for part in example.masks:
+            found.update(part.tobytes())
+        found.update(example.instruction.encode())
     return found.hexdigest()
 
 

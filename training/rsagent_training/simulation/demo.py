@@ -1,4 +1,4 @@
-"""The table of `make demo`: a fixed, pleasant scene and goals that show what the agent does."""
+"""The table of `make demo`: a fixed, pleasant scene and examples that show what the agent does."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
+from rsagent_ros.data.example import Example
 from rsagent_training.simulation.camera_path import CameraPath, Sway
-from rsagent_training.simulation.instructions import Goal
+from rsagent_training.simulation.instructions import ReferringExpression, to_example
 from rsagent_training.simulation.layout import Item, make_item
 from rsagent_training.simulation.room import FLOORS, TABLES, WALLS, Lamp, Room
-from rsagent_training.simulation.world import World
+from rsagent_training.simulation.world import Rendering, World
+
+ANSWERS = "answers the question"
+"""Form of the instruction that answers the question about the one before."""
 
 _SEED = 2024
 
@@ -52,29 +55,33 @@ _THINGS = (
 )
 _STANDS_ON = {"ball_2": "plate_1"}
 
-DEMO_GOALS: tuple[Goal, ...] = (
-    Goal("the green ball", Outcome.FOUND, "attribute", ("ball_1",)),
-    Goal("the small red box left of the blue cylinder", Outcome.FOUND, "relation", ("box_1",)),
-    Goal("the yellow cone", Outcome.NOT_IN_VIEW, "absent", ()),
+DEMO_EXPRESSIONS: tuple[tuple[str, ReferringExpression], ...] = (
+    ("attribute", ReferringExpression("the green ball", ("ball_1",))),
+    ("relation", ReferringExpression("the small red box left of the blue cylinder", ("box_1",))),
+    ("absent", ReferringExpression("the yellow cone", ())),
     # An orange ball lies on the cyan plate, inside its bounding box: a mask drawn from the box alone takes the ball
     # along, and only someone who looks at the overlay notices.
-    Goal("the cyan object", Outcome.FOUND, "attribute", ("plate_1",), "needs correction"),
+    ("attribute", ReferringExpression("the cyan object", ("plate_1",), "needs correction")),
     # Several steps, so that there is something to cancel half-way.
-    Goal("the second green thing from the left", Outcome.FOUND, "ordinal", ("cylinder_2",), "for cancelling"),
-    Goal("the small red box", Outcome.AMBIGUOUS, "ambiguous", ("box_1", "box_2")),
-    Goal(
-        "the left one",
-        Outcome.FOUND,
-        "relation",
-        ("box_1",),
-        "answers the question",
-        previous=(Exchange("the small red box", "Which one is meant?"),),
-    ),
+    ("ordinal", ReferringExpression("the second green thing from the left", ("cylinder_2",), "for cancelling")),
+    ("ambiguous", ReferringExpression("the small red box", ("box_1", "box_2"))),
+    ("relation", ReferringExpression("the left one", ("box_1",), ANSWERS)),
 )
+"""Category and words of each example of the demo."""
+
+_PREVIOUS = (Exchange("the small red box", "Which one is meant?"),)
+
+
+def demo_examples(world: World, rendering: Rendering) -> list[Example]:
+    """The examples of the demo about a picture of its world; the last one answers the question of the one before."""
+    return [
+        to_example(world, rendering, number, category, one, _PREVIOUS if one.form == ANSWERS else ())
+        for number, (category, one) in enumerate(DEMO_EXPRESSIONS)
+    ]
 
 
 def demo_world(size: tuple[int, int] = (640, 480)) -> World:
-    """The world of the demo; its goals are DEMO_GOALS."""
+    """The world of the demo; `demo_examples` asks about it."""
     rng = np.random.default_rng(_SEED)
     items: list[Item] = []
     for kind, colour, item_size, pattern, (x, y), turn in _THINGS:

@@ -1,4 +1,4 @@
-"""Goals in words, each with its true answer: what may fairly be asked about one picture.
+"""Instructions that may fairly be given about one picture, each with its true answer.
 
 The grammar, where THING is a noun of the catalogue ("ball", "mug") or "thing"/"object" for any kind:
 
@@ -12,19 +12,20 @@ The grammar, where THING is a noun of the catalogue ("ball", "mug") or "thing"/"
     something to drink from [that is COLOUR]                            use (not in the plain vocabulary)
     all the [COLOUR] THINGs                                             all
 
-An absent goal is one of these that nothing in view answers; an ambiguous one says "the" of two or more.
+An absent example is one of these that nothing in view answers; an ambiguous one says "the" of two or more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
+from rsagent_ros.data.example import Example
 from rsagent_training.simulation import semantics
 from rsagent_training.simulation.catalogue import COLOURS, USES, Noun
 from rsagent_training.simulation.semantics import NounPhrase, Referents
@@ -39,84 +40,107 @@ _SUPERLATIVES = {
     "farthest": "the {} farthest from the camera",
 }
 _PER_CATEGORY = 3
+_OUTCOMES = {"absent": Outcome.NOT_IN_VIEW, "ambiguous": Outcome.AMBIGUOUS}
 
 
-@dataclass(frozen=True)
-class Goal:
-    """An instruction and its answer.
+class ReferringExpression(NamedTuple):
+    """Words that refer to things of a picture.
 
     Attributes:
-        instruction: In words.
-        expected: FOUND, NOT_IN_VIEW or AMBIGUOUS.
-        category: One of CATEGORIES.
-        targets: Names of things: what is wanted (FOUND), the candidates (AMBIGUOUS), none (NOT_IN_VIEW).
-        flavour: Within the category, so that a few goals differ in more than their nouns.
-        previous: What was asked before, where the instruction answers a question about it.
+        words: The instruction.
+        referents: Names of the things: those wanted, the candidates of an ambiguous one, or none.
+        form: Within its category, so that a few examples differ in more than their nouns; empty for no special one.
     """
 
-    instruction: str
-    expected: Outcome
-    category: str
-    targets: tuple[str, ...]
-    flavour: str = ""
-    previous: tuple[Exchange, ...] = ()
+    words: str
+    referents: tuple[str, ...]
+    form: str = ""
 
 
-def goals(world: World, frame: Rendering) -> list[Goal]:
-    """A few goals of each category that this picture allows; the same picture gives the same goals."""
-    subject = subject_of(world, frame)
-    rng = np.random.default_rng([world.seed, Stream.GOALS, round(abs(frame.t) * 1e6)])
-    return [goal for ask in _QUESTIONS.values() for goal in _varied(ask(subject), rng)]
+def examples(world: World, rendering: Rendering) -> list[Example]:
+    """A few examples of each category that this picture allows; the same picture gives the same ones."""
+    subject = subject_of(world, rendering)
+    rng = np.random.default_rng([world.seed, Stream.GOALS, round(abs(rendering.t) * 1e6)])
+    chosen = [(category, one) for category, say in _CATEGORIES.items() for one in _varied(say(subject), rng)]
+    return [to_example(world, rendering, number, category, one) for number, (category, one) in enumerate(chosen)]
 
 
-def _varied(asked: Iterator[Goal], rng: np.random.Generator) -> list[Goal]:
-    """A few of the goals: of as many flavours as there are, and no two that ask for the same in the same way."""
-    flavours: dict[str, list[Goal]] = {}
-    for goal in asked:
-        flavours.setdefault(goal.flavour, []).append(goal)
+def to_example(
+    world: World,
+    rendering: Rendering,
+    number: int,
+    category: str,
+    expression: ReferringExpression,
+    previous: tuple[Exchange, ...] = (),
+) -> Example:
+    """An expression about a picture as an example with its true masks.
+
+    Args:
+        world: The world of the picture; its seed and vocabulary are in the id and the source.
+        rendering: The picture, with masks, depth and camera.
+        number: Of the example among those about this picture.
+        category: One of CATEGORIES; it decides the expected outcome.
+        expression: Words and what they refer to.
+        previous: Earlier instructions and questions, where the words answer one.
+    """
+    return Example(
+        f"{world.vocabulary}-{world.seed:06d}-{number:02d}",
+        rendering.rgb,
+        expression.words,
+        _OUTCOMES.get(category, Outcome.FOUND),
+        tuple(rendering.masks[name] for name in expression.referents),
+        previous=previous,
+        depth=rendering.depth,
+        camera=rendering.camera,
+        source=f"simulate vocabulary={world.vocabulary} seed={world.seed} goal={number}",
+        tags=(category, expression.form) if expression.form else (category,),
+    )
+
+
+def _varied(expressions: Iterator[ReferringExpression], rng: np.random.Generator) -> list[ReferringExpression]:
+    """A few of them: of as many forms as there are, and no two that refer to the same in the same form."""
+    forms: dict[str, list[ReferringExpression]] = {}
+    for one in expressions:
+        forms.setdefault(one.form, []).append(one)
     queues = []
-    for _, same in sorted(flavours.items()):
+    for _, same in sorted(forms.items()):
         shuffled = [same[i] for i in rng.permutation(len(same))]
-        queues.append(list({goal.targets or goal.instruction: goal for goal in shuffled}.values()))
+        queues.append(list({one.referents or one.words: one for one in shuffled}.values()))
     turns = [queues[i] for i in rng.permutation(len(queues))]
     rounds = [queue[depth] for depth in range(_PER_CATEGORY) for queue in turns if depth < len(queue)]
     return rounds[:_PER_CATEGORY]
 
 
-def _found(words: str, category: str, target: str, flavour: str = "") -> Goal:
-    return Goal(words, Outcome.FOUND, category, (target,), flavour)
-
-
-def _attribute(subject: Subject) -> Iterator[Goal]:
+def _attribute(subject: Subject) -> Iterator[ReferringExpression]:
     for phrase, answer in subject.phrases():
         name = semantics.only(answer)
         if phrase.colour is not None and name is not None:
             needed = semantics.only(NounPhrase(phrase.noun).among(subject.things)) is None
-            yield _found(f"the {phrase.words}", "attribute", name, "colour decides" if needed else "")
+            yield ReferringExpression(f"the {phrase.words}", (name,), "colour decides" if needed else "")
 
 
-def _shape(subject: Subject) -> Iterator[Goal]:
+def _shape(subject: Subject) -> Iterator[ReferringExpression]:
     for phrase, answer in subject.phrases():
         name = semantics.only(answer)
         if phrase.colour is None and phrase.noun in subject.nouns and name is not None:
-            yield _found(f"the {phrase.words}", "shape", name)
+            yield ReferringExpression(f"the {phrase.words}", (name,))
 
 
-def _size(subject: Subject) -> Iterator[Goal]:
+def _size(subject: Subject) -> Iterator[ReferringExpression]:
     ahead = {word: semantics.order(subject.things, word) for word in ("largest", "smallest")}
     for phrase, answer in subject.phrases():
         for size in ("small", "large"):
             sized = NounPhrase(phrase.noun, phrase.colour, size)
             name = semantics.only(sized.among(subject.things))
             if name is not None:
-                yield _found(f"the {sized.words}", "size", name, "adjective")
+                yield ReferringExpression(f"the {sized.words}", (name,), "adjective")
         for word in ahead:
             name = semantics.foremost(answer, ahead[word])
             if name is not None:
-                yield _found(f"the {word} {phrase.words}", "size", name, "superlative")
+                yield ReferringExpression(f"the {word} {phrase.words}", (name,), "superlative")
 
 
-def _negation(subject: Subject) -> Iterator[Goal]:
+def _negation(subject: Subject) -> Iterator[ReferringExpression]:
     ahead = {word: semantics.order(subject.things, word) for word in ("largest", "smallest")}
     for noun in subject.nouns + subject.generic:
         for colour in subject.colours:
@@ -127,21 +151,21 @@ def _negation(subject: Subject) -> Iterator[Goal]:
                 continue
             name = semantics.only(answer)
             if name is not None:
-                yield _found(f"the {phrase.words}", "negation", name, "one")
+                yield ReferringExpression(f"the {phrase.words}", (name,), "one")
             for word in ahead:
                 name = semantics.foremost(answer, ahead[word])
                 if name is not None:
-                    yield _found(f"the {word} {phrase.words}", "negation", name, word)
+                    yield ReferringExpression(f"the {word} {phrase.words}", (name,), word)
 
 
-def _ordinal(subject: Subject) -> Iterator[Goal]:
+def _ordinal(subject: Subject) -> Iterator[ReferringExpression]:
     ahead = {word: semantics.order(subject.things, word) for word in _SUPERLATIVES}
     centre = {thing.name: thing.centre[0] for thing in subject.things}
     for phrase, answer in subject.phrases():
         for word, form in _SUPERLATIVES.items():
             name = semantics.foremost(answer, ahead[word])
             if name is not None:
-                yield _found(form.format(phrase.words), "ordinal", name, word)
+                yield ReferringExpression(form.format(phrase.words), (name,), word)
         names = semantics.every(answer)
         if names is None or not 2 <= len(names) <= len(_ORDINALS):
             continue
@@ -149,25 +173,24 @@ def _ordinal(subject: Subject) -> Iterator[Goal]:
         if any(not ahead["leftmost"][a][b] for a, b in pairwise(row)):
             continue
         for count in range(1, len(row)):
-            yield _found(f"the {_ORDINALS[count]} {phrase.words} from the left", "ordinal", row[count], "from the left")
-            yield _found(
-                f"the {_ORDINALS[count]} {phrase.words} from the right", "ordinal", row[-1 - count], "from the right"
-            )
+            words = f"the {_ORDINALS[count]} {phrase.words}"
+            yield ReferringExpression(f"{words} from the left", (row[count],), "from the left")
+            yield ReferringExpression(f"{words} from the right", (row[-1 - count],), "from the right")
 
 
-def _relation(subject: Subject) -> Iterator[Goal]:
+def _relation(subject: Subject) -> Iterator[ReferringExpression]:
     for one in subject.related:
         name = semantics.only(one.answer)
         if name is not None:
             needed = semantics.only(one.before) is None
-            yield _found(one.words, "relation", name, one.relation if needed else "not needed")
+            yield ReferringExpression(one.words, (name,), one.relation if needed else "not needed")
 
 
-def _use(subject: Subject) -> Iterator[Goal]:
+def _use(subject: Subject) -> Iterator[ReferringExpression]:
     for words, answer in _uses(subject):
         name = semantics.only(answer)
         if name is not None:
-            yield _found(words, "use", name, "colour" if " that is " in words else "")
+            yield ReferringExpression(words, (name,), "colour" if " that is " in words else "")
 
 
 def _uses(subject: Subject) -> Iterator[tuple[str, Referents]]:
@@ -181,52 +204,47 @@ def _uses(subject: Subject) -> Iterator[tuple[str, Referents]]:
             yield f"something {use.words}" + (f" that is {colour}" if colour else ""), answer
 
 
-def _absent(subject: Subject) -> Iterator[Goal]:
-    def absent(words: str, flavour: str) -> Goal:
-        return Goal(words, Outcome.NOT_IN_VIEW, "absent", (), flavour)
-
+def _absent(subject: Subject) -> Iterator[ReferringExpression]:
     for noun in subject.nouns + subject.generic:
         kind_in_view = True in NounPhrase(noun).among(subject.things).values()
         if semantics.every(NounPhrase(noun).among(subject.things)) == [] and noun in subject.nouns:
-            yield absent(f"the {noun.word}", "kind")
+            yield ReferringExpression(f"the {noun.word}", (), "kind")
         for colour in COLOURS:
             if noun in subject.generic and colour in subject.around:
                 continue
             if semantics.every(NounPhrase(noun, colour).among(subject.things)) == []:
                 near = kind_in_view and colour in subject.colours
-                flavour = "near miss" if near else "colour" if kind_in_view else "both"
-                yield absent(f"the {NounPhrase(noun, colour).words}", flavour)
+                form = "near miss" if near else "colour" if kind_in_view else "both"
+                yield ReferringExpression(f"the {NounPhrase(noun, colour).words}", (), form)
     for one in subject.related:
         # "The large cone left of the large blue cone" is no fair question where they are one and the same.
         if one.apart and one.relation != "on" and semantics.every(one.before) and semantics.every(one.answer) == []:
-            yield absent(one.words, "relation")
+            yield ReferringExpression(one.words, (), "relation")
     for words, answer in _uses(subject):
         if semantics.every(answer) == []:
-            yield absent(words, "use and colour" if " that is " in words else "use")
+            yield ReferringExpression(words, (), "use and colour" if " that is " in words else "use")
 
 
-def _ambiguous(subject: Subject) -> Iterator[Goal]:
+def _ambiguous(subject: Subject) -> Iterator[ReferringExpression]:
     for phrase, answer in subject.phrases():
         names = semantics.every(answer)
         if names is not None and 2 <= len(names) <= 4:
-            flavour = "colour" if phrase.colour else "kind"
-            yield Goal(f"the {phrase.words}", Outcome.AMBIGUOUS, "ambiguous", tuple(names), flavour)
+            form = "colour" if phrase.colour else "kind"
+            yield ReferringExpression(f"the {phrase.words}", tuple(names), form)
     for one in subject.related:
         names = semantics.every(one.answer)
         if names is not None and 2 <= len(names) <= 3:
-            yield Goal(one.words, Outcome.AMBIGUOUS, "ambiguous", tuple(names), "relation")
+            yield ReferringExpression(one.words, tuple(names), "relation")
 
 
-def _all(subject: Subject) -> Iterator[Goal]:
+def _all(subject: Subject) -> Iterator[ReferringExpression]:
     for phrase, answer in subject.phrases():
         names = semantics.every(answer)
         if names is not None and len(names) >= 2 and (phrase.colour or phrase.noun in subject.nouns):
-            yield Goal(
-                f"all the {phrase.plural}", Outcome.FOUND, "all", tuple(names), "colour" if phrase.colour else "kind"
-            )
+            yield ReferringExpression(f"all the {phrase.plural}", tuple(names), "colour" if phrase.colour else "kind")
 
 
-_QUESTIONS: dict[str, Callable[[Subject], Iterator[Goal]]] = {
+_CATEGORIES: dict[str, Callable[[Subject], Iterator[ReferringExpression]]] = {
     "attribute": _attribute,
     "shape": _shape,
     "size": _size,
@@ -238,4 +256,4 @@ _QUESTIONS: dict[str, Callable[[Subject], Iterator[Goal]]] = {
     "ambiguous": _ambiguous,
     "all": _all,
 }
-CATEGORIES = tuple(_QUESTIONS)
+CATEGORIES = tuple(_CATEGORIES)

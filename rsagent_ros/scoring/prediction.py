@@ -8,7 +8,7 @@ import numpy as np
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.turn import Trace
+from rsagent_ros.agent.turn import Trace, Turn
 
 TOOLS = frozenset({"segment", "zoom", "reset_view", "combine"})
 """Calls that do something; the other three only end the episode."""
@@ -81,7 +81,15 @@ def prediction_of(trace: Trace) -> Prediction:
         degraded=any(reply.degraded for reply in replies),
         turns=len(trace.turns),
         tool_calls=sum(turn.tool in TOOLS for turn in trace.turns),
-        bad_replies=sum(not turn.tool for turn in trace.turns),
+        bad_replies=sum(map(is_bad_reply, trace.turns)),
         prompt_tokens=sum(reply.prompt_tokens for reply in replies),
         sampled_tokens=sum(reply.sampled_tokens for reply in replies),
     )
+
+
+def is_bad_reply(turn: Turn) -> bool:
+    """Whether the reply could not be used: no valid call, or one that names a mask that there is not.
+
+    A valid call whose tool had nothing to give is no bad reply.
+    """
+    return not turn.tool or turn.error_code == "unknown_mask"

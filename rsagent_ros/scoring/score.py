@@ -64,7 +64,9 @@ class Score:
         charged: The answer misleads: a wrong object, a wrong "not in view", or a question about other objects.
         instances_expected: Masks of the truth.
         instances_found: Masks of the answer: instances, or the candidates of a question.
-        instances_matched: Pairs of both with an IoU of MATCH_IOU or more.
+        instances_matched: Pairs of both, one to one, with an IoU of MATCH_IOU or more.
+        instances_iou: Sum of the IoU of these pairs, over the larger number of both, 0..1.
+        instances_least_iou: Lowest IoU of these pairs; 0 where a mask of either side is in none.
     """
 
     index: int
@@ -98,6 +100,8 @@ class Score:
     instances_expected: int = 0
     instances_found: int = 0
     instances_matched: int = 0
+    instances_iou: float = 0.0
+    instances_least_iou: float = 0.0
 
     @property
     def value(self) -> float:
@@ -180,6 +184,8 @@ def score(answer: Prediction, example: Example, *, index: int = 0) -> Score:
     truths = _counted(example.masks, example)
     candidates = _counted(answer.candidates, example) if answer.outcome is Outcome.AMBIGUOUS else []
     masks = candidates or ([] if mask is None else _counted(answer.instances or (mask,), example))
+    pairs = matched_ious(masks, truths)
+    most = max(len(masks), len(truths))
     credit, charged = _judge(answer.outcome, expected, overlap, candidates, truths)
     outline = None
     if target is not None:
@@ -215,7 +221,9 @@ def score(answer: Prediction, example: Example, *, index: int = 0) -> Score:
         charged=charged,
         instances_expected=len(truths),
         instances_found=len(masks),
-        instances_matched=len(matched_ious(masks, truths)),
+        instances_matched=len(pairs),
+        instances_iou=sum(pairs) / most if most else 0.0,
+        instances_least_iou=min(pairs, default=0.0) if len(pairs) == most else 0.0,
     )
 
 

@@ -68,21 +68,24 @@ def test_records_give_the_same_trajectories(golden: Golden) -> None:
     assert rows(golden, "again/trajectories") == rows(golden, "own/trajectories")
 
 
-@pytest.mark.parametrize("name", ["sft", "grpo"])
-def test_a_run_that_was_broken_off_ends_where_it_would_have(tiny: Golden, name: str) -> None:
-    ran = tiny.rsagent(name, f"config/{name}.yaml", "--out", f"runs/{name}", "--resume")
+def test_a_run_that_was_broken_off_ends_where_it_would_have(tiny: Golden) -> None:
+    ran = tiny.rsagent("sft", "config/sft.yaml", "--out", "runs/sft", "--resume")
     assert ran.code == 0, ran
-    folders = (f"runs/{name}/final", f"runs/{name}-adapter")
+    folders = ("runs/sft/final", "runs/sft-adapter")
     now, then = (load_file(tiny / folder / "adapter_model.safetensors") for folder in folders)
     assert set(now) == set(then)
     for key, value in then.items():
         np.testing.assert_allclose(now[key], value, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["sft", "grpo"])
-def test_a_run_is_not_gone_on_with_otherwise(golden: Golden, name: str) -> None:
-    words = (name, f"config/{name}.yaml", "--out", f"runs/{name}", "--resume", "--set", "batch=4")
+def test_a_run_is_not_gone_on_with_otherwise(golden: Golden) -> None:
+    words = ("sft", "config/sft.yaml", "--out", "runs/sft", "--resume", "--set", "batch=4")
     golden.rsagent(*words).refused("recipe.yaml differs from the recipe given")
+
+
+def test_a_run_whose_reward_was_another_is_not_gone_on_with(tiny: Golden) -> None:
+    ran = tiny.rsagent("grpo", "config/grpo.yaml", "--out", "runs/grpo", "--resume")
+    ran.refused("recipe.yaml is of release 0.1.0", "begin another run")
 
 
 @pytest.mark.parametrize("name", ["sft", "grpo"])
@@ -94,8 +97,9 @@ def test_an_adapter_is_loaded(tiny: Golden, name: str) -> None:
     assert tiny.json("ran/result.json")["outcome"] != "failed"
 
 
-def test_an_unfinished_run_is_merged(tiny: Golden) -> None:
-    ran = tiny.rsagent("merge", "runs/sft", "--to", "merged", "--unfinished")
+@pytest.mark.parametrize("name", ["sft", "grpo"])
+def test_an_unfinished_run_is_merged(tiny: Golden, name: str) -> None:
+    ran = tiny.rsagent("merge", f"runs/{name}", "--to", "merged", "--unfinished")
     assert ran.code == 0, ran
     assert (tiny / "merged/model.safetensors").is_file()
 

@@ -26,8 +26,8 @@ from rsagent_ros.data.example import Example, as_id
 from rsagent_ros.data.folder import save_examples
 from rsagent_ros.data.ref import ExampleRef, Skipped, loaded
 from rsagent_ros.datasets import REFS, Dataset
+from rsagent_ros.scoring.prediction import is_bad_reply
 from rsagent_training.jobs.filter_report import FilterReport
-from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.attempt import Attempt, picture_of

@@ -33,7 +33,7 @@ def test_the_total_is_the_weighted_sum(actions: list[Segment | Finish | ReportAb
     [
         ("turn_costs: 0.1", "there is no turn_costs; there are final_weight, "),
         ("turn_cost: -1", "turn_cost is -1.0; it must be 0 or more"),
-        ("match_iou: 2", "match_iou is 2.0; it must be 0 to 1"),
+        ("novelty_iou: 2", "novelty_iou is 2.0; it must be 0 to 1"),
     ],
 )
 def test_a_value_that_can_not_be_is_refused_with_its_name(tmp_path: Path, text: str, message: str) -> None:

@@ -17,8 +17,9 @@ from rsagent_ros.agent.actions import Action, Combine, Finish, ReportAbsent, Rep
 from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example
+from rsagent_ros.scoring.prediction import is_bad_reply, prediction_of
+from rsagent_ros.scoring.score import score
 from rsagent_training.rewards import Reward, RewardConfig, episode_reward
-from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.process import costs, gains, novelties
 from rsagent_training.rewards.quality import best_so_far, masks_by_id, trajectory_iou
 
@@ -82,7 +83,7 @@ def test_one_mask_of_all_things_counts_as_all() -> None:
 def test_an_absent_target_is_right_or_wrong_and_there_is_no_progress() -> None:
     assert worth(NONE, ABSENT) == Reward(1.0, (0.0,), 1.0, 1.0 + 0.2 * 1.0)
     wrong = worth(NONE, LEFT, finish())
-    assert wrong.final == 0.0
+    assert wrong.final == -0.2
     assert wrong.process == pytest.approx((-0.02 + 0.01, 0.0))
 
 
@@ -94,8 +95,6 @@ def test_an_absent_target_is_right_or_wrong_and_there_is_no_progress() -> None:
         ((LEFT, ELSEWHERE, ReportAmbiguous((1, 2), "which?")), 0.5),
         # The same thing twice is one thing.
         ((LEFT, LEFT, ReportAmbiguous((1, 2), "which?")), 0.5),
-        ((LEFT, RIGHT, Finish((1, 2))), 0.0),
-        ((ABSENT,), 0.0),
     ],
 )
 def test_an_ambiguous_scene_is_worth_the_f1_of_its_candidates(script: tuple[Action, ...], f1: float) -> None:
@@ -105,8 +104,29 @@ def test_an_ambiguous_scene_is_worth_the_f1_of_its_candidates(script: tuple[Acti
     assert sum(episode_reward(play(EITHER, script), EITHER, config).process) == pytest.approx(f1)
 
 
-def test_asking_where_the_words_are_clear_is_worth_nothing() -> None:
-    assert worth(ONE, EXACT, HALF, ReportAmbiguous((1, 2), "which?")).final == 0.0
+def test_one_of_several_that_fit_is_worth_half_of_its_iou() -> None:
+    assert worth(EITHER, LEFT, Finish((1,))).final == pytest.approx(0.5)
+    assert worth(EITHER, ABSENT).final == pytest.approx(-0.2)
+
+
+def test_asking_where_the_words_are_clear_is_worth_half_of_the_candidates() -> None:
+    assert worth(ONE, EXACT, HALF, ReportAmbiguous((1, 2), "which?")).final == pytest.approx((1 + 0.5) / 2 / 2)
+    assert worth(ONE, FIFTH, LEFT, ReportAmbiguous((1, 2), "which?")).final == pytest.approx(0.2 / 4 - 0.2)
+
+
+@pytest.mark.parametrize("charge", [0.2, 0.5])
+def test_an_answer_that_misleads_is_worth_less_than_giving_up(charge: float) -> None:
+    config = RewardConfig(wrong_charge=charge)
+    misleading = {
+        ONE: [[ELSEWHERE, finish()], [EXACT, ABSENT], [LEFT, RIGHT, ReportAmbiguous((1, 2), "which?")]],
+        NONE: [[LEFT, finish()], [LEFT, RIGHT, ReportAmbiguous((1, 2), "which?")]],
+        EITHER: [[ELSEWHERE, finish()], [LEFT, ABSENT], [ELSEWHERE, ELSEWHERE, ReportAmbiguous((1, 2), "which?")]],
+    }
+    for scene, scripts in misleading.items():
+        gave_up = episode_reward(play(scene, [ELSEWHERE], max_turns=1), scene, config)
+        assert gave_up.final == 0
+        for script in scripts:
+            assert episode_reward(play(scene, script), scene, config).final <= -charge + 0.1, script
 
 
 def test_giving_up_is_worth_half_of_the_mask_at_hand_and_nothing_for_its_format() -> None:
@@ -233,15 +253,17 @@ def test_gains_telescope_and_rewards_are_bounded(script: list[Action | str], sce
     trace = play(scene, script, max_turns=6)
     reward = episode_reward(trace, scene)
     assert len(reward.process) == len(trace.turns) <= 6
-    assert 0.0 <= reward.final <= 1.0
+    assert -0.2 <= reward.final <= 1.0
     assert 0.0 <= reward.format <= 1.0
     free = episode_reward(trace, scene, RewardConfig(turn_cost=0.0, point_cost=0.0, novelty_bonus=0.0))
     gave_up = trace.outcome is Outcome.GAVE_UP and scene.expected is Outcome.FOUND
-    answer = 0.0 if scene is NONE else 2 * reward.final if gave_up else reward.final
+    made = score(prediction_of(trace), scene)
+    answer = 0.0 if scene is NONE else 2 * made.credit if gave_up else made.credit
     assert sum(free.process) == pytest.approx(answer)
+    assert reward.final == pytest.approx(made.value)
     spent = sum(costs(trace, trace.outcome is not Outcome.GAVE_UP, RewardConfig()))
     assert sum(reward.process) <= answer + 2 * 0.01 - spent + 1e-9
-    assert -0.5 * spent - 1e-9 <= reward.total <= 1.0 + 0.5 * 1.0 + 0.2
+    assert -0.2 - 0.5 * spent - 1e-9 <= reward.total <= 1.0 + 0.5 * 1.0 + 0.2
     assert 0.0 <= trajectory_iou(trace, scene) <= 1.0
 
 
@@ -258,7 +280,8 @@ def test_gains_add_up_to_the_answer(best: list[float], answer: float) -> None:
     [
         ({"turn_cost": -0.1}, "turn_cost is -0.1; it must be 0 or more"),
         ({"final_weight": float("nan")}, "final_weight is nan"),
-        ({"gave_up_share": 1.5}, "gave_up_share is 1.5; it must be 0 to 1"),
+        ({"novelty_iou": 1.5}, "novelty_iou is 1.5; it must be 0 to 1"),
+        ({"wrong_charge": 0.1}, "wrong_charge is 0.1; with less than 0.2"),
         ({"epsilon": 0.0}, "epsilon is 0"),
         ({"novelty_bonus": 0.03}, "novelty_bonus 0.03 is more than turn_cost 0.02"),
     ],

@@ -10,21 +10,21 @@ from typing import Any
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive_batch
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
+from rsagent_ros.scoring.prediction import prediction_of
+from rsagent_ros.scoring.score import score
 from rsagent_training.miniature.world import SIDE
-from rsagent_training.rewards.episode import is_bad_reply
-from rsagent_training.rewards.quality import trajectory_iou
+from rsagent_training.rewards.quality import answer_quality
 
 AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Score:
-    """Result on one scene.
+class SceneResult:
+    """Result on one scene: what tables and results.json need of its Score.
 
     Attributes:
         iou: Quality of the answer as `trajectory_iou` has it: 1 for a right "it is not there", 0 for a wrong outcome.
@@ -42,7 +42,7 @@ class Score:
 
 def evaluate(
     checkpoint: Path, scenes: Sequence[Example], segmenter: Segmenter[Any], *, max_turns: int, max_reply_tokens: int
-) -> list[Score]:
+) -> list[SceneResult]:
     """Play every scene once, always saying the likeliest; blocks.
 
     Raises:
@@ -51,7 +51,7 @@ def evaluate(
     """
     policy = load_local_policy(LocalConfig(str(checkpoint), device="cpu", side=SIDE))
     budget = Budget(seconds=1e9, max_turns=max_turns, max_reply_tokens=max_reply_tokens)
-    scores = []
+    results = []
     for begin in range(0, len(scenes), AT_ONCE):
         part = scenes[begin : begin + AT_ONCE]
         episodes = [
@@ -59,21 +59,19 @@ def evaluate(
             for scene in part
         ]
         drive_batch(episodes, policy)
-        scores += [_score(scene, episode) for scene, episode in zip(part, episodes, strict=True)]
-    return scores
+        results += [_result(scene, episode) for scene, episode in zip(part, episodes, strict=True)]
+    return results
 
 
-def _score(scene: Example, episode: Episode) -> Score:
-    trace = episode.trace
+def _result(scene: Example, episode: Episode) -> SceneResult:
     if episode.result.outcome is Outcome.FAILED:
         raise RuntimeError(f"the episode on {scene.id} failed: {episode.result.error_msg}")
-    mask = trace.mask(1)
-    first = None if mask is None or not scene.masks else round(iou(mask, scene.masks[0]), 4)
-    bad = sum(map(is_bad_reply, trace.turns))
-    return Score(round(trajectory_iou(trace, scene), 4), not scene.masks, first, len(trace.turns), bad)
+    made = score(prediction_of(episode.trace), scene)
+    first = None if made.first_iou is None else round(made.first_iou, 4)
+    return SceneResult(round(answer_quality(made), 4), not made.present, first, made.turns, made.bad_replies)
 
 
-def columns(scores: Sequence[Score]) -> dict[str, list[Any]]:
+def columns(results: Sequence[SceneResult]) -> dict[str, list[Any]]:
     """For each number its values, scene by scene: as `results.json` has it."""
-    rows = [asdict(score) for score in scores]
+    rows = [asdict(result) for result in results]
     return {name: [row[name] for row in rows] for name in rows[0]}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from rsagent_ros.scoring.score import WRONG_CHARGE
+
 
 @dataclass(frozen=True)
 class RewardConfig:
@@ -16,8 +18,7 @@ class RewardConfig:
         final_weight: Of the quality of the answer.
         process_weight: Of what the turns earned.
         format_weight: Of replies that could be read.
-        gave_up_share: Part of the IoU that counts where the budget ended the episode.
-        match_iou: From which IoU on a candidate stands for a thing, in an ambiguous scene.
+        wrong_charge: Price, in R_final, of an answer that misleads: `Score.charged` says which do.
         turn_cost: Of every turn that did not end the episode: a tool call, or a reply that could not be used.
         free_points: Points in one call that cost nothing.
         point_cost: Of each point beyond.
@@ -35,8 +36,7 @@ class RewardConfig:
     final_weight: float = 1.0
     process_weight: float = 0.5
     format_weight: float = 0.2
-    gave_up_share: float = 0.5
-    match_iou: float = 0.5
+    wrong_charge: float = WRONG_CHARGE
     turn_cost: float = 0.02
     free_points: int = 4
     point_cost: float = 0.01
@@ -51,9 +51,14 @@ class RewardConfig:
         for name, value in vars(self).items():
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"rewards: {name} is {value}; it must be 0 or more")
-        for name in ("gave_up_share", "match_iou", "novelty_below", "novelty_iou", "bad_reply_cost"):
+        for name in ("novelty_below", "novelty_iou", "bad_reply_cost"):
             if getattr(self, name) > 1:
                 raise ValueError(f"rewards: {name} is {getattr(self, name)}; it must be 0 to 1")
+        if self.wrong_charge < WRONG_CHARGE:
+            raise ValueError(
+                f"rewards: wrong_charge is {self.wrong_charge}; with less than {WRONG_CHARGE} an answer that misleads "
+                "could be worth more than none"
+            )
         if not self.epsilon > 0:
             raise ValueError("rewards: epsilon is 0; equal rewards would be divided by it, use 1e-4")
         if self.novelty_bonus > self.turn_cost:

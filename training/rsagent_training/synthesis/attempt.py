@@ -18,8 +18,8 @@ from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.data.example import Example
+from rsagent_ros.scoring.prediction import is_bad_reply
 from rsagent_training.expert import Expert
-from rsagent_training.rewards.episode import is_bad_reply
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.config import SynthesisConfig

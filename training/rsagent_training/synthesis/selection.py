@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.data.example import Example
+from rsagent_ros.scoring.prediction import prediction_of
+from rsagent_ros.scoring.score import score
 from rsagent_training.jobs.filter_report import FilterReport
-from rsagent_training.rewards.quality import candidate_f1, masks_by_id
 from rsagent_training.synthesis.attempt import Attempt
 from rsagent_training.synthesis.config import SynthesisConfig
 
@@ -52,9 +53,8 @@ def summary(attempt: Attempt, scenes: Mapping[str, Example], config: SynthesisCo
     trace = attempt.trace
     matched = False
     if trace.outcome is Outcome.AMBIGUOUS and attempt.expected is Outcome.AMBIGUOUS:
-        masks = masks_by_id(trace)
-        candidates = [masks[number] for number in trace.candidate_ids]
-        matched = candidate_f1(candidates, scenes[attempt.scene_id].masks, config.match_iou) == 1.0
+        made = score(prediction_of(trace), scenes[attempt.scene_id])
+        matched = made.instances_least_iou >= config.match_iou
     return Summary(
         attempt.id,
         attempt.scene_id,

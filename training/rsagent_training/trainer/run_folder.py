@@ -19,13 +19,15 @@ from typing import Any
 import yaml
 
 from rsagent_ros.atomic_write import atomic_write
-from rsagent_ros.yaml_file import read_yaml, write_yaml
+from rsagent_ros.yaml_file import from_plain, read_yaml, write_yaml
 from rsagent_training.recipes import GrpoRecipe, SftRecipe
 
 RECIPE = "recipe.yaml"
 DATA = "data.json"
 CURVE = "curve.json"
 FINAL = "final"
+
+_GONE = frozenset({"gave_up_share", "match_iou"})
 
 
 class TrainingStopped(RuntimeError):
@@ -47,6 +49,10 @@ def begin(out: Path, recipe: SftRecipe | GrpoRecipe, *, resume: bool) -> Path | 
     if held.exists():
         if not resume:
             raise FileExistsError(f"{out} holds a run already; resume it with --resume, or choose another folder")
+        if _of_another_reward(_names(held)):
+            raise FileExistsError(
+                f"{held} is of release 0.1.0, whose reward did not charge answers that mislead; begin another run"
+            )
         if read_yaml(held, type(recipe)) != recipe:
             raise FileExistsError(
                 f"{held} differs from the recipe given; resume with the same, or choose another folder"
@@ -69,13 +75,28 @@ def read_recipe(run: Path) -> SftRecipe | GrpoRecipe:
     path = run / RECIPE
     if not path.is_file():
         raise FileNotFoundError(f"{run} has no {RECIPE}; name the folder of a run of `rsagent sft` or `rsagent grpo`")
+    names = _names(path)
+    # Each stage has one name that the other does not know: what it learns from.
+    if "trajectories" in names:
+        return read_yaml(path, SftRecipe)
+    if not _of_another_reward(names):
+        return read_yaml(path, GrpoRecipe)
+    reward = {name: value for name, value in names["reward"].items() if name not in _GONE}
+    return from_plain({**names, "reward": reward}, GrpoRecipe)
+
+
+def _names(path: Path) -> dict[str, Any]:
     try:
         names = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-    # Each stage has one name that the other does not know: what it learns from.
-    is_sft = isinstance(names, dict) and "trajectories" in names
-    return read_yaml(path, SftRecipe) if is_sft else read_yaml(path, GrpoRecipe)
+    return names if isinstance(names, dict) else {}
+
+
+def _of_another_reward(names: dict[str, Any]) -> bool:
+    """Whether a recipe is of release 0.1.0, which had constants of the reward that are part of the Score now."""
+    reward = names.get("reward")
+    return isinstance(reward, dict) and not _GONE.isdisjoint(reward)
 
 
 def newest_whole(out: Path) -> Path | None:

@@ -117,7 +117,7 @@ def test_asking_where_the_words_are_clear_is_worth_half_of_the_candidates() -> N
 @pytest.mark.parametrize("charge", [0.2, 0.5])
 def test_an_answer_that_misleads_is_worth_less_than_giving_up(charge: float) -> None:
     config = RewardConfig(wrong_charge=charge)
-    misleading = {
+    misleading: dict[Example, list[list[Action]]] = {
         ONE: [[ELSEWHERE, finish()], [EXACT, ABSENT], [LEFT, RIGHT, ReportAmbiguous((1, 2), "which?")]],
         NONE: [[LEFT, finish()], [LEFT, RIGHT, ReportAmbiguous((1, 2), "which?")]],
         EITHER: [[ELSEWHERE, finish()], [LEFT, ABSENT], [ELSEWHERE, ELSEWHERE, ReportAmbiguous((1, 2), "which?")]],

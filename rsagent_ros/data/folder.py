@@ -41,6 +41,10 @@ class _Versioned(msgspec.Struct, frozen=True):
     version: int
 
 
+class _Identified(msgspec.Struct, frozen=True):
+    id: str
+
+
 class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int
     id: str
@@ -115,6 +119,18 @@ def examples_file(folder: Path) -> Path:
     if not rows.is_file():
         raise FileNotFoundError(f"{rows} is missing; a folder of scenes holds {FILE}, images/ and depth/")
     return rows
+
+
+def line_id(line: bytes) -> str:
+    """The id of one line of scenes.jsonl; nothing else of it is read.
+
+    Raises:
+        ValueError: It has none.
+    """
+    try:
+        return msgspec.json.decode(line, type=_Identified).id
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def read_example(line: bytes, folder: Path) -> Example:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
-from rsagent_ros.data.folder import examples_file, read_example
+from rsagent_ros.data.folder import examples_file, line_id, read_example
 from rsagent_ros.data.ref import ExampleRef, Loader, Skipped
-
-
-@dataclass(frozen=True)
-class _Named:
-    id: str
 
 
 def list_scenes(folder: Path) -> Loader:
@@ -30,8 +22,8 @@ def list_scenes(folder: Path) -> Loader:
                 continue
             where = f"{rows}, line {number}"
             try:
-                name = msgspec.json.decode(line, type=_Named).id
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                name = line_id(line)
+            except ValueError as error:
                 yield Skipped("", where, str(error))
             else:
                 yield ExampleRef(name, where, partial(read_example, line, folder))

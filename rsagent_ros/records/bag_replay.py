@@ -43,7 +43,7 @@ DONE, FAILED, SKIPPED = 0, 1, 3
 """Exit codes; 2 is bad usage."""
 
 
-class UsageError(ValueError):
+class ReplayError(ValueError):
     """The bag can't be replayed as the command line says; the message says what to change."""
 
 
@@ -89,7 +89,7 @@ class BagReplay:
 
         Raises:
             FileNotFoundError: There is no bag.
-            UsageError: It can't be replayed so.
+            ReplayError: It can't be replayed so.
         """
         config = self._config
         with Bag(config.bag, self._complain) as bag:
@@ -98,17 +98,17 @@ class BagReplay:
                 log.error("%s: no images and no goals could be read", config.bag)
                 return FAILED
             if index.redactions and config.record is not None:
-                raise UsageError(
+                raise ReplayError(
                     f"{config.bag}: its images are redacted ({', '.join(sorted(index.redactions))}), and records of "
                     "them would not be what a camera saw: leave out --record"
                 )
             try:
                 topics = camera_topics(index, config.topic, config.depth)
             except ValueError as error:
-                raise UsageError(f"{config.bag}: {error} (--topic, --depth)") from error
+                raise ReplayError(f"{config.bag}: {error} (--topic, --depth)") from error
             index.goals += list(_own_goals(index, topics.image, config))
             if not index.goals:
-                raise UsageError(f"{config.bag}: it holds no goals; say what to look for with --goal WORDS")
+                raise ReplayError(f"{config.bag}: it holds no goals; say what to look for with --goal WORDS")
             _print(f"{len(index.refs.get(topics.image, []))} images on {topics.image}, {len(index.goals)} goals")
             config.out.mkdir(parents=True, exist_ok=True)
             with (config.out / RESULTS).open("x", encoding="utf-8") as results:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
-
 from rsagent_ros.data.example import Example
-from rsagent_ros.data.folder import read_example
+from rsagent_ros.data.folder import FILE, examples_file, line_id, read_example
 
 
 class SceneIndex(Mapping[str, Example]):
@@ -27,11 +24,7 @@ class SceneIndex(Mapping[str, Example]):
             ValueError: A line without an id, or an id twice; the message has the line's number.
         """
         self.folder = folder
-        self._rows = folder / "scenes.jsonl"
-        if not self._rows.is_file():
-            raise FileNotFoundError(
-                f"{self._rows} is missing; a folder of scenes holds scenes.jsonl, images/ and depth/"
-            )
+        self._rows = examples_file(folder)
         self._places: dict[str, tuple[int, int]] = {}
         begin = 0
         with self._rows.open("rb") as lines:
@@ -43,14 +36,14 @@ class SceneIndex(Mapping[str, Example]):
     @staticmethod
     def cached(folder: str) -> SceneIndex:
         """The index of a folder; read again in this process only when its scenes.jsonl has changed."""
-        rows = Path(folder) / "scenes.jsonl"
+        rows = Path(folder) / FILE
         state = rows.stat() if rows.is_file() else None
         return _index(folder, None if state is None else (state.st_mtime_ns, state.st_size))
 
     def _add(self, line: bytes, number: int, begin: int) -> None:
         try:
-            name = msgspec.json.decode(line, type=_Named).id
-        except (msgspec.DecodeError, UnicodeError) as error:
+            name = line_id(line)
+        except ValueError as error:
             raise ValueError(f"{self._rows}, line {number}: {error}") from error
         if name in self._places:
             raise ValueError(f"{self._rows}, line {number}: scene {name} is in line {self._places[name][0]} already")
@@ -69,8 +62,7 @@ class SceneIndex(Mapping[str, Example]):
             line = lines.readline()
         try:
             return read_example(line, self.folder)
-        # RuntimeError is what paths raise for a loop of links, and JSON for a deep nest.
-        except (msgspec.DecodeError, ValueError, OSError, RuntimeError) as error:
+        except (ValueError, OSError) as error:
             raise ValueError(f"{self._rows}, line {number}: {error}") from error
 
     def __iter__(self) -> Iterator[str]:
@@ -78,11 +70,6 @@ class SceneIndex(Mapping[str, Example]):
 
     def __len__(self) -> int:
         return len(self._places)
-
-
-@dataclass(frozen=True)
-class _Named:
-    id: str
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-// What is told about the goal that is open: what was asked, how it ended, its verdicts, and how the agent got there.
+// The goal that is open: its instruction, its end, its verdicts, and the turns of the agent.
 
 import { $, el } from "./build.js";
 import { address } from "./server.js";

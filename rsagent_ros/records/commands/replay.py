@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.backends import Models, add_arguments, chosen, open_models
-from rsagent_ros.records.bag_replay import DONE, FAILED, RESULTS, SKIPPED, BagReplay, ReplayConfig, UsageError
+from rsagent_ros.records.bag_replay import DONE, FAILED, RESULTS, SKIPPED, BagReplay, ReplayConfig, ReplayError
 from rsagent_ros.records.image_choice import ImageChoiceConfig
 from rsagent_ros.records.reader import read_records
 from rsagent_ros.records.replay import replay
@@ -89,7 +89,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         )
         try:
             return BagReplay(config, models).run()
-        except (FileNotFoundError, UsageError) as error:
+        except (FileNotFoundError, ReplayError) as error:
             parser.error(str(error))
 
 

@@ -23,7 +23,7 @@ from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 
 if TYPE_CHECKING:  # imported when it is needed, so that its absence can be told
-    from rsagent_ros.ros.client.agent import Agent
+    from rsagent_ros.ros.client import Agent
 
 GOALS = 100
 HANG = 0.5
@@ -39,7 +39,7 @@ def run() -> list[Entry]:
     """Measure; about a minute and a half."""
     if lacking := missing("rclpy", "rsagent_ros.action"):
         return [not_here("cancel over DDS", f"{lacking}: run `make setup`, then `source environment/activate`")]
-    from rsagent_ros.ros.client.agent import Agent
+    from rsagent_ros.ros.client import Agent
 
     os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 80)
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

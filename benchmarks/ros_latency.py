@@ -34,7 +34,7 @@ from rsagent_ros.agent.policy import Reply, ReplyLimits
 if TYPE_CHECKING:  # imported when they are needed, so that their absence can be told
     import psutil
 
-    from rsagent_ros.ros.client.agent import Agent
+    from rsagent_ros.ros.client import Agent
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_AGENT = [str(ROOT / "scripts/agent_node")]
@@ -61,7 +61,7 @@ def run() -> list[Entry]:
 
 
 def _latency() -> list[Entry]:
-    from rsagent_ros.ros.client.agent import Agent
+    from rsagent_ros.ros.client import Agent
 
     rows: list[dict[str, float]] = []
     with program(INSTANT_AGENT, "ready: "), Agent() as agent:

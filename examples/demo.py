@@ -40,7 +40,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.folder import load_examples
-from rsagent_ros.ros.client.agent import Agent, Answer
+from rsagent_ros.ros.client import Agent, Answer
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import render
 

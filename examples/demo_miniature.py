@@ -21,7 +21,7 @@ from typing import Any
 from demo_process import ROOT, Process
 
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.ros.client.agent import Agent
+from rsagent_ros.ros.client import Agent
 from rsagent_ros.viewer.page import Shown, render
 from rsagent_training.miniature.world import scenes
 from rsagent_training.rewards.quality import trajectory_iou

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.mask import Mask, draw_overlay, iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example
-from rsagent_ros.ros.client.agent import Agent, Answer
-from rsagent_ros.ros.client.tracked import Tracked
+from rsagent_ros.ros.client import Agent, Answer, Tracked
 from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_training.simulate import DEMO_EXPRESSIONS, World, demo_examples, demo_world
 

@@ -303,6 +303,7 @@ class AgentNode(SafeLifecycleNode):
         message.header.stamp = self.get_clock().now().to_msg()
         message.status = [
             diagnostics.goals_status(name, self._queue, self._goal_publishers, self._verdicts),
+            self._topics.verdict_answers.status,
             *(
                 diagnostics.camera_status(name, camera, parameters.max_frame_age, active=self._state == "active")
                 for camera in self._cameras.all

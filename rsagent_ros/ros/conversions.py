@@ -1,7 +1,7 @@
-"""Messages to the agent's own types and back, and nothing else. Pixels are in `images`.
+"""Conversions between messages and the agent's own types. Pixels are in `rsagent_ros.ros.camera.images`.
 
-Numbers are made `float` and `int` here, whatever they were: a message that holds another type, such as NumPy's, ends
-the process when it is published.
+Numbers are converted to `float` and `int` here: a message that holds another type, such as NumPy's, ends the process
+when it is published.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ OUTCOMES: dict[int, Outcome] = {number: outcome for outcome, number in OUTCOME_N
 
 
 def nanoseconds(stamp: Time) -> int:
-    """A stamp as whole nanoseconds; 0 for a stamp that was not set."""
+    """Convert a stamp to whole nanoseconds; 0 for a stamp that was not set."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def stamp(nanoseconds: int) -> Time:
-    """Whole nanoseconds as a stamp."""
+    """Convert whole nanoseconds to a stamp."""
     return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
 def same(source: object, kind: type[_Same]) -> _Same:
-    """A message as its twin with the same fields: goal or result of the action, or the topic's. Not copied deep."""
+    """Copy a goal or result of the action to the topic's message with the same fields, or back. Not a deep copy."""
     twin = kind()
     for name in kind.get_fields_and_field_types():
         setattr(twin, name, getattr(source, name))
@@ -69,15 +69,15 @@ def same(source: object, kind: type[_Same]) -> _Same:
 def turn_message(
     turn: Turn, goal_id: str, instruction: str, header: Header, picture: NDArray[np.uint8] | None, quality: int
 ) -> TurnMessage:
-    """One turn as feedback and for `~/trace`.
+    """Convert a turn to a message, for feedback and `~/trace`.
 
     Args:
         turn: As recorded.
-        goal_id: Of its goal.
-        instruction: Of its goal.
-        header: Of the image that is looked at.
+        goal_id: Id of its goal.
+        instruction: Instruction of its goal.
+        header: Header of the source image.
         picture: (h, w, 3) uint8 RGB that the policy was shown after the turn; None for none.
-        quality: Of the picture's JPEG, percent.
+        quality: JPEG quality of the picture, percent.
     """
     message = TurnMessage(
         header=header,
@@ -114,7 +114,7 @@ def turn_message(
 
 
 def turn_of(message: TurnMessage) -> Turn:
-    """The turn that a message carries.
+    """Read the turn from a message.
 
     Raises:
         msgspec.ValidationError: Its `record` is not a turn.
@@ -132,16 +132,16 @@ def result_message(
     seconds: tuple[float, float],
     trace: Trace | None,
 ) -> ResultMessage:
-    """How a goal ended, for `~/result` and the action.
+    """Convert a result to a message, for `~/result` and the action.
 
     Args:
-        result: Of the episode; of a goal that ended before one began, its outcome and error.
-        goal_id: Of the goal.
-        instruction: Of the goal.
-        camera: Of the goal.
-        header: Of the source image; an empty one where there was none.
-        seconds: Spent waiting for the image, and from acceptance to now.
-        trace: Of the episode; None where none began.
+        result: Result of the episode; for a goal that ended before one began, its outcome and error.
+        goal_id: Id of the goal.
+        instruction: Instruction of the goal.
+        camera: Camera of the goal.
+        header: Header of the source image; an empty one where there was none.
+        seconds: Seconds spent waiting for the image, and from acceptance to now.
+        trace: Trace of the episode; None where none began.
     """
     waited, total = seconds
     return ResultMessage(
@@ -175,7 +175,7 @@ def result_message(
 
 
 def mask_message(result: Result, goal_id: str, header: Header) -> MaskMessage | None:
-    """All instances of a result as one mask; None when there is none."""
+    """Convert all instances of a result to one mask; None when there are none."""
     mask = result.mask()
     if mask is None:
         return None
@@ -191,16 +191,16 @@ def mask_message(result: Result, goal_id: str, header: Header) -> MaskMessage | 
 def tracked_message(
     mask: Mask, header: Header, *, goal_id: str, track_id: int, state: int, age: float, score: float
 ) -> TrackedMaskMessage:
-    """A mask on its way through the frames, for `~/tracked_mask`; pose and size are filled in by `places`.
+    """Build a message for `~/tracked_mask`; pose and size are filled in by `Poses`.
 
     Args:
-        mask: (H, W) bool; empty where the thing is not seen.
-        header: Of the image it belongs to.
-        goal_id: Of the goal that found it.
-        track_id: Of the thing.
+        mask: (H, W) bool; empty where the object is not seen.
+        header: Header of the image.
+        goal_id: Id of the goal that found the object.
+        track_id: Id of the object.
         state: A constant of the message.
         age: Seconds since the agent saw it, by the images' stamps.
-        score: The tracker's, 0..1.
+        score: The tracker's score, 0..1.
     """
     message = TrackedMaskMessage(
         header=header,
@@ -218,12 +218,12 @@ def tracked_message(
 
 
 def text(words: str) -> str:
-    """Words as a ROS string can carry them: what UTF-8 or a C string can't hold becomes a replacement character."""
+    """Make text safe for a ROS string: what UTF-8 or a C string can't hold becomes a replacement character."""
     return plain(words).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _count(number: int, bits: int) -> int:
-    """A number as an unsigned field can carry it."""
+    """Clip a number to an unsigned field."""
     return min(max(int(number), 0), 2**bits - 1)
 
 
@@ -238,6 +238,6 @@ def _instance(instance: Instance, header: Header) -> InstanceMessage:
 
 
 def _region(box: Box) -> RegionOfInterest:
-    """A box as whole pixels."""
+    """Convert a box to whole pixels."""
     x0, y0 = math.floor(box.x0), math.floor(box.y0)
     return RegionOfInterest(x_offset=x0, y_offset=y0, width=math.ceil(box.x1) - x0, height=math.ceil(box.y1) - y0)

@@ -12,7 +12,7 @@ from faults.matrix import Row, Setup
 from faults.stage import Stage, square
 from rsagent_ros.action import Segment
 
-from rsagent_ros.ros.client.agent import Agent, AgentUnavailable
+from rsagent_ros.ros.client import Agent, AgentUnavailable
 
 ASKED, KILLED = Setup("asked to end"), Setup("killed", killed=True)
 ASKED_TIMES, KILLED_TIMES = 3, 2

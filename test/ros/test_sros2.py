@@ -24,7 +24,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from ros_support import ROOT, AgentProcess, Robot, until
 
-from rsagent_ros.ros.client.agent import Agent, AgentUnavailable
+from rsagent_ros.ros.client import Agent, AgentUnavailable
 
 Start = Callable[..., AgentProcess]
 Access = set[tuple[str, str, str]]

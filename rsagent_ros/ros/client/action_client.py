@@ -1,4 +1,4 @@
-"""rsagent's action client: rclpy's, without the races that lose goals and answers."""
+"""Action client of `~/segment`: rclpy's, without the races that lose goals and answers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from unique_identifier_msgs.msg import UUID
 from rsagent_ros.action import Segment
 
 RESEND_SECONDS = 1.0
-"""After that long without an answer, a request is taken for lost."""
+"""Time without an answer after which a request counts as lost."""
 
 LATE_GOALS = 16
 """Goals that have ended, whose late feedback is still passed on."""
 
 
 class AgentUnavailable(ConnectionError):
-    """There is no agent of that name, or it did not take the goal."""
+    """No agent of that name, or it did not accept the goal or message."""
 
 
 class SafeActionClient(ActionClient):
-    """rclpy's action client, safe to use beside a thread that spins, and just after the start of either side.
+    """Action client that is safe to use beside a thread that spins, and just after the start of either side.
 
     Two races are closed. rclpy notes a request only after it was sent, and throws away an answer that is taken in
     between: here nothing is taken in between. And a server that has not discovered the whole client yet drops its
@@ -43,12 +43,12 @@ class SafeActionClient(ActionClient):
         super().__init__(node, Segment, action)
 
     def take_data(self) -> Any:
-        """Called by the executor."""
+        """Take waiting data; called by the executor."""
         with self._order:
             return super().take_data()
 
     def send(self, goal: Segment.Goal, feedback: Callable[[Any], None], seconds: float) -> ClientGoalHandle:
-        """Send a goal; blocks until the server has taken it.
+        """Send a goal; blocks until the server has accepted it.
 
         Raises:
             AgentUnavailable: It has not within that time.
@@ -63,12 +63,12 @@ class SafeActionClient(ActionClient):
                 handle: ClientGoalHandle = finished(future, min(RESEND_SECONDS, seconds))
                 if handle.accepted or sent_before:  # an id that is known already is not accepted again
                     return handle
-                raise AgentUnavailable("the agent did not take the goal")
+                raise AgentUnavailable("the agent did not accept the goal")
             sent_before = True
         raise AgentUnavailable(f"the agent did not answer within {seconds:g} s")
 
     def result_of(self, handle: ClientGoalHandle) -> Future:
-        """The response that will bring the result of a goal."""
+        """Request the result of a goal."""
         with self._order:
             return handle.get_result_async()
 
@@ -83,18 +83,18 @@ class SafeActionClient(ActionClient):
             self._feedback_callbacks.pop(self._ended.popleft(), None)
 
     def servers(self) -> frozenset[tuple[int, ...]]:
-        """Who serves the action now, by DDS' ids: an agent that was started again is another one."""
+        """DDS ids of the servers of the action: an agent that was started again is another one."""
         publishers = self._node.get_publishers_info_by_topic(f"{self._action_name}/_action/status")
         return frozenset(tuple(publisher.endpoint_gid) for publisher in publishers)
 
     def cancel(self, handle: ClientGoalHandle) -> Future:
-        """Ask for the end of a goal; the response says whether it will be."""
+        """Request that a goal is canceled; the response says whether it will be."""
         with self._order:
             return handle.cancel_goal_async()
 
 
 def finished(future: Future, seconds: float) -> Any:
-    """What a future brings, waited for while another thread spins.
+    """Wait for a future while another thread spins; returns its result.
 
     Raises:
         TimeoutError: Nothing within that time.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,45 @@ from std_msgs.msg import Header
 from rsagent_ros.action import Segment
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome
+from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.images import to_mask
+from rsagent_ros.msg import Instance as InstanceMessage
+from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.ros.conversions import OUTCOMES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class DetectedObject:
+    """One object of an answer.
+
+    Attributes:
+        mask: (H, W) bool, of the source image's size.
+        box: Bounding box of the mask, pixels.
+        confidence: 0..1; a probability where the node has a calibration.
+        track_id: Id of the object in `Agent.tracked`; -1 where it is not tracked.
+        position: (3,) metres, centre of the oriented box, in `frame_id`; None without depth.
+        size: (3,) metres along the axes of the oriented box; None without depth.
+        frame_id: The camera's optical frame, or the node's `output_frame`; empty without depth.
+        message: Everything else, such as the orientation in `pose`.
+    """
+
+    mask: Mask
+    box: Box
+    confidence: float
+    track_id: int
+    position: NDArray[np.float64] | None
+    size: NDArray[np.float64] | None
+    frame_id: str
+    message: InstanceMessage
+
+    def __repr__(self) -> str:
+        corners = ", ".join(f"{side:g}" for side in (self.box.x0, self.box.y0, self.box.x1, self.box.y1))
+        where = position_text(self.position, self.frame_id)
+        track = "" if self.track_id < 0 else f", track_id={self.track_id}"
+        return f"DetectedObject(box=({corners}), confidence={self.confidence:.2f}{track}{where})"
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """How a goal ended.
 
@@ -25,8 +58,8 @@ class Answer:
         outcome: Compares with words: `answer.outcome == "found"`.
         error_code: `NONE` unless something is worth a code.
         error_msg: One sentence; empty when there is no error.
-        instances: What was found.
-        candidates: AMBIGUOUS: the things that fit.
+        instances: Objects that were found.
+        candidates: AMBIGUOUS: the objects that fit.
         question: AMBIGUOUS: what to ask the user.
         reason: NOT_IN_VIEW: what the policy says.
         partial: The instances are the best so far, not what the policy ended with.
@@ -39,8 +72,8 @@ class Answer:
     outcome: Outcome
     error_code: ErrorCode
     error_msg: str
-    instances: tuple[Instance, ...]
-    candidates: tuple[Instance, ...]
+    instances: tuple[DetectedObject, ...]
+    candidates: tuple[DetectedObject, ...]
     question: str
     reason: str
     partial: bool
@@ -54,11 +87,11 @@ class Answer:
         """All instances together as (H, W) bool; None when nothing was found."""
         if not self.instances:
             return None
-        return np.asarray(np.logical_or.reduce([instance.mask for instance in self.instances]), dtype=np.bool_)
+        return np.asarray(np.logical_or.reduce([one.mask for one in self.instances]), dtype=np.bool_)
 
     @property
     def view_direction(self) -> NDArray[np.float64] | None:
-        """NOT_IN_VIEW: where to look next, (3,) of length 1 in the camera's optical frame; None where unknown."""
+        """NOT_IN_VIEW: where to look next, (3,) unit vector in the camera's optical frame; None where unknown."""
         if not self.message.has_view_direction:
             return None
         towards = self.message.view_direction
@@ -66,8 +99,16 @@ class Answer:
 
     @property
     def confidence(self) -> float:
-        """Of the least sure instance, 0..1; 0 when there is none."""
-        return min((instance.confidence for instance in self.instances), default=0.0)
+        """Confidence of the least certain instance, 0..1; 0 when there is none."""
+        return min((one.confidence for one in self.instances), default=0.0)
+
+    def __repr__(self) -> str:
+        parts = [f"{self.outcome}{' (partial)' if self.partial else ''}"]
+        if self.error_code is not ErrorCode.NONE:
+            parts.append(f"{self.error_code.name}: {self.error_msg!r}")
+        parts += [f"{name}={getattr(self, name)!r}" for name in ("question", "reason") if getattr(self, name)]
+        parts += [f"{name}={list(getattr(self, name))}" for name in ("instances", "candidates") if getattr(self, name)]
+        return f"Answer({', '.join(parts)}, goal_id={self.goal_id!r}, {self.seconds:.2f} s)"
 
 
 def answer_of(message: Segment.Result) -> Answer:
@@ -76,8 +117,8 @@ def answer_of(message: Segment.Result) -> Answer:
         outcome=OUTCOMES[message.outcome],
         error_code=ErrorCode(message.error_code),
         error_msg=message.error_msg,
-        instances=_instances(message.instances),
-        candidates=_instances(message.candidates),
+        instances=_objects(message.instances),
+        candidates=_objects(message.candidates),
         question=message.question,
         reason=message.reason,
         partial=message.partial,
@@ -88,10 +129,37 @@ def answer_of(message: Segment.Result) -> Answer:
     )
 
 
-def _instances(messages: Any) -> tuple[Instance, ...]:
-    found = []
-    for number, message in enumerate(messages, 1):
-        roi = message.roi
-        box = Box(roi.x_offset, roi.y_offset, roi.x_offset + roi.width, roi.y_offset + roi.height)
-        found.append(Instance(to_mask(message.mask), box, message.confidence, number))
-    return tuple(found)
+def position_of(message: InstanceMessage | TrackedMaskMessage) -> NDArray[np.float64] | None:
+    """(3,) metres, as `pose` has it; None where it has none."""
+    if not message.has_pose:
+        return None
+    position = message.pose.pose.position
+    return np.array([position.x, position.y, position.z])
+
+
+def position_text(position: NDArray[np.float64] | None, frame_id: str) -> str:
+    """Position and frame for `repr`; empty where the position is unknown."""
+    if position is None:
+        return ""
+    return f", position=({', '.join(f'{part:.3f}' for part in position)}) in {frame_id!r}"
+
+
+def _objects(messages: Iterable[InstanceMessage]) -> tuple[DetectedObject, ...]:
+    return tuple(
+        DetectedObject(
+            mask=to_mask(message.mask),
+            box=Box(
+                message.roi.x_offset,
+                message.roi.y_offset,
+                message.roi.x_offset + message.roi.width,
+                message.roi.y_offset + message.roi.height,
+            ),
+            confidence=message.confidence,
+            track_id=message.track_id,
+            position=position_of(message),
+            size=np.array([message.size.x, message.size.y, message.size.z]) if message.has_pose else None,
+            frame_id=message.pose.header.frame_id if message.has_pose else "",
+            message=message,
+        )
+        for message in messages
+    )

@@ -1,21 +1,22 @@
-"""The client for planners that are written with asyncio.
+"""`AsyncAgent`: the asyncio client.
 
-    from rsagent_ros.ros.client.async_agent import AsyncAgent
+    from rsagent_ros.ros.client import AsyncAgent
 
     async with AsyncAgent() as agent:
         answer = await agent.segment("the red mug")
 
-A task that is cancelled while it waits cancels its goal. Several goals may be awaited at once; which of them is worked
-on is up to the node's `queue_policy`.
+A task that is cancelled while it waits cancels its goal. Several goals may be awaited at once; the node's
+`queue_policy` decides which of them runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rsagent_ros.action import Segment
 from rsagent_ros.agent.budget import CancelToken
@@ -23,51 +24,58 @@ from rsagent_ros.agent.turn import Turn
 from rsagent_ros.ros.client.agent import Agent, Answer
 from rsagent_ros.ros.client.tracked import Tracked
 
+CALLS = 256
+"""Calls that may wait at the same time, each in a thread. asyncio's own pool has a handful, and goals take seconds."""
+
+_Returned = TypeVar("_Returned")
+
 
 class AsyncAgent:
-    """`Agent` with methods to await. Each call waits in a thread of asyncio's own; the event loop is never blocked."""
+    """Client of one agent node whose methods are awaited. The event loop is never blocked."""
 
     def __init__(self, name: str = "agent", **options: Any) -> None:
-        """As `Agent`."""
+        """Prepare; `async with` connects. Arguments as for `Agent`."""
         self._agent = Agent(name, **options)
+        self._threads = ThreadPoolExecutor(CALLS, thread_name_prefix="agent client")
 
     async def __aenter__(self) -> AsyncAgent:
-        await asyncio.to_thread(self._agent.__enter__)
+        await self._call(self._agent.__enter__)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self._agent.close)
+        await self._call(self._agent.close)
+        self._threads.shutdown(wait=False)
 
     async def wait_until_active(self, seconds: float) -> None:
-        """As `Agent.wait_until_active`."""
-        await asyncio.to_thread(self._agent.wait_until_active, seconds)
+        """Wait until the agent takes goals; see `Agent.wait_until_active`."""
+        await self._call(self._agent.wait_until_active, seconds)
 
     async def segment(
         self, instruction: str, *, on_turn: Callable[[Turn], None] | None = None, **options: Any
     ) -> Answer:
-        """As `Agent.segment`. To cancel, cancel the task; `on_turn` is called in the loop."""
-        return await self._waited_for(partial(self._agent.segment, instruction, **options), on_turn)
+        """Look for something; see `Agent.segment`. To cancel, cancel the task. `on_turn` is called in the loop."""
+        return await self._wait_for(partial(self._agent.segment, instruction, **options), on_turn)
 
     async def send(
         self, goal: Segment.Goal, *, on_turn: Callable[[Turn], None] | None = None, **options: Any
     ) -> Answer:
-        """As `Agent.send`."""
-        return await self._waited_for(partial(self._agent.send, goal, **options), on_turn)
+        """Send a goal with every field of the action; see `Agent.send`."""
+        return await self._wait_for(partial(self._agent.send, goal, **options), on_turn)
 
     async def judge(self, goal_id: str, accepted: bool, **options: Any) -> None:
-        """As `Agent.judge`."""
-        await asyncio.to_thread(partial(self._agent.judge, goal_id, accepted, **options))
+        """Tell the agent what was true about a goal; see `Agent.judge`."""
+        await self._call(partial(self._agent.judge, goal_id, accepted, **options))
 
     async def tracked(self, goal_id: str = "", seconds: float | None = None) -> AsyncIterator[Tracked]:
-        """As `Agent.tracked`, for `async for`. A task that is cancelled follows no longer; the agent still does."""
+        """Yield where the objects of a goal are; see `Agent.tracked`. A cancelled task does not stop the tracking."""
         cancel = CancelToken()
         masks = self._agent.tracked(goal_id, seconds, cancel=cancel)
         waiting: asyncio.Task[Tracked | None] | None = None
         try:
             while True:
-                waiting = asyncio.create_task(asyncio.to_thread(next, masks, None))
+                waiting = asyncio.create_task(self._call(next, masks, None))
                 mask = await asyncio.shield(waiting)
                 if mask is None:
                     return
@@ -75,43 +83,47 @@ class AsyncAgent:
         finally:
             cancel.set()
             if waiting is not None:
-                await _over(waiting)  # a generator can't be closed while a thread is in it
+                await _finished(waiting)  # a generator can't be closed while a thread is in it
             masks.close()
 
     async def stop_tracking(self, goal_id: str = "") -> None:
-        """As `Agent.stop_tracking`."""
-        await asyncio.to_thread(self._agent.stop_tracking, goal_id)
+        """Stop tracking; see `Agent.stop_tracking`."""
+        await self._call(self._agent.stop_tracking, goal_id)
 
-    async def _waited_for(self, ask: Callable[..., Answer], on_turn: Callable[[Turn], None] | None) -> Answer:
+    async def _call(self, function: Callable[..., _Returned], *arguments: Any) -> _Returned:
+        """Run a blocking function in a thread of this client."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    async def _wait_for(self, send: Callable[..., Answer], on_turn: Callable[[Turn], None] | None) -> Answer:
         cancel, loop = CancelToken(), asyncio.get_running_loop()
         failures: list[Exception] = []
 
-        def tell(turn: Turn) -> None:
+        def call_on_turn(turn: Turn) -> None:
             try:
                 if on_turn is not None and not failures:
                     on_turn(turn)
-            except Exception as error:  # belongs to who awaits the goal, not to the loop
+            except Exception as error:  # belongs to the task that awaits the goal, not to the loop
                 failures.append(error)
                 cancel.set()
 
-        def told(turn: Turn) -> None:
-            loop.call_soon_threadsafe(tell, turn)
+        def schedule(turn: Turn) -> None:
+            loop.call_soon_threadsafe(call_on_turn, turn)
 
-        listener = None if on_turn is None else told
-        waiting = asyncio.create_task(asyncio.to_thread(ask, on_turn=listener, cancel=cancel))
+        listener = None if on_turn is None else schedule
+        waiting = asyncio.create_task(self._call(partial(send, on_turn=listener, cancel=cancel)))
         try:
             answer = await asyncio.shield(waiting)
         except asyncio.CancelledError:
             cancel.set()
-            await _over(waiting)  # the node has ended the goal then
+            await _finished(waiting)  # the node has ended the goal then
             raise
         if failures:
             raise failures[0]
         return answer
 
 
-async def _over(waiting: asyncio.Task[Any]) -> None:
-    """Wait until it is, whatever came of it: nobody is interested any more."""
+async def _finished(waiting: asyncio.Task[Any]) -> None:
+    """Wait for a task whose outcome nobody needs."""
     await asyncio.wait([waiting])
     if not waiting.cancelled():
-        waiting.exception()  # else asyncio says that nobody has looked at it
+        waiting.exception()  # marks it as retrieved

@@ -1,4 +1,4 @@
-"""A node for a program that has none: with a context and a thread of its own, and gone without a trace."""
+"""Node for a program that has none, with a context and thread of its own; nothing of it is left afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rclpy.node import Node
 
 
 def own_node(stack: ExitStack) -> Node:
-    """A node with a context and a thread of its own; nothing else in the process is touched."""
+    """Create a node with a context and a thread of its own; they end with the stack."""
     context = Context()
     rclpy.init(context=context)
     stack.callback(context.try_shutdown)

@@ -164,15 +164,20 @@ class GoalRunner:
         """End a goal that never ran. Does not block."""
         self._end(goal, _Look(result))
 
-    def judge(self, verdict: VerdictMessage) -> None:
-        """Take a verdict about a goal that has ended: checked, logged and recorded. Does not block."""
+    def judge(self, verdict: VerdictMessage) -> str:
+        """Take a verdict about a goal that has ended: checked, logged and recorded. Does not block.
+
+        Returns:
+            Why it was refused; empty if it was not.
+        """
         try:
             goal = self._verdicts.judge(verdict)
         except ValueError as error:
             self._log.verdict_refused(verdict, str(error))
-            return
+            return str(error)
         self._recorder.verdict(verdict)
         self._log.judged(verdict, goal)
+        return ""
 
     def stop_tracking(self, goal_id: str) -> None:
         """Stop the tracks of this goal; of any, where it is empty. Does not block."""

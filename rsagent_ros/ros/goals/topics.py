@@ -11,13 +11,18 @@ from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros.goals.goal_queue import GoalQueue
 from rsagent_ros.ros.goals.goal_request import GoalRequest
 from rsagent_ros.ros.goals.goal_runner import GoalRunner
+from rsagent_ros.ros.goals.verdict_answers import VerdictAnswers
 
 DEPTH = 100
 """Messages of a topic that wait for the node; reliable."""
 
 
 class GoalTopics:
-    """The node's subscriptions of its own: nothing that comes on them blocks."""
+    """The node's subscriptions of its own: nothing that comes on them blocks.
+
+    Attributes:
+        verdict_answers: Answers to verdicts.
+    """
 
     def __init__(self, node: Node, queue: GoalQueue, runner: GoalRunner) -> None:
         """Subscribe.
@@ -29,11 +34,12 @@ class GoalTopics:
         """
         self._queue = queue
         self._runner = runner
+        self.verdict_answers = VerdictAnswers(node)
         group = MutuallyExclusiveCallbackGroup()
         for kind, topic, receive in (
             (GoalMessage, "~/goal", self._goal),
             (String, "~/goal_text", self._text),
-            (VerdictMessage, "~/verdict", runner.judge),
+            (VerdictMessage, "~/verdict", self._verdict),
             (String, "~/stop_tracking", self._stop_tracking),
         ):
             node.create_subscription(kind, topic, receive, DEPTH, callback_group=group)
@@ -43,6 +49,9 @@ class GoalTopics:
 
     def _text(self, words: String) -> None:
         self._goal(GoalMessage(instruction=words.data))
+
+    def _verdict(self, verdict: VerdictMessage) -> None:
+        self.verdict_answers.publish(verdict, self._runner.judge(verdict))
 
     def _stop_tracking(self, goal_id: String) -> None:
         self._runner.stop_tracking(goal_id.data)

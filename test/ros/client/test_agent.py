@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,11 +17,14 @@ from ros_support import PATIENCE, AgentProcess, Robot, picture, until
 from rsagent_ros.msg import Result
 
 from rsagent_ros.agent.outcome import ErrorCode
-from rsagent_ros.ros.client.agent import Agent, AgentUnavailable
+from rsagent_ros.ros.client import Agent, AgentUnavailable
 
 Start = Callable[..., AgentProcess]
 
 IMAGE = np.full((48, 64, 3), 90, np.uint8)
+
+COUNT = 30
+"""Messages that would take longer than the test may, if each waited 3 s, as DDS does without being asked."""
 
 
 @pytest.fixture
@@ -60,9 +64,49 @@ def test_a_verdict_reaches_the_agent(start: Start) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_a_verdict_for_nobody_is_told() -> None:
-    with Agent(wait=0.2) as agent, pytest.raises(AgentUnavailable, match="nobody listens on agent/verdict"):
-        agent.judge("mine", True)
+def test_verdicts_and_stops_do_not_wait_for_a_heartbeat_of_dds(start: Start) -> None:
+    process = start()
+    with Agent() as agent:
+        answer = agent.segment("the red mug", image=IMAGE)
+        for _ in range(COUNT):
+            agent.judge(answer.goal_id, True)
+            agent.stop_tracking()
+    process.wait_for("was accepted by operator", COUNT)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_verdict_that_the_agent_refuses_is_told(start: Start) -> None:
+    start()
+    with Agent() as agent:
+        with pytest.raises(ValueError, match="no goal 'mine' among the last"):
+            agent.judge("mine", True)
+        answer = agent.segment("the red mug", image=IMAGE)
+        with pytest.raises(ValueError, match="accepted and absent contradict each other"):
+            agent.judge(answer.goal_id, True, absent=True)
+        with pytest.raises(ValueError, match="corrected_mask is of"):
+            agent.judge(answer.goal_id, False, mask=np.zeros((10, 10), np.bool_))
+        agent.judge(answer.goal_id, True)
+
+
+@pytest.mark.usefixtures("here")
+def test_clients_that_judge_at_once_get_their_own_answers(start: Start) -> None:
+    start()
+    with Agent() as one, Agent() as other, ThreadPoolExecutor() as threads:
+        goal_id = one.segment("the red mug", image=IMAGE).goal_id
+        right = [threads.submit(one.judge, goal_id, True) for _ in range(5)]
+        wrong = [threads.submit(other.judge, f"unknown {number}", True) for number in range(5)]
+        assert [verdict.exception() for verdict in right] == [None] * 5
+        refusals = [str(verdict.exception()) for verdict in wrong]
+    assert [f"'unknown {number}'" in refusal for number, refusal in enumerate(refusals)] == [True] * 5
+
+
+@pytest.mark.usefixtures("here")
+def test_a_message_for_nobody_is_told() -> None:
+    with Agent(wait=0.2) as agent:
+        with pytest.raises(AgentUnavailable, match="nobody subscribes to /agent/verdict"):
+            agent.judge("mine", True)
+        with pytest.raises(AgentUnavailable, match="nobody subscribes to /agent/stop_tracking"):
+            agent.stop_tracking()
 
 
 @pytest.mark.usefixtures("here")
@@ -140,7 +184,7 @@ PLANNER = """
 import signal
 import numpy as np
 signal.signal(signal.SIGINT, signal.default_int_handler)  # in case whoever runs the tests ignores it
-from rsagent_ros.ros.client.agent import Agent
+from rsagent_ros.ros.client import Agent
 def say(turn):
     print("turn", flush=True)
 with Agent() as agent:

@@ -14,8 +14,7 @@ from rsagent_ros.msg import Result
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.ros.client.agent import Agent, AgentUnavailable
-from rsagent_ros.ros.client.async_agent import AsyncAgent
+from rsagent_ros.ros.client import Agent, AgentUnavailable, AsyncAgent
 
 Start = Callable[..., AgentProcess]
 
@@ -81,6 +80,21 @@ def test_an_exception_of_the_planner_cancels_the_goal(robot: Robot, start: Start
     with pytest.raises(ValueError, match="not that way"):
         asyncio.run(plan())
     assert results.wait(1)[0].outcome == Result.CANCELED
+
+
+def test_many_goals_that_wait_keep_no_other_call_waiting() -> None:
+    async def plan() -> list[bool]:
+        async with AsyncAgent(wait=PATIENCE) as agent:
+            goals = [asyncio.create_task(agent.segment("a mug")) for _ in range(40)]
+            with pytest.raises(AgentUnavailable, match="is not there"):
+                await agent.wait_until_active(0.2)
+            ended = [goal.done() for goal in goals]
+            for goal in goals:
+                goal.cancel()
+            await asyncio.wait(goals)
+            return ended
+
+    assert asyncio.run(plan()) == [False] * 40
 
 
 def test_nobody_there() -> None:

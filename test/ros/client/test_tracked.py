@@ -12,9 +12,8 @@ from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from sensor_msgs.msg import Image
 
 from rsagent_ros.agent.mask import iou
-from rsagent_ros.ros.client.agent import Agent
-from rsagent_ros.ros.client.async_agent import AsyncAgent
-from rsagent_ros.ros.client.tracked import Tracked, TrackedMasks
+from rsagent_ros.ros.client import Agent, AsyncAgent, Tracked
+from rsagent_ros.ros.client.tracked import TrackedMasks
 
 Start = Callable[..., AgentProcess]
 Film_ = Callable[..., FilmCamera]
@@ -95,26 +94,26 @@ def test_who_asks_again_hears_of_all_that_is_still_followed(robot: Robot) -> Non
             yield mask.track_id, mask.state
 
     for message in masks_of("a", (1, TRACKING), (2, TRACKING)):
-        tracks._receive(message)
+        tracks.receive(message)
     assert sorted(follow("a", 0.2)) == [(1, "tracking"), (2, "tracking")]
     for message in masks_of("a", (1, STOPPED)):
-        tracks._receive(message)
+        tracks.receive(message)
     again = follow("a", None)
     assert next(again) == (1, "stopped")
     for message in masks_of("a", (2, STOPPED)):  # goes on until this one has stopped, too
-        tracks._receive(message)
+        tracks.receive(message)
     assert list(again) == [(2, "stopped")]
 
 
 def test_what_has_stopped_before_does_not_end_what_comes_now(robot: Robot) -> None:
     tracks = TrackedMasks(robot.node, "/agent/tracked_mask")
     for message in masks_of("a", (1, STOPPED)):
-        tracks._receive(message)
+        tracks.receive(message)
     whatever = tracks.follow("", None, alive=lambda: True, stopped=lambda: False)
     assert next(whatever).goal_id == "a"
     for message in masks_of("b", (2, TRACKING)):
-        tracks._receive(message)
+        tracks.receive(message)
     assert next(whatever).goal_id == "b"
     for message in masks_of("b", (2, STOPPED)):
-        tracks._receive(message)
+        tracks.receive(message)
     assert [mask.state for mask in whatever] == ["stopped"]

@@ -21,7 +21,7 @@ from std_msgs.msg import String
 
 from rsagent_ros.agent.mask import Mask, iou
 from rsagent_ros.images import to_mask
-from rsagent_ros.ros.client.agent import Agent
+from rsagent_ros.ros.client import Agent
 from rsagent_ros.ros.conversions import nanoseconds, stamp
 
 Start = Callable[..., AgentProcess]

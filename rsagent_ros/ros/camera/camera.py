@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +27,9 @@ from rsagent_ros.ros.parameters import NodeParameters
 
 ON_DEMAND_SECONDS = 1.0
 """Age of the messages that camera_mode on_demand keeps: what comes into question for a stamp of now."""
+
+GRAPH_SECONDS = 1.0
+"""Period of questions to the ROS graph whether somebody has begun to publish camera_info or depth."""
 
 
 class Camera:
@@ -51,6 +55,7 @@ class Camera:
         self._group = MutuallyExclusiveCallbackGroup()
         self._settings = parameters()
         self._listener: Callable[[], None] | None = None
+        self._graph_asked = 0.0
         self.received = 0
 
     @property
@@ -145,7 +150,7 @@ class Camera:
             size: (height, width) of it.
         """
         with self._subscribing:
-            if self._subscriptions:
+            if self._subscriptions and time.monotonic() - self._graph_asked >= GRAPH_SECONDS:
                 self._subscribe()  # depth that nobody published when the goal came
         info, depth = self.nearest("camera_info", stamp), self.nearest("depth", stamp)
         if depth is not None and abs(depth[0] - stamp) > self._parameters().stamp_tolerance * 1e9:
@@ -198,7 +203,7 @@ class Camera:
 
     def _subscribe(self) -> None:
         """Subscribe to what is not subscribed yet; with camera_mode on_demand, only to what is published."""
-        settings = self._settings
+        settings, self._graph_asked = self._settings, time.monotonic()
         if not self._subscriptions:
             with self._lock:
                 seconds = ON_DEMAND_SECONDS if self.on_demand else settings.buffer_seconds

@@ -23,7 +23,7 @@ Start = Callable[..., AgentProcess]
 
 IMAGE = np.full((48, 64, 3), 90, np.uint8)
 
-COUNT = 30
+COUNT = 60
 """Messages that would take longer than the test may, if each waited 3 s, as DDS does without being asked."""
 
 

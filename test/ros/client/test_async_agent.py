@@ -86,6 +86,8 @@ def test_many_goals_that_wait_keep_no_other_call_waiting() -> None:
     async def plan() -> list[bool]:
         async with AsyncAgent(wait=PATIENCE) as agent:
             goals = [asyncio.create_task(agent.segment("a mug")) for _ in range(40)]
+            for _ in range(10):
+                await asyncio.sleep(0)  # all of them have begun to wait
             with pytest.raises(AgentUnavailable, match="is not there"):
                 await agent.wait_until_active(0.2)
             ended = [goal.done() for goal in goals]

@@ -68,11 +68,6 @@ DOCSTRINGS = frozenset(
         "rsagent_ros/policies/local/pixels.py",
         "rsagent_ros/policies/local/sampling.py",
         "rsagent_ros/policies/local/transcript.py",
-        "rsagent_ros/ros/client/action_client.py",
-        "rsagent_ros/ros/client/agent.py",
-        "rsagent_ros/ros/client/answer.py",
-        "rsagent_ros/ros/client/tracked.py",
-        "rsagent_ros/ros/conversions.py",
         "rsagent_ros/ros/goals/active_goal.py",
         "rsagent_ros/scoring/boundary.py",
         "rsagent_ros/scoring/intervals.py",
@@ -95,7 +90,6 @@ LONG = frozenset(
     (
         "rsagent_ros/agent/episode.py",
         "test/agent/test_episode_second_look.py",
-        "test/ros/tracking/test_tracking.py",
     )
 )
 
@@ -122,7 +116,6 @@ NAMES = frozenset(
         ("rsagent_ros/policies/local/transcript.py", "say"),
         ("rsagent_ros/policies/local/vocabulary.py", "said"),
         ("rsagent_ros/ros/camera/camera.py", "heard"),
-        ("rsagent_ros/ros/client/async_agent.py", "told"),
         ("rsagent_ros/ros/goals/goal_log.py", "asked"),
         ("rsagent_ros/shadow/candidate.py", "Candidate"),
         ("rsagent_ros/shadow/comparison.py", "standing"),

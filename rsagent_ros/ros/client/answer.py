@@ -1,4 +1,4 @@
-"""`Answer`: how a goal ended, as a planner reads it."""
+"""`Answer`: the result of a goal, as a planner reads it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DetectedObject:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """How a goal ended.
+    """Result of a goal.
 
     Attributes:
         outcome: Compares with words: `answer.outcome == "found"`.

@@ -243,10 +243,10 @@ def open_sam2_tracker(config: Sam2Config, limits: LostLimits | None = None) -> S
         RunFailed: MODEL_UNAVAILABLE: the checkpoint or the device can't be used; one sentence says why. OUT_OF_MEMORY.
     """
     folder = Path(config.checkpoint).expanduser()
-    said = read_config(folder)
-    if said["model_type"] not in _ARCHITECTURES:
+    config_json = read_config(folder)
+    if config_json["model_type"] not in _ARCHITECTURES:
         raise unusable(
-            f"{folder / 'config.json'} is of a {said['model_type']!r}, which has no memory for video",
+            f"{folder / 'config.json'} is of a {config_json['model_type']!r}, which has no memory for video",
             f"name a folder with one of {', '.join(_ARCHITECTURES)}, such as sam2.1-hiera-large",
         )
     check_weights(folder)
@@ -260,11 +260,11 @@ def open_sam2_tracker(config: Sam2Config, limits: LostLimits | None = None) -> S
         raise
     except Exception as error:  # configurations, torch and transformers each have errors of their own for nonsense
         raise unusable(
-            f"{folder / 'config.json'} describes no {said['model_type']} ({describe(error)})", AGAIN
+            f"{folder / 'config.json'} describes no {config_json['model_type']} ({describe(error)})", AGAIN
         ) from error
     encoder = model.prompt_encoder
     expected = read_input_format(folder, encoder.input_image_size, encoder.mask_input_size[0], IMAGENET)
-    name = f"{said['model_type']}:{folder.resolve().name}"
+    name = f"{config_json['model_type']}:{folder.resolve().name}"
     return Sam2VideoTracker(model, expected, config, name, LostLimits() if limits is None else limits)
 
 

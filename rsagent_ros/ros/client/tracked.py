@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.images import to_mask
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
+from rsagent_ros.ros.client.action_client import AgentUnavailable
 from rsagent_ros.ros.client.answer import position_of, position_text
 from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.goals.newest import Newest
@@ -109,7 +110,7 @@ class TrackedMasks:
             stopped: Whether the caller wants no more; asked every `POLL` seconds at least.
 
         Raises:
-            ConnectionError: The agent is gone.
+            AgentUnavailable: The agent is gone.
         """
         until = math.inf if seconds is None else time.monotonic() + seconds
         begun = bool(goal_id)  # else a stopped track may be of the goal before
@@ -121,7 +122,7 @@ class TrackedMasks:
                 if not fresh:
                     self._change.wait(min(left, POLL))
             if not fresh and not alive():
-                raise ConnectionError("the agent went away while its tracks were followed")
+                raise AgentUnavailable("the agent went away while it tracked")
             for message in fresh:
                 begun = begun or message.state != TrackedMaskMessage.STOPPED
                 yield _tracked(message)

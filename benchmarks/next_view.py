@@ -3,9 +3,9 @@
     python benchmarks/next_view.py [--seeds A:B]
 
 The camera stands where the world has it, with a field of view of 26 degrees, and looks at a place of the table from
-which a thing, the target, can't be seen: it is out of the picture, or behind something. Then it looks up to three times
+which the target can't be seen: it is out of the picture, or behind something. Then it looks up to three times
 more: by `next_view`, or past a side of the picture at random. Turning past an edge turns the camera in its place;
-where something hides what is behind it, the camera goes round it by 50 degrees. The target is found when 60 % of it, 40
+where an object hides it, the camera goes round that by 50 degrees. The target is found when 60 % of it, 40
 pixels or more, are in the picture of 320x240: what a policy makes of it is another question. Seeds 0:200 are held out.
 """
 

@@ -3,9 +3,9 @@
     python benchmarks/pose3d.py [--seeds A:B]
 
 Two errors, both distances in space: of the mean of the visible surface, against that of the true depth over the true
-mask; and of the centre of the box, against the middle of the thing's own bounding box, most of which the camera does
+mask; and of the centre of the box, against the middle of the object's own bounding box, most of which the camera does
 not see. Three cameras: exact depth; a time-of-flight camera and an active stereo camera as `seen_by` models them.
-Things of 300 pixels or more, 60 % of them visible, at 0.5 to 1.4 m; errors are given per metre of depth. Seeds 0:200
+Objects of 300 pixels or more, 60 % of them visible, at 0.5 to 1.4 m; errors are given per metre of depth. Seeds 0:200
 are held out. The process is held to one CPU core.
 """
 
@@ -63,7 +63,11 @@ SENSORS = (
 
 @dataclass(frozen=True)
 class Error:
+<<<<<<< HEAD
     """Errors of one object in metres, the sigma that was claimed, and the time it took."""
+=======
+    """Errors for one object in metres, the claimed sigma, its depth in metres, and the time it took."""
+>>>>>>> 1cea7c6 (Tests of tracking by concept, through public interfaces; benchmarks of tracking and poses in plain words)
 
     surface: float
     centre: float
@@ -101,13 +105,13 @@ def measured(seeds: range) -> list[Entry]:
         centre = [error.centre / error.depth * 100 for error in found]
         claimed = np.mean([error.surface < 2 * error.std for error in found])
         note = (
-            f"{len(found)} things, {refused[name]} refused; p90 {np.percentile(surface, 90):.2f}; "
+            f"{len(found)} objects, {refused[name]} refused; p90 {np.percentile(surface, 90):.2f}; "
             f"{claimed:.0%} within two of the claimed sigmas"
         )
         entries.append(
             at_most(f"pose: visible surface, {name}, median at 1 m", statistics.median(surface), "cm", LIMIT_CM, note)
         )
-        note = f"p90 {np.percentile(centre, 90):.2f}; what the camera can't see is not made up"
+        note = f"p90 {np.percentile(centre, 90):.2f}; unseen parts are not extrapolated"
         entries.append(reported(f"centre of the box, {name}, median at 1 m", statistics.median(centre), "cm", note))
     spent = [error.milliseconds for found in errors.values() for error in found]
     note = f"p95 {np.percentile(spent, 95):.1f}; plane, box and up to 20,000 points"
@@ -118,7 +122,11 @@ def measured(seeds: range) -> list[Entry]:
 
 
 def _errors(seed: int, sensor: Sensor) -> list[Error | None]:
+<<<<<<< HEAD
     """Errors of every object of a world; None for one that was refused."""
+=======
+    """Errors for each object of a world; None for one without a pose."""
+>>>>>>> 1cea7c6 (Tests of tracking by concept, through public interfaces; benchmarks of tracking and poses in plain words)
     from rsagent_training.simulate import World
 
     rng = np.random.default_rng([seed, 77])

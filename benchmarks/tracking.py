@@ -2,7 +2,7 @@
 
     python benchmarks/tracking.py [--seeds A:B]
 
-The agent is given the true mask of the frame at t = 0 of everything of 400 pixels or more; what it answers after L
+The agent is given the true masks at t = 0 of all objects of 400 pixels or more; what it answers after L
 seconds is held against the true mask at t = L. "Without" is that mask as it is, "with" is carried through the camera's
 frames (15 Hz), and "caught up" is carried through as many of the buffered frames as 0.5 s allow. Seeds 0:200 are held
 out: nothing was tuned on them. The process is held to two CPU cores.
@@ -80,15 +80,15 @@ def measured(seeds: range) -> list[Entry]:
                     end = catch_up(track, frames, CATCH_UP_SECONDS)
                 caught[latency].append(iou(end.newest.mask, now))
                 used.append(end.used)
-        print(f"  world {seed}: {len(without[1])} things so far", file=sys.stderr, flush=True)
-    things = len(without[1])
+        print(f"  world {seed}: {len(without[1])} objects so far", file=sys.stderr, flush=True)
+    objects = len(without[1])
     entries = []
     for latency in LATENCIES:
         note = f"caught up in {CATCH_UP_SECONDS:g} s: {statistics.mean(caught[latency]):.3f}"
         entries.append(reported(f"IoU now, {latency} s late, no tracking", statistics.mean(without[latency]), ""))
         entries.append(reported(f"IoU now, {latency} s late, tracked", statistics.mean(followed[latency]), "", note))
     last = followed[LATENCIES[-1]]
-    share = sum(overlap >= LIMIT_IOU for overlap in last) / things
+    share = sum(overlap >= LIMIT_IOU for overlap in last) / objects
     large = large_frames()
     return [
         *entries,
@@ -98,7 +98,7 @@ def measured(seeds: range) -> list[Entry]:
             "",
             f">= {LIMIT_IOU:g}",
             statistics.median(last) >= LIMIT_IOU,
-            f"{things} things; {share:.0%} of them at {LIMIT_IOU:g} or more, the worst {min(last):.2f}; "
+            f"{objects} objects; {share:.0%} of them at {LIMIT_IOU:g} or more, the worst {min(last):.2f}; "
             f"{lost} of {len(milliseconds)} frames said to be lost",
         ),
         _cost("tracking at 640x480, one step", milliseconds),
@@ -107,7 +107,7 @@ def measured(seeds: range) -> list[Entry]:
 
 
 def filmed(seed: int, size: tuple[int, int], frames: int) -> Film:
-    """Frames of a world at FPS; with masks for those that something is held against."""
+    """Render frames of a world at FPS, with true masks once a second."""
     from rsagent_training.simulate import World
 
     with World(seed, size=size) as world:

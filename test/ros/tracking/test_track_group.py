@@ -25,7 +25,6 @@ from rsagent_ros.ros.goals.active_goal import ActiveGoal
 from rsagent_ros.ros.goals.goal_request import GoalRequest
 from rsagent_ros.ros.goals.publishers import Publishers
 from rsagent_ros.ros.parameters import NodeParameters
-from rsagent_ros.ros.tracking import tracking as tracking_module
 from rsagent_ros.ros.tracking.track_group import TrackGroup
 from rsagent_ros.ros.tracking.tracking import TRACKING as TRACKING_THREAD
 from rsagent_ros.ros.tracking.tracking import Tracking
@@ -50,8 +49,9 @@ class FakeTracker:
         self.faults = faults
         self.steps: list[int] = []
         self.open = 0
-        self.release = threading.Event()
+        self.release, self.may_close = threading.Event(), threading.Event()
         self.release.set()
+        self.may_close.set()
 
     def start(self, frame: NDArray[np.uint8], mask: Mask, stamp_ns: int) -> FakeTrack:
         if "start" in self.faults:
@@ -75,6 +75,7 @@ class FakeTrack:
         return TrackedMask(stamp_ns, self.mask, 0.9, False)
 
     def close(self) -> None:
+        assert self.tracker.may_close.wait(PATIENCE)
         self.tracker.open -= not self.closed
         self.closed = True
 
@@ -299,22 +300,17 @@ def test_a_defect_of_a_tracker_ends_its_tracks_and_not_the_next_ones() -> None:
     assert tracker.open == 0
 
 
-def test_what_is_closed_just_as_it_begins_is_stopped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_closed_just_as_it_begins_is_stopped_all_the_same() -> None:
     node, tracker = Recorded(), FakeTracker()
     tracking = tracking_of(tracker, node)
-    ending, closed = threading.Event(), threading.Event()
-
-    def end_slowly(why: str) -> None:
-        ending.set()
-        assert closed.wait(PATIENCE)
-
-    monkeypatch.setattr(tracking, "_end", end_slowly)
-    monkeypatch.setattr(tracking_module, "JOIN", 0.1)
+    found(tracking, node)
+    until(lambda: node.states == [TrackedMaskMessage.TRACKING])
+    tracker.may_close.clear()  # the end of the group before takes its time
     ids, buffer = found(tracking, node)
-    assert ending.wait(PATIENCE)
+    until(lambda: node.states == [TrackedMaskMessage.TRACKING, TrackedMaskMessage.STOPPED])
     tracking.close()
-    closed.set()
+    tracker.may_close.set()
     assert len(ids) == 1
-    assert node.states == [TrackedMaskMessage.STOPPED]
+    assert node.states == [TrackedMaskMessage.TRACKING, TrackedMaskMessage.STOPPED, TrackedMaskMessage.STOPPED]
     until(lambda: buffer in node.unwatched)
     assert tracker.open == 0

@@ -63,11 +63,7 @@ SENSORS = (
 
 @dataclass(frozen=True)
 class Error:
-<<<<<<< HEAD
     """Errors of one object in metres, the sigma that was claimed, and the time it took."""
-=======
-    """Errors for one object in metres, the claimed sigma, its depth in metres, and the time it took."""
->>>>>>> 1cea7c6 (Tests of tracking by concept, through public interfaces; benchmarks of tracking and poses in plain words)
 
     surface: float
     centre: float
@@ -122,11 +118,7 @@ def measured(seeds: range) -> list[Entry]:
 
 
 def _errors(seed: int, sensor: Sensor) -> list[Error | None]:
-<<<<<<< HEAD
     """Errors of every object of a world; None for one that was refused."""
-=======
-    """Errors for each object of a world; None for one without a pose."""
->>>>>>> 1cea7c6 (Tests of tracking by concept, through public interfaces; benchmarks of tracking and poses in plain words)
     from rsagent_training.simulate import World
 
     rng = np.random.default_rng([seed, 77])

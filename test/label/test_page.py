@@ -217,7 +217,7 @@ def test_a_verdict_that_can_not_be_stored_waits_and_is_tried_again(
         def full(*_: object) -> None:
             raise OSError(30, "Read-only file system")
 
-        monkeypatch.setattr("rsagent_ros.label.judging.add_verdict", full)
+        monkeypatch.setattr("rsagent_ros.label.goal_store.add_verdict", full)
         page.key("a")
         page.wait("document.querySelector('#notices .stuck')?.textContent.includes('Read-only file system')")
         assert page.text("#notices .stuck").startswith("1 verdict waits in this browser.")

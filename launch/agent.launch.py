@@ -98,12 +98,21 @@ def _overriding(name: str) -> DeclareLaunchArgument:
     )
 
 
+def _type(name: str, text: str) -> object:
+    """Type of a parameter that is given as this text. The node takes a list as text with commas, too, and warns."""
+    default = PARAMETERS[name].default
+    if isinstance(default, tuple):
+        return list[str] if text.lstrip().startswith("[") else str
+    return type(default)
+
+
 def agent(context: LaunchContext) -> list[LifecycleNode]:
     """The node. It configures and activates itself (parameter `autostart`)."""
     overrides: dict[str, object] = served(context) if _true("serve", context) else {}
-    for name, parameter in PARAMETERS.items():
-        if LaunchConfiguration(name).perform(context) != FROM_FILE:
-            overrides[name] = ParameterValue(LaunchConfiguration(name), value_type=type(parameter.default))
+    for name in PARAMETERS:
+        text = LaunchConfiguration(name).perform(context)
+        if text != FROM_FILE:
+            overrides[name] = ParameterValue(LaunchConfiguration(name), value_type=_type(name, text))
     overrides["use_sim_time"] = _true("use_sim_time", context)
     again = _true("respawn", context)
     return [

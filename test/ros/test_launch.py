@@ -148,19 +148,30 @@ def test_launch_starts_an_agent_that_answers(domain: int) -> None:
         assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.parametrize(
+    ("names", "value"), [("[left, arm/wrist]", ["left", "arm/wrist"]), ("left, arm/wrist", "left, arm/wrist")]
+)
+def test_cameras_are_given_as_a_list_or_as_the_text_of_before(domain: int, names: str, value: list[str] | str) -> None:
+    with launched(domain, f"cameras:={names}"), Robot(domain) as robot:
+        until(lambda: robot.state() == "active")
+        assert robot.parameter("cameras") == value
+        robot.camera(picture(), "/arm/wrist/image")
+        assert robot.ask("the red mug", camera="arm/wrist")[1].outcome != Result.FAILED
+
+
 def test_every_parameter_is_an_argument_of_its_type(domain: int) -> None:
     given = {
         "max_turns": "3",
         "hang_grace": "1",
         "topic_preempts_action": "true",
-        "cameras": "left",
+        "cameras": "[left]",
         "output_frame": "7",
     }
     with launched(domain, *(f"{name}:={text}" for name, text in given.items())), Robot(domain) as robot:
         until(lambda: robot.state() == "active")
         values = [robot.parameter(name) for name in given]
     assert [(type(value), value) for value in values] == [
-        (int, 3), (float, 1.0), (bool, True), (str, "left"), (str, "7"),
+        (int, 3), (float, 1.0), (bool, True), (list, ["left"]), (str, "7"),
     ]  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 RECORDER = "recorder"
 """Name of the thread."""
 
-WAITING = 8
-"""Jobs that wait for the disk; more are refused, so that a disk that hangs takes no memory."""
+MEGABYTES = 256.0
+"""Memory of the jobs that wait for the disk; more are refused, so that a disk that hangs does not take all there is."""
 
 
 class DiskQueue:
@@ -18,9 +18,10 @@ class DiskQueue:
 
     def __init__(self) -> None:
         """Start the thread; it sleeps while there is no job."""
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], None], int] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pending = 0
+        self._bytes = 0
         # A daemon: a disk that hangs for ever must not keep the process from ending.
         self._thread = threading.Thread(target=self._serve, name=RECORDER, daemon=True)
         self._thread.start()
@@ -30,13 +31,19 @@ class DiskQueue:
         """Jobs that are not done yet, the one under way included."""
         return self._pending
 
-    def submit(self, job: Callable[[], None]) -> bool:
-        """Add a job, which must not raise; returns at once, whether there was room for it."""
+    def submit(self, job: Callable[[], None], size: int) -> bool:
+        """Add a job; returns at once, whether there was room for it.
+
+        Args:
+            job: Must not raise.
+            size: Bytes that it holds on to; a single job may be of any size.
+        """
         with self._lock:
-            if self._pending > WAITING:  # one of them is under way
+            if self._pending and self._bytes + size > MEGABYTES * 1e6:
                 return False
             self._pending += 1
-            self._jobs.put(job)
+            self._bytes += size
+            self._jobs.put((job, size))
             return True
 
     def close(self, seconds: float) -> bool:
@@ -49,10 +56,12 @@ class DiskQueue:
         return not self._thread.is_alive()
 
     def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (waiting := self._jobs.get()) is not None:
+            job, size = waiting
             try:
                 job()
             finally:
-                del job  # the images it holds on to are not kept until the next one
+                del waiting, job  # the images it holds on to are not kept until the next one
                 with self._lock:
                     self._pending -= 1
+                    self._bytes -= size

@@ -24,7 +24,7 @@ from rsagent_ros.records.record import Record, Redaction
 from rsagent_ros.records.redaction import Redact, redactor
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.goals.disk_queue import WAITING, DiskQueue
+from rsagent_ros.ros.goals.disk_queue import DiskQueue
 from rsagent_ros.ros.goals.newest import Newest
 from rsagent_ros.ros.parameters import NodeParameters
 
@@ -130,7 +130,8 @@ class Recorder:
             self.goals += 1
             self._paths[record.goal_id] = path
 
-        self._hand_over(write, f"goal {record.goal_id!r}")
+        size = frame.rgb.nbytes + (0 if frame.depth is None else frame.depth.nbytes)
+        self._hand_over(write, size, f"goal {record.goal_id!r}")
 
     def verdict(self, message: VerdictMessage) -> None:
         """Store a verdict that the node has accepted. Returns at once."""
@@ -151,7 +152,8 @@ class Recorder:
             target.writer.add_verdict(path, verdict)
             self.verdicts += 1
 
-        self._hand_over(write, f"the verdict about goal {verdict.goal_id!r}")
+        size = 0 if verdict.mask is None else verdict.mask.nbytes
+        self._hand_over(write, size, f"the verdict about goal {verdict.goal_id!r}")
 
     @property
     def _wanted(self) -> bool:
@@ -173,13 +175,13 @@ class Recorder:
             self._failed(f"record_dir {parameters.record_dir!r} can't be used: {describe(error)}")
             return None
 
-    def _hand_over(self, write: Callable[[_Target], None], what: str) -> None:
+    def _hand_over(self, write: Callable[[_Target], None], size: int, what: str) -> None:
         refused = ""
         with self._lock:
             target = self._target
             if target is not None and self._disk is not None:
-                if not self._disk.submit(partial(self._write, write, target, what)):
-                    refused = f"{WAITING} others are waiting for the disk of {target.writer.folder}"
+                if not self._disk.submit(partial(self._write, write, target, what), size):
+                    refused = f"{self._disk.pending} others are waiting for the disk of {target.writer.folder}"
             elif self._closed:
                 refused = "the recorder is closed"
         if refused:

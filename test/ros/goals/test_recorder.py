@@ -29,7 +29,7 @@ from rsagent_ros.records.record import Record
 from rsagent_ros.records.writer import RecordWriter
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.conversions import nanoseconds
-from rsagent_ros.ros.goals.disk_queue import WAITING
+from rsagent_ros.ros.goals import disk_queue
 from rsagent_ros.ros.goals.recorder import Recorder
 from rsagent_ros.ros.parameters import NodeParameters
 
@@ -269,20 +269,18 @@ def recorder_in(folder: Path) -> Recorder:
     return recorder
 
 
-def test_a_disk_that_hangs_holds_up_no_goal(tmp_path: Path, disk: HangingDisk) -> None:
-    recorder, record = recorder_in(tmp_path), recorded()
-    count = WAITING + 5
+def test_a_disk_that_hangs_holds_up_no_goal(tmp_path: Path, disk: HangingDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, room, count = recorded(), 8, 13
+    monkeypatch.setattr(disk_queue, "MEGABYTES", (room + 0.5) * record.image.nbytes / 1e6)
+    recorder = recorder_in(tmp_path)
     for number in range(count):
         recorder.goal(str(number), Frame(record.image, Header()), record.trace)  # returns, though the disk hangs
-    assert recorder.goals == 0
-    assert recorder.lost == count - WAITING - 1
-    assert recorder.waiting == WAITING + 1
-    assert f"{WAITING} others are waiting for the disk" in recorder.problem
+    assert (recorder.goals, recorder.lost, recorder.waiting) == (0, count - room, room)
+    assert f"{room} others are waiting for the disk" in recorder.problem
     disk.let_go.set()
     recorder.close()
-    assert (recorder.goals + recorder.lost, recorder.waiting) == (count, 0)
-    assert recorder.problem == ""
-    assert len(there_by_file(tmp_path)) == recorder.goals
+    assert (recorder.goals, recorder.waiting, recorder.problem) == (room, 0, "")
+    assert len(there_by_file(tmp_path)) == room
 
 
 def test_a_verdict_that_comes_while_the_recorder_closes_is_lost_and_told_and_leaves_nothing_behind(

@@ -87,12 +87,12 @@ class AgentNode(SafeLifecycleNode):
             self._cameras, self._goal_publishers, self._recorder, self._verdicts, self._shadow, goal_log
         )
         self._queue = GoalQueue(self._runner, live.now)
-        self._topics = GoalTopics(self, self._queue, self._runner)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._topics = GoalTopics(self, self._queue, self._runner, self._diagnostics)
         self._actions = SegmentServer(self, self._queue, live.now().result_timeout)
         group = MutuallyExclusiveCallbackGroup()  # they block while models load, in a thread that nothing else needs
         self.create_service(Promotion, "~/promote", self._promote, callback_group=group)
         self.create_service(Promotion, "~/rollback", self._roll_back, callback_group=group)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock may be a simulation's, and stand still
         self.create_timer(live.now().diagnostics_period, self._diagnose, clock=steady)
 

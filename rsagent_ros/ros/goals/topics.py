@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from std_msgs.msg import String
 
 from rsagent_ros.msg import Goal as GoalMessage
@@ -24,17 +25,18 @@ class GoalTopics:
         verdict_answers: Answers to verdicts.
     """
 
-    def __init__(self, node: Node, queue: GoalQueue, runner: GoalRunner) -> None:
+    def __init__(self, node: Node, queue: GoalQueue, runner: GoalRunner, diagnostics: Publisher) -> None:
         """Subscribe.
 
         Args:
             node: Its private topics are meant.
             queue: Takes goals.
             runner: Takes verdicts about goals, and ends their tracks.
+            diagnostics: Publisher on `/diagnostics`, where verdicts are answered.
         """
         self._queue = queue
         self._runner = runner
-        self.verdict_answers = VerdictAnswers(node)
+        self.verdict_answers = VerdictAnswers(node, diagnostics)
         group = MutuallyExclusiveCallbackGroup()
         for kind, topic, receive in (
             (GoalMessage, "~/goal", self._goal),

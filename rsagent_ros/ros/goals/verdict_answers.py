@@ -6,6 +6,7 @@ import threading
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 
 from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros.conversions import nanoseconds
@@ -21,17 +22,22 @@ GOAL, STAMP, REFUSED = "last goal", "last stamp", "last refused because"
 
 
 class VerdictAnswers:
-    """Publisher of the answers. Thread-safe.
+    """Answers on the node's publisher of diagnostics. Thread-safe.
 
     Attributes:
         status: The answer to the last verdict, for the periodic diagnostics.
     """
 
-    def __init__(self, node: Node) -> None:
-        """Create the publisher; nothing is published before the first verdict."""
+    def __init__(self, node: Node, diagnostics: Publisher) -> None:
+        """Publish nothing before the first verdict.
+
+        Args:
+            node: Its name and its clock are used.
+            diagnostics: The node's publisher on `/diagnostics`.
+        """
         self._node = node
         self._lock = threading.Lock()
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._publisher = diagnostics
         self.status = self._status("no verdict yet", DiagnosticStatus.OK, "", "", "")
 
     def publish(self, verdict: VerdictMessage, refusal: str = "") -> None:

@@ -71,8 +71,11 @@ class Shadow:
 
     def status(self) -> DiagnosticStatus:
         """The newest one."""
-        self.seen.wait(1)
-        return next(one for one in self.seen.messages[-1].status if one.name.endswith("shadow"))
+
+        def told(message: DiagnosticArray) -> list[DiagnosticStatus]:
+            return [one for one in message.status if one.name.endswith("shadow")]
+
+        return told(self.seen.wait(1, lambda message: bool(told(message)))[-1])[0]
 
     def value(self, key: str) -> str:
         return next((str(pair.value) for pair in self.status().values if pair.key == key), "")

@@ -6,6 +6,7 @@ import fcntl
 import itertools
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FIRST, LAST, BLOCK = 1, 100, 10
@@ -27,6 +28,7 @@ def _claim() -> Iterator[int]:
 
 
 _held: list[object] = []
+_kept: set[int] = set()
 _domains: Iterator[int] | None = None
 
 
@@ -39,4 +41,15 @@ def next_domain() -> int:
     global _domains
     if _domains is None:
         _domains = _claim()
-    return next(_domains)
+    return next(domain for domain in _domains if domain not in _kept)
+
+
+@contextmanager
+def kept_domain() -> Iterator[int]:
+    """A domain for what outlives a test: nobody else gets it meanwhile."""
+    domain = next_domain()
+    _kept.add(domain)
+    try:
+        yield domain
+    finally:
+        _kept.discard(domain)

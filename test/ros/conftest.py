@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from domains import next_domain
+from domains import kept_domain, next_domain
 
 try:
     from filming import FilmCamera, Shots, shots_of
@@ -29,8 +29,11 @@ else:
     @pytest.fixture(scope="module")
     def shared() -> Iterator[Robot]:
         """A robot beside an agent that answers at once, for tests that leave no trace."""
-        domain = next_domain()
-        with Robot(domain) as robot, AgentProcess(domain, "-p", "warm_up:=false") as agent:
+        with (
+            kept_domain() as domain,
+            Robot(domain) as robot,
+            AgentProcess(domain, "-p", "warm_up:=false") as agent,
+        ):
             agent.ready()
             yield robot
 

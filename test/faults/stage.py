@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from domains import next_domain
+from domains import kept_domain
 from faults.goal import Goal
 from faults.matrix import BOUND, Line, Row, Setup, keep
 from lifecycle_msgs.msg import Transition
@@ -97,7 +97,7 @@ class Stage:
     def renew(self) -> None:
         """Another agent with another robot around it, which go on with the records."""
         self._now.close()
-        self._domain = next_domain()
+        self._domain = self._now.enter_context(kept_domain())
         self.robot = self._now.enter_context(Robot(self._domain, use_sim_time=self.setup.simulated))
         node = self.robot.node
         node.create_subscription(Result, "/agent/result", self._told, EVERY_RESULT)

@@ -105,7 +105,6 @@ setup(
             "fastapi",  # with uvicorn and openai: for `transformers serve`, a server that the tests did not write
             "hypothesis",
             "import-linter",
-            "jsonschema",
             "mypy",
             "openai>=3.52,<4",
             "psutil",
@@ -114,7 +113,6 @@ setup(
             "pytest-timeout",
             "pytest-xdist",
             "ruff",
-            "types-jsonschema",
             "types-psutil",
             "types-PyYAML",
             "types-tqdm",

@@ -1,4 +1,4 @@
-"""`make demo-miniature`: the node with `policy:=miniature`, which this repository trained from random weights.
+"""`make demo-miniature`: the node with `policy:=local` and a checkpoint that this repository trained from nothing.
 
     source environment/activate && python examples/demo_miniature.py [--out out/demo-miniature]
 
@@ -20,16 +20,26 @@ from typing import Any
 
 from demo_process import ROOT, Process
 
+import rsagent_ros
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.ros.client import Agent
 from rsagent_ros.viewer.page import Shown, render
-from rsagent_training.miniature.world import scenes
+from rsagent_training.miniature.world import SIDE, scenes
 from rsagent_training.rewards.quality import trajectory_iou
 
 SEED, GOALS = 20_261_121, 24
 LEAST_IOU = 0.6
 START_SECONDS = 60.0
 DOMAIN = "101"
+PARAMETERS = {
+    "policy": "local",
+    "local.checkpoint": Path(rsagent_ros.__file__).parent / "policies" / "miniature",
+    "local.device": "cpu",
+    "local.dtype": "float32",
+    "view_side": SIDE,
+    "max_turns": 4,
+}
+"""Its checkpoint is one like any other; it knows pictures of this size alone."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows: list[dict[str, Any]] = []
     pages: list[Shown] = []
     with ExitStack() as stack:
-        node = ["-m", "rsagent_ros.ros.program", "--ros-args", "-p", "policy:=miniature", "-p", "max_turns:=4"]
+        node = ["-m", "rsagent_ros.ros.program", "--ros-args"]
+        node += [word for name, value in PARAMETERS.items() for word in ("-p", f"{name}:={value}")]
         stack.enter_context(Process("agent", node, out))
         agent = stack.enter_context(Agent(wait=START_SECONDS))
         agent.wait_until_active(START_SECONDS)

@@ -20,7 +20,7 @@ from demo_goal import EndedGoal
 from demo_process import ROOT, Process
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.mask import Mask, draw_overlay, iou
+from rsagent_ros.agent.mask import Mask, draw_overlay, fitted, iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example
 from rsagent_ros.ros.client import Agent, Answer, Tracked
@@ -172,7 +172,7 @@ def _figures(answer: Answer, tracked: list[Tracked], checked: list[Checked]) -> 
 def _tile(one: Checked) -> NDArray[np.uint8]:
     """A picture with its mask and figures."""
     height, width = one.mask.shape
-    picture = draw_overlay(one.rgb, one.mask, SIDE)[: round(SIDE * height / max(height, width))]
+    picture = draw_overlay(one.rgb, one.mask, *fitted(width, height, SIDE))
     strip = np.zeros((24, picture.shape[1], 3), np.uint8)
     words, white = _caption(one), (255, 255, 255)
     cv2.putText(strip, words, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, white, 1, cv2.LINE_AA)

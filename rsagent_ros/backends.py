@@ -1,6 +1,6 @@
-"""Which policies and segmenters there are, by the name that parameters and flags use. Imported only when chosen.
+"""The policies and segmenters there are, by the name that parameters and flags use. Imported only when chosen.
 
-To use what somebody chose:
+To use them:
 
     with open_models(Choice(policy="local", settings={"local.checkpoint": "/models/qwen"})) as models:
         drive(Episode(frame, "the red mug", models.segmenter, pictures=models.policy.pictures), models.policy)
@@ -26,19 +26,18 @@ from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.policies.chat_server import ChatServerConfig, open_chat_server
 from rsagent_ros.policies.fallback import FallbackPolicy
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
-from rsagent_ros.policies.miniature import MINIATURE
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.settings import Setting, settings_of
 from rsagent_ros.trackers.tracker import Tracker
 
-POLICIES = ("chat_server", "local", "miniature", "reference")
+POLICIES = ("chat_server", "local", "reference")
 SEGMENTERS = ("classical", "sam2")
 NO_FALLBACK = ""
 MIN_SIDE, MAX_SIDE = 64, 4096
-"""Of `view_side`, pixels."""
+"""Range of `view_side`, pixels."""
 
 CONFIGS: dict[str, type[Any]] = {"local": LocalConfig, "chat_server": ChatServerConfig, "sam2": Sam2Config}
-"""What can be set about a backend; the others have no settings."""
+"""Settings of a backend; the others have none."""
 
 SETTINGS: dict[str, Setting] = {
     f"{name}.{key}": known for name, config in CONFIGS.items() for key, known in settings_of(config).items()
@@ -61,7 +60,7 @@ class Choice:
 
     Attributes:
         policy, segmenter: One of POLICIES, one of SEGMENTERS.
-        fallback_policy: Who decides while the chat server is lost; empty for nobody.
+        fallback_policy: The policy while the chat server is lost; empty for none.
         view_side: Longest side of the clean pictures in the chat, pixels.
         settings: Values by the names of SETTINGS; those left out are at their defaults.
 
@@ -97,10 +96,10 @@ class Choice:
                 raise ValueError(f"{name} is {value!r}; allowed: {SETTINGS[name].limits}")
 
     def config(self, kind: type[Config], name: str, **more: Any) -> Config:
-        """What is set about a backend.
+        """The settings of one backend.
 
         Raises:
-            RunFailed: MODEL_UNAVAILABLE: the settings can't be; the message names them.
+            RunFailed: MODEL_UNAVAILABLE: they contradict each other; the message names them.
         """
         prefix = f"{name}."
         values = {key.removeprefix(prefix): value for key, value in self.settings.items() if key.startswith(prefix)}
@@ -111,11 +110,11 @@ class Choice:
 
 
 class Models:
-    """What thinks and what draws. A context manager: `close` lets go of connections.
+    """A policy, a segmenter and a tracker, loaded. A context manager: `close` lets go of connections.
 
     Attributes:
         policy, segmenter: These.
-        tracker: Who follows what was found; None where nobody has to.
+        tracker: Follows what was found; None where nothing is followed.
     """
 
     def __init__(self, policy: Policy, segmenter: Segmenter[Any], closing: ExitStack | None = None) -> None:
@@ -126,7 +125,7 @@ class Models:
 
     @property
     def lost(self) -> str:
-        """Why the fallback decides in the policy's place; empty as long as it does not."""
+        """The reason why the fallback stands in for the policy; empty as long as it does not."""
         return self.policy.status.reason if isinstance(self.policy, FallbackPolicy) else ""
 
     def close(self) -> None:
@@ -175,11 +174,8 @@ def _policy(choice: Choice, opened: ExitStack) -> Policy:
 
 def _in_process(name: str, choice: Choice, pictures: PictureFormat) -> Policy:
     """A policy of this process; `pictures` for those that take any."""
-    match name:
-        case "local":
-            return load_local_policy(choice.config(LocalConfig, "local", side=choice.view_side))
-        case "miniature":
-            return load_local_policy(MINIATURE)
+    if name == "local":
+        return load_local_policy(choice.config(LocalConfig, "local", side=choice.view_side))
     from rsagent_ros.baseline.policy import ReferencePolicy
 
     return ReferencePolicy(pictures)

@@ -1,4 +1,4 @@
-"""On which device a model runs, in which floating-point type, and which errors mean that its memory is full."""
+"""Devices and floating-point types of models, and the errors that mean that memory is full."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode
 
 _FULL = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-"""Of the driver, of the CPU's allocator, of cuBLAS: they raise a plain RuntimeError, not torch's own class."""
+"""Words of the driver, of the CPU's allocator, of cuBLAS: they raise a plain RuntimeError, not torch's own class."""
 
 
 def pick_device(name: str = "auto") -> torch.device:

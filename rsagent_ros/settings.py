@@ -1,4 +1,4 @@
-"""What users may set about a part, declared once: flags, ROS parameters and tables in the docs come from it.
+"""Settings of a part, declared once: flags, ROS parameters and tables in the docs come from them.
 
 A part is a frozen dataclass:
 
@@ -21,7 +21,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known about a field beside its name, type and default.
+    """The facts about a field beside its name, type and default.
 
     Attributes:
         meaning: One clause.

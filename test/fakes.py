@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous, Segment, Zoom, render
 from rsagent_ros.agent.budget import CancelToken
-from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.chat import Message, Text
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import ErrorCode
@@ -146,6 +146,20 @@ class FakePolicy:
         """What is said to the second look that comes now."""
         with self.lock:
             return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
+
+def content(chat: Sequence[Message]) -> list[tuple[str, list[object]]]:
+    """A chat by value, so that two can be compared to the bit; arrays alone have no truth value."""
+    return [
+        (
+            message.role,
+            [
+                part.text if isinstance(part, Text) else (part.kind, part.pixels.shape, part.pixels.tobytes())
+                for part in message.parts
+            ],
+        )
+        for message in chat
+    ]
 
 
 class FakeConversation:

@@ -65,7 +65,7 @@ def test_every_default_is_allowed() -> None:
     [
         (
             {"policy": "telepathy"},
-            "there is no policy 'telepathy'; choose one of chat_server, local, miniature, reference",
+            "there is no policy 'telepathy'; choose one of chat_server, local, reference",
         ),
         ({"segmenter": "scissors"}, "there is no segmenter 'scissors'"),
         ({"fallback_policy": "hope"}, "there is no fallback_policy 'hope'"),

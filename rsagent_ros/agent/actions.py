@@ -1,7 +1,7 @@
-"""What a policy may do: the closed set of tool calls.
+"""Actions of a policy: the closed set of tool calls.
 
-The table `TOOLS` feeds the parser (`parsing`), the system prompt, and the JSON schema and grammar (`grammar`), so they
-can't disagree. The paper does not print its tools; names and arguments are this project's.
+The table `TOOLS` feeds the parser (`parsing`), the system prompt and the grammar (`grammar`), so they can't
+disagree. The paper does not print its tools; names and arguments are this project's.
 """
 
 from __future__ import annotations

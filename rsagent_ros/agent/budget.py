@@ -1,4 +1,4 @@
-"""How much an episode may spend, on a steady clock, and the token that cancels it."""
+"""The limits of an episode, on a steady clock, and the token that cancels it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class CancelToken:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one episode may spend.
+    """Limits of one episode.
 
     Attributes:
         seconds: From the episode's start to its result, steady clock. A tf buffer holds 10 s by default: 8 leaves room.
         max_turns: Replies, bad ones included. The paper found that more than 8 hurts.
         max_reply_tokens: Tokens of one reply; it is cut there before it enters the chat.
         max_tokens: Sampled tokens of all replies together.
-        second_look: Before FOUND each mask of the answer is shown to a fresh conversation (see `second_look`). That
+        second_look: Before FOUND each mask of the answer is shown to a fresh conversation (see `verification`). That
             spends seconds and tokens of this budget, but no turn; an answer that is sent back has spent its turn.
 
     Raises:

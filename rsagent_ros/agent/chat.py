@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Role = Literal["system", "user", "assistant"]
 
+PictureKind = Literal["view", "overlay"]
+"""`view`: a clean crop of the frame. `overlay`: the same with a mask on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -24,12 +27,11 @@ class Picture:
 
     Attributes:
         pixels: (h, w, 3) uint8 RGB, read-only.
-        kind: `view` is a clean crop of the frame, scaled as a whole; `overlay` is a square with the current mask on
-            it, letterboxed (the view's pixels at the top left, black to the right or below).
+        kind: What it shows; `pictures.PictureFormat` says at which size.
     """
 
     pixels: NDArray[np.uint8]
-    kind: Literal["view", "overlay"]
+    kind: PictureKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,3 @@ class Message:
     def pictures(self) -> tuple[Picture, ...]:
         """Its images."""
         return tuple(part for part in self.parts if isinstance(part, Picture))
-
-
-def to_bytes(messages: list[Message]) -> bytes:
-    """An unambiguous form of a chat, for comparing: turn k's is a prefix of turn k + 1's."""
-    out = bytearray()
-    for message in messages:
-        out += f"{message.role} {len(message.parts)}\n".encode()
-        for part in message.parts:
-            body = part.text.encode("utf-8", "surrogatepass") if isinstance(part, Text) else part.pixels.tobytes()
-            kind = "text" if isinstance(part, Text) else f"{part.kind} {part.pixels.shape}"
-            out += f"{kind} {len(body)}\n".encode() + body
-    return bytes(out)

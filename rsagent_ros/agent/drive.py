@@ -30,7 +30,7 @@ def drive(
 
     Args:
         episode: The episode, as made.
-        policy: Who decides.
+        policy: Its policy.
         cancel: Raised by another thread to break off a reply.
         on_turn: Called after each recorded turn, in this thread. An error that it raises ends the episode as FAILED.
     """
@@ -40,8 +40,8 @@ def drive(
             while not episode.done:
                 reply = conversation.reply(episode.new_messages(), limits=episode.limits, cancel=token)
                 turn = episode.step(reply)
-                while (question := episode.second_look) is not None:
-                    turn = episode.look_again(_second_opinion(policy, question, episode.limits, token))
+                while (messages := episode.verification) is not None:
+                    turn = episode.submit_verification(_verification_reply(policy, messages, episode.limits, token))
                 if turn is not None and on_turn is not None:
                     on_turn(turn)
     except Exception as error:  # a backend may raise anything, and the goal must still end
@@ -68,31 +68,33 @@ def drive_batch(episodes: Sequence[Episode], policy: BatchPolicy, cancel: Cancel
                 )
                 for number, reply in zip(open_ones, replies, strict=True):
                     episodes[number].step(reply)
-                while due := [episode for episode in episodes if episode.second_look is not None]:
-                    for episode, heard in zip(due, _second_opinions(policy, due, token), strict=True):
-                        episode.look_again(heard)
+                while due := [episode for episode in episodes if episode.verification is not None]:
+                    for episode, opinion in zip(due, _verification_replies(policy, due, token), strict=True):
+                        episode.submit_verification(opinion)
     except Exception as error:  # as in drive
         _fail(episodes, policy, error)
     return [episode.result for episode in episodes]
 
 
-def _second_opinion(policy: Policy, question: list[Message], limits: ReplyLimits, cancel: CancelToken) -> Reply | str:
-    """What a fresh conversation says to a question, or why it says nothing: no error of it ends the goal."""
+def _verification_reply(
+    policy: Policy, messages: list[Message], limits: ReplyLimits, cancel: CancelToken
+) -> Reply | str:
+    """The reply of a fresh conversation, or a sentence that says why there is none: no error of it ends the goal."""
     try:
         with closing(policy.open()) as conversation:
-            return conversation.reply(question, limits=limits, cancel=cancel)
+            return conversation.reply(messages, limits=limits, cancel=cancel)
     except Exception as error:
         return _cause(policy, error)[1]
 
 
-def _second_opinions(policy: BatchPolicy, due: Sequence[Episode], cancel: CancelToken) -> Sequence[Reply | str]:
+def _verification_replies(policy: BatchPolicy, due: Sequence[Episode], cancel: CancelToken) -> Sequence[Reply | str]:
     """The same for many episodes, in one go."""
     try:
         with ExitStack() as stack:
             talks = [stack.enter_context(closing(policy.open())) for _ in due]
-            questions = [episode.second_look or [] for episode in due]
+            messages = [episode.verification or [] for episode in due]
             limits = [episode.limits for episode in due]
-            replies = policy.reply_batch(talks, questions, limits=limits, cancel=cancel)
+            replies = policy.reply_batch(talks, messages, limits=limits, cancel=cancel)
             return [reply for reply, _ in zip(replies, due, strict=True)]
     except Exception as error:
         return [_cause(policy, error)[1]] * len(due)

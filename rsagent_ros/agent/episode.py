@@ -7,8 +7,8 @@
             turn = episode.step(reply)
     result = episode.result
 
-Where the budget asks for second looks, `second_look` holds the messages for a fresh conversation whenever one is due,
-and `look_again` takes its reply; `drive` does that, too.
+Where the budget asks for verification, `verification` holds the messages for a fresh conversation whenever one is due,
+and `submit_verification` takes its reply; `drive` does that, too.
 
 The same object runs on the robot, in replay, in evaluation, in trajectory synthesis and inside reinforcement learning;
 `drive` holds the two ways to run it.
@@ -27,33 +27,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent import actions, parsing
+from rsagent_ros.agent.accounting import limit_reached, tokens_left, totaled
 from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous
 from rsagent_ros.agent.budget import Budget
-from rsagent_ros.agent.chat import Message, Picture
-from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe, plain
-from rsagent_ros.agent.evidence import MaskEntry, best_so_far
+from rsagent_ros.agent.chat import Message, Picture, PictureKind
+from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe
+from rsagent_ros.agent.evidence import MaskEntry, answer_of, best_so_far, pick
 from rsagent_ros.agent.geometry import View
-from rsagent_ros.agent.mask import MAX_PIXELS, encode_rle
+from rsagent_ros.agent.goal_input import check_frame, checked_instruction
+from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
+from rsagent_ros.agent.pending_answer import PendingAnswer
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.agent.prompt import Exchange, opening, told
-from rsagent_ros.agent.review import Review
-from rsagent_ros.agent.second_look import SecondLook, question
+from rsagent_ros.agent.prompt import Exchange, format_observation, opening
 from rsagent_ros.agent.segmenter import Segmenter
-from rsagent_ros.agent.toolbox import Effect, Toolbox, pick
+from rsagent_ros.agent.toolbox import Effect, Toolbox
 from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.agent.verification import verification_messages
 
 log = logging.getLogger(__name__)
-
-MAX_INSTRUCTION = 2_000
-"""Characters of an instruction; a longer one is refused, not cut."""
 
 
 class Episode:
     """One instruction on one frame, from the first look to the Result.
 
-    Not for several threads, but for `stop`, `wait`, `done` and `result`: those may be used from any.
+    Not for several threads, but for `stop`, `wait`, `done`, `result`, `trace` and `picture`, which any may use.
     """
 
     def __init__(
@@ -72,33 +71,19 @@ class Episode:
 
         Args:
             frame: (H, W, 3) uint8 RGB; not copied, must not change.
-            instruction: What to look for, in words.
-            segmenter: Who draws the masks.
-            budget: What may be spent.
+            instruction: The thing to look for, in words.
+            segmenter: The segmentation model.
+            budget: Limits of the episode.
             goal_id: Echoed in the trace.
             policy_name: For the record.
-            pictures: How the deciding policy wants pictures and coordinates: its `pictures`.
-            previous: What was said about this before: the instruction then answers the last question.
+            pictures: Format of pictures and coordinates that the policy wants: its `pictures`.
+            previous: Earlier instructions and questions: the instruction then answers the last question.
 
         Raises:
             RunFailed: INVALID_GOAL or BAD_IMAGE, before anything has run.
         """
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
-            raise RunFailed(
-                ErrorCode.BAD_IMAGE,
-                f"the image is {frame.shape} {frame.dtype}; (height, width, 3) uint8 is needed",
-            )
-        if frame.shape[0] * frame.shape[1] > MAX_PIXELS:
-            raise RunFailed(
-                ErrorCode.BAD_IMAGE,
-                f"the image is {frame.shape[1]} x {frame.shape[0]}; at most {MAX_PIXELS} pixels are looked at",
-            )
-        instruction = plain(instruction.strip())
-        if not instruction or len(instruction) > MAX_INSTRUCTION:
-            raise RunFailed(
-                ErrorCode.INVALID_GOAL,
-                f"the instruction has {len(instruction)} characters; 1 to {MAX_INSTRUCTION} are needed",
-            )
+        check_frame(frame)
+        instruction = checked_instruction(instruction)
         self._frame = frame
         self._budget = budget if budget is not None else Budget()
         self._started = time.monotonic()
@@ -107,31 +92,19 @@ class Episode:
         self._finished = threading.Event()
         self._result: Result | None = None
         height, width = frame.shape[:2]
-        whole = View.whole(width, height)
         self._tools = Toolbox(frame, segmenter, pictures)
-        self._view = whole
+        self._view = View.whole(width, height)
+        self._newest: PictureKind = "view"
         self._masks: list[MaskEntry] = []
-        self._review: Review | None = None
+        self._pending: PendingAnswer | None = None
         self._sent_back: tuple[MaskEntry, ...] = ()
+        self._drawn: list[Picture | None] = []
+        max_turns, previous = self._budget.max_turns, tuple(previous)
         self._trace = Trace(
-            goal_id,
-            instruction,
-            width,
-            height,
-            self._budget.max_turns,
-            pictures,
-            policy_name,
-            segmenter.name,
-            previous=tuple(previous),
+            goal_id, instruction, width, height, max_turns, pictures, policy_name, segmenter.name, previous=previous
         )
-        self._chat = opening(
-            instruction,
-            whole,
-            draw_picture(frame, whole, None, pictures),
-            self._budget.max_turns,
-            pictures,
-            previous,
-        )
+        picture = draw_picture(frame, self._view, None, pictures)
+        self._chat = opening(instruction, self._view, picture, max_turns, pictures, previous)
         self._unsent = 0
 
     @property
@@ -152,14 +125,18 @@ class Episode:
 
     @property
     def trace(self) -> Trace:
-        """What has happened so far; complete once the episode is done."""
+        """The record so far; complete once the episode is done."""
         return self._trace
+
+    def picture(self, turn: Turn) -> Picture | None:
+        """The picture that went with one of the turns in the trace, as it was drawn for the chat; None for none."""
+        return self._drawn[turn.index - 1]
 
     @property
     def limits(self) -> ReplyLimits:
-        """What the next reply may cost."""
-        review = self._review  # once: `stop` takes it away in another thread
-        left = self._tokens_left(() if review is None else review.said)
+        """Limits of the next reply."""
+        pending = self._pending  # once: `stop` takes it away in another thread
+        left = tokens_left(self._budget, self._trace, () if pending is None else pending.replies)
         return ReplyLimits(max(1, min(self._budget.max_reply_tokens, left)), self._deadline)
 
     @property
@@ -168,16 +145,16 @@ class Episode:
         return tuple(self._chat)
 
     def new_messages(self) -> list[Message]:
-        """What was added since the last call, without the policy's own replies."""
+        """Messages since the last call, without the policy's own replies."""
         new = [message for message in self._chat[self._unsent :] if message.role != "assistant"]
         self._unsent = len(self._chat)
         return new
 
     @property
-    def second_look(self) -> list[Message] | None:
-        """What a fresh conversation has to be told before the next `look_again`; None where no second look is due."""
-        review = self._review
-        return None if review is None or self.done else list(review.question)
+    def verification(self) -> list[Message] | None:
+        """Messages for a fresh conversation, before the next `submit_verification`; None where none is due."""
+        pending = self._pending
+        return None if pending is None or self.done else list(pending.messages)
 
     def wait(self, seconds: float) -> bool:
         """Block until the episode is done or the time is over; returns whether it is done."""
@@ -192,253 +169,176 @@ class Episode:
         """End now, with the best mask so far. Thread-safe and idempotent: the first ending counts.
 
         A `step` that runs in another thread meanwhile is not waited for; what it brings back is discarded. An answer
-        whose second look is waited for stands where time is up or the policy has failed, unless one said no already.
+        whose verification is waited for stands where time is up or the policy has failed, unless one said no already.
         """
         with self._lock:
-            review = self._review
-            if self._result is None and review is not None and outcome in (Outcome.GAVE_UP, Outcome.FAILED):
+            pending = self._pending
+            if self._result is None and pending is not None and outcome in (Outcome.GAVE_UP, Outcome.FAILED):
                 reason = error_msg or "no time was left for it"
-                review = review.without(reason, time.monotonic() - review.asked)
-                turn, ending = review.settled()
-                self._take_over(turn, None, None, ending, review)
+                pending = pending.unverified(reason, time.monotonic() - pending.asked)
+                turn, answer = pending.settled()
+                self._take_over(turn, None, None, answer, pending)
             if self._result is None:
-                self._close_with_best(outcome, error_code, error_msg)
+                self._close_with_best(Result(outcome, error_code, error_msg))
         return self.result
 
     def step(self, reply: Reply) -> Turn | None:
         """Parse the reply, run its tool, observe. A bad reply never raises: it is a turn like any other.
 
         Returns:
-            The turn, recorded; None when the episode was stopped before it could be, or as long as a `second_look` at
+            The turn, recorded; None when the episode was stopped before it could be, or as long as a `verification` of
             the answer is due.
         """
         if self.done:
             return None
         started = time.monotonic()
-        turn = self._heard(reply)
+        turn = Turn.from_reply(len(self._trace.turns) + 1, reply, self._view.key)
         effect: Effect | None = None
-        answer: list[MaskEntry] = []
-        ending: Result | None = None
-        failure: RunFailed | None = None
+        unverified: list[MaskEntry] = []
+        answer: Result | None = None
+        failure: Result | None = None
         try:
             if reply.stop in ("cancel", "deadline") or started >= self._deadline:
                 raise ReplyError("broken_off", "The reply was broken off.")
-            action = parsing.parse(reply.text, self._trace.pictures.extent(self._view.width, self._view.height))
+            extent = self._trace.pictures.extent(self._view.width, self._view.height, self._newest)
+            action = parsing.parse(reply.text, extent)
             name, arguments = actions.to_json(action)
             turn = replace(turn, tool=name, arguments=arguments)
             if isinstance(action, Finish) and self._budget.second_look:
-                answer = [pick(self._masks, number) for number in action.masks]
+                unverified = [pick(self._masks, number) for number in action.masks]
             elif isinstance(action, Finish | ReportAbsent | ReportAmbiguous):
-                ending = self._ending(action)
+                answer = answer_of(action, self._masks)
             else:
                 effect = self._tools.run(action, self._view, self._masks)
         except (ReplyError, ToolFailed) as error:
             turn = replace(turn, error_code=error.code, error_msg=error.message)
-        except RunFailed as error:
-            failure = error
-        except MemoryError:
-            failure = RunFailed(
-                ErrorCode.OUT_OF_MEMORY,
-                "out of memory while a tool ran; use a smaller image",
-            )
         except Exception as error:  # a segmenter backend may raise anything, and the goal must still end
-            log.exception("the segmenter %s raised an error", self._trace.segmenter)
-            failure = RunFailed(
-                ErrorCode.SEGMENTER_FAILED,
-                f"{self._trace.segmenter}: {describe(error)}",
-            )
-        if answer:
-            return self._go_on(Review.begun(turn, started, answer, self._masks))
-        return self._record(turn, started, effect, ending, failure)
+            failure = self._tool_failure(error)
+        if unverified:
+            return self._verify_next(PendingAnswer.begun(turn, started, unverified, self._masks))
+        return self._record(turn, started, effect, answer, failure)
 
-    def look_again(self, heard: Reply | str) -> Turn | None:
-        """Take what a fresh conversation said to `second_look`, or a sentence that says why it said nothing.
+    def submit_verification(self, reply: Reply | str) -> Turn | None:
+        """Take the reply of a fresh conversation to `verification`, or a sentence that says why there is none.
 
         Whatever it is, the goal does not fail by it: without a yes or no the answer stands.
 
         Returns:
-            The turn that answered, recorded; None as long as another second look is due, or the episode was stopped.
+            The turn that answered, recorded; None as long as another verification is due, or the episode was stopped.
         """
-        review = self._review
-        if review is None or self.done:
+        pending = self._pending
+        if pending is None or self.done:
             return None
-        if isinstance(heard, Reply) and heard.stop == "cancel":
+        if isinstance(reply, Reply) and reply.stop == "cancel":
             self.stop(Outcome.CANCELED)
             return None
-        return self._go_on(review.heard(heard, time.monotonic() - review.asked))
+        return self._verify_next(pending.verified(reply, time.monotonic() - pending.asked))
 
-    def _go_on(self, review: Review) -> Turn | None:
+    def _verify_next(self, pending: PendingAnswer) -> Turn | None:
         """Ask about the mask that is due; or record the answer's turn, once none is or nothing is left to ask with."""
-        self._review = review
-        entry, over = review.due, time.monotonic() >= self._deadline
-        if entry is not None and not over and self._tokens_left(review.said) > 0:
-            about, pictures = self._trace, self._trace.pictures
-            asked = question(about.instruction, about.previous, self._frame, entry.mask, review.view(entry), pictures)
-            self._review = replace(review, question=tuple(asked), asked=time.monotonic())
+        self._pending = pending
+        entry, over = pending.due, time.monotonic() >= self._deadline
+        if entry is not None and not over and tokens_left(self._budget, self._trace, pending.replies) > 0:
+            trace, view = self._trace, pending.view(entry)
+            messages = verification_messages(
+                trace.instruction, trace.previous, self._frame, entry.mask, view, trace.pictures
+            )
+            self._pending = replace(pending, messages=tuple(messages), asked=time.monotonic())
             return None
-        review = review.without(f"no {'time was' if over else 'tokens were'} left for it", 0.0)
-        turn, ending = review.settled()
-        return self._record(turn, review.started, None, ending, None, review)
+        pending = pending.unverified(f"no {'time was' if over else 'tokens were'} left for it", 0.0)
+        turn, answer = pending.settled()
+        return self._record(turn, pending.started, None, answer, None, pending)
 
     def _record(
         self,
         turn: Turn,
         started: float,
         effect: Effect | None,
-        ending: Result | None,
-        failure: RunFailed | None,
-        review: Review | None = None,
+        answer: Result | None,
+        failure: Result | None,
+        pending: PendingAnswer | None = None,
     ) -> Turn | None:
         """Finish a turn that began at `started`, and take it over unless the episode was stopped meanwhile."""
-        spent = None if ending or failure else self._spent(turn)
+        end = failure
+        if answer is None and failure is None:
+            end = limit_reached(self._budget, self._trace, turn, late=time.monotonic() >= self._deadline)
         # Drawing and run lengths take milliseconds; only taking over the outcome happens under the lock.
-        turn, picture = self._told(turn, effect, last=bool(ending or failure or spent))
-        asking = sum(look.reply_seconds for look in turn.second_looks)
+        turn, picture = self._observed(turn, effect, last=answer is not None or end is not None)
+        asking = sum(one.reply_seconds for one in turn.second_looks)
         turn = replace(turn, tool_seconds=max(0.0, time.monotonic() - started - asking))
         with self._lock:
             if self._result is not None:
                 return None
-            self._take_over(turn, picture, effect, ending, review)
-            if failure is not None:
-                self._close_with_best(Outcome.FAILED, failure.code, failure.message)
-            elif spent is not None:
-                self._close_with_best(*spent)
+            self._take_over(turn, picture, effect, answer, pending)
+            if end is not None:
+                self._close_with_best(end)
         return turn
+
+    def _observed(self, turn: Turn, effect: Effect | None, *, last: bool) -> tuple[Turn, Picture | None]:
+        """The turn with its observation and its mask, and the picture that goes with them."""
+        facts: dict[str, object] = {"error": turn.error_msg} if turn.error_code else {}
+        mask = None
+        if effect is not None:
+            facts |= effect.facts
+            turn = replace(turn, view=effect.view.key, picture=effect.picture)
+            if effect.entry is not None:
+                mask, entry = effect.entry.mask, effect.entry
+                turn = replace(
+                    turn, mask_id=entry.mask_id, mask=encode_rle(mask), score=entry.score, stability=entry.stability
+                )
+        # A turn that ends the episode has no observation: nobody is left to read it.
+        if not last:
+            facts["turns_left"] = self._budget.max_turns - turn.index
+            turn = replace(turn, observation=format_observation(facts))
+        if effect is None:
+            return turn, None
+        return turn, draw_picture(self._frame, effect.view, mask, self._trace.pictures)
 
     def _take_over(
         self,
         turn: Turn,
         picture: Picture | None,
         effect: Effect | None,
-        ending: Result | None,
-        review: Review | None,
+        answer: Result | None,
+        pending: PendingAnswer | None,
     ) -> None:
         """Make a turn part of the episode; the lock is held."""
-        self._review = None
-        if review is not None:
-            for entry in review.entries:
+        self._pending = None
+        if pending is not None:
+            for entry in pending.entries:
                 self._masks[entry.mask_id - 1] = entry
-            self._sent_back = review.entries
+            self._sent_back = pending.entries
+        self._drawn.append(picture)  # before the trace has the turn: other threads look for the picture of any in it
         self._trace = replace(self._trace, turns=(*self._trace.turns, turn))
         self._chat += turn.messages(picture)
         if effect is not None:
-            self._view = effect.view
+            self._view, self._newest = effect.view, effect.picture
         if effect is not None and effect.entry is not None:
             self._masks.append(effect.entry)
             self._sent_back = ()
-        if ending is not None:
-            self._close(ending)
+        if answer is not None:
+            self._close(answer)
 
-    def _heard(self, reply: Reply) -> Turn:
-        """A turn that holds the reply, and nothing done about it yet."""
-        # A reply beyond the limit is refused; of what may be endless the beginning is enough for the record.
-        text = plain(reply.text[: parsing.MAX_REPLY_CHARS])
-        return Turn(
-            index=len(self._trace.turns) + 1,
-            reply=text,
-            view=self._view.key,
-            stop=reply.stop,
-            thought=parsing.thought(text),
-            degraded=reply.degraded,
-            token_ids=reply.token_ids,
-            logprobs=reply.logprobs,
-            prompt_tokens=reply.prompt_tokens,
-            cached_tokens=reply.cached_tokens,
-            sampled_tokens=reply.sampled_tokens,
-            reply_seconds=reply.seconds,
-        )
+    def _tool_failure(self, error: Exception) -> Result:
+        """The end of a goal whose segmenter raised an error."""
+        if isinstance(error, RunFailed):
+            return Result(Outcome.FAILED, error.code, error.message)
+        if isinstance(error, MemoryError):
+            sentence = "out of memory while a tool ran; use a smaller image"
+            return Result(Outcome.FAILED, ErrorCode.OUT_OF_MEMORY, sentence)
+        name = self._trace.segmenter
+        log.error("the segmenter %s raised an error", name, exc_info=error)
+        return Result(Outcome.FAILED, ErrorCode.SEGMENTER_FAILED, f"{name}: {describe(error)}")
 
-    def _ending(self, action: Finish | ReportAbsent | ReportAmbiguous) -> Result:
-        """The result of the policy's own last call.
-
-        Raises:
-            ReplyError: It names a mask that does not exist.
-        """
-        match action:
-            case Finish(masks):
-                found = tuple(pick(self._masks, number).instance() for number in masks)
-                return Result(Outcome.FOUND, instances=found)
-            case ReportAbsent(reason):
-                return Result(Outcome.NOT_IN_VIEW, reason=reason)
-            case ReportAmbiguous(masks, question):
-                candidates = tuple(pick(self._masks, number).instance() for number in masks)
-                return Result(Outcome.AMBIGUOUS, candidates=candidates, question=question)
-
-    def _tokens_left(self, under_way: Sequence[Turn | SecondLook]) -> int:
-        """Of the token budget, after what is recorded and what is not yet; may be negative."""
-        said = [*(reply for turn in self._trace.turns for reply in turn.replies), *under_way]
-        return self._budget.max_tokens - sum(reply.sampled_tokens for reply in said)
-
-    def _spent(self, turn: Turn) -> tuple[Outcome, ErrorCode, str] | None:
-        """How the episode ends because of this turn's cost; None while there is something left."""
-        if turn.stop == "cancel":
-            return Outcome.CANCELED, ErrorCode.NONE, ""
-        if turn.stop == "deadline" or time.monotonic() >= self._deadline:
-            return (
-                Outcome.GAVE_UP,
-                ErrorCode.TIME_SPENT,
-                f"the time budget of {self._budget.seconds:g} s is spent",
-            )
-        if len(self._trace.turns) + 1 >= self._budget.max_turns:
-            return (
-                Outcome.GAVE_UP,
-                ErrorCode.TURNS_SPENT,
-                f"all {self._budget.max_turns} turns are spent",
-            )
-        if self._tokens_left(turn.replies) <= 0:
-            return (
-                Outcome.GAVE_UP,
-                ErrorCode.TOKENS_SPENT,
-                f"all {self._budget.max_tokens} tokens are spent",
-            )
-        return None
-
-    def _told(self, turn: Turn, effect: Effect | None, *, last: bool) -> tuple[Turn, Picture | None]:
-        """The turn with what the policy is told about it, and the picture that goes with it."""
-        facts: dict[str, object] = {}
-        if turn.error_code:
-            facts["error"] = turn.error_msg
-        if effect is not None:
-            facts |= effect.facts
-            turn = replace(turn, view=effect.view.key, picture=effect.picture)
-            if effect.entry is not None:
-                turn = replace(
-                    turn,
-                    mask_id=effect.entry.mask_id,
-                    mask=encode_rle(effect.entry.mask),
-                    score=effect.entry.score,
-                    stability=effect.entry.stability,
-                )
-        # A turn that ends the episode is told nothing: nobody is left to read it.
-        if not last:
-            facts["turns_left"] = self._budget.max_turns - turn.index
-            turn = replace(turn, observation=told(facts))
-        if effect is None:
-            return turn, None
-        mask = effect.entry.mask if effect.entry is not None else None
-        return turn, draw_picture(self._frame, effect.view, mask, self._trace.pictures)
-
-    def _close_with_best(self, outcome: Outcome, error_code: ErrorCode, error_msg: str) -> None:
+    def _close_with_best(self, result: Result) -> None:
+        """Close with a result that has no masks of its own; the lock is held."""
         best = best_so_far(self._masks)
         # What was sent back is still the best, as long as nothing else has been drawn.
         found = self._sent_back or (() if best is None else (best,))
-        instances = tuple(entry.instance() for entry in found)
-        self._close(Result(outcome, error_code, error_msg, instances=instances, partial=bool(instances)))
+        self._close(replace(result, instances=tuple(entry.instance() for entry in found), partial=bool(found)))
 
     def _close(self, result: Result) -> None:
         """Take over the result; the lock is held."""
-        turns = self._trace.turns
-        replies = [reply for turn in turns for reply in turn.replies]
-        self._result = replace(
-            result,
-            turns=len(turns),
-            degraded=any(reply.degraded for reply in replies),
-            prompt_tokens=sum(reply.prompt_tokens for reply in replies),
-            cached_tokens=sum(reply.cached_tokens for reply in replies),
-            sampled_tokens=sum(reply.sampled_tokens for reply in replies),
-            policy_seconds=sum(reply.reply_seconds for reply in replies),
-            tool_seconds=sum(turn.tool_seconds for turn in turns),
-            total_seconds=time.monotonic() - self._started,
-        )
+        self._result = totaled(result, self._trace.turns, time.monotonic() - self._started)
         self._trace = replace(self._trace.ended(result), seconds=self._result.total_seconds)
         self._finished.set()

@@ -1,16 +1,19 @@
-"""The masks of one episode and what speaks for each: the segmenter's score, and how firm its edge is."""
+"""The masks of one episode and the evidence for each: the segmenter's score, and how firm its edge is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous
+from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask, bounding_box
-from rsagent_ros.agent.outcome import Instance
-from rsagent_ros.agent.second_look import DOUBTED, SecondLook
+from rsagent_ros.agent.outcome import Instance, Outcome, Result
+from rsagent_ros.agent.verification import REJECTED_FACTOR, Verification
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,7 @@ class MaskEntry:
         view_key: The crop it was drawn in.
         logits: (h, w) float32 of that crop; None for a combined mask.
         parents: Ids of the masks it was refined or combined from.
-        second_look: What a fresh conversation said about it, once it was part of an answer.
+        verification: The opinion of a fresh conversation about it, once it was part of an answer.
     """
 
     mask_id: int
@@ -37,18 +40,18 @@ class MaskEntry:
     view_key: tuple[int, int, int, int]
     logits: NDArray[np.float32] | None
     parents: tuple[int, ...]
-    second_look: SecondLook | None = None
+    verification: Verification | None = None
 
     @property
-    def doubted(self) -> bool:
-        """Whether a second look said no."""
-        return self.second_look is not None and self.second_look.verdict == "no"
+    def rejected(self) -> bool:
+        """Whether its verification said no."""
+        return self.verification is not None and self.verification.verdict == "no"
 
     @property
     def confidence(self) -> float:
         """Evidence in one number, 0..1. Not calibrated."""
         confidence = min(1.0, max(0.0, self.score * self.stability))
-        return confidence * DOUBTED if self.doubted else confidence
+        return confidence * REJECTED_FACTOR if self.rejected else confidence
 
     def instance(self) -> Instance:
         """As part of a Result."""
@@ -56,12 +59,40 @@ class MaskEntry:
 
 
 def stability(logits: NDArray[np.float32]) -> float:
-    """How little the mask changes when its level moves: area above +1 over area above -1 (Segment Anything, sec. 5)."""
+    """Stability of a mask when its level moves: area above +1 over area above -1 (Segment Anything, sec. 5)."""
     loose = int(np.count_nonzero(logits > -1.0))
     return int(np.count_nonzero(logits > 1.0)) / loose if loose else 0.0
 
 
-def best_so_far(entries: list[MaskEntry]) -> MaskEntry | None:
+def pick(entries: Sequence[MaskEntry], mask_id: int) -> MaskEntry:
+    """The mask of that id; mask n is `entries[n - 1]`.
+
+    Raises:
+        ReplyError: There is none.
+    """
+    if not 1 <= mask_id <= len(entries):
+        known = f"Masks so far: 1 to {len(entries)}." if entries else "There is no mask yet: call segment first."
+        raise ReplyError("unknown_mask", f"There is no mask {mask_id}. {known}")
+    return entries[mask_id - 1]
+
+
+def answer_of(action: Finish | ReportAbsent | ReportAmbiguous, entries: Sequence[MaskEntry]) -> Result:
+    """The result of the policy's own last call.
+
+    Raises:
+        ReplyError: It names a mask that does not exist.
+    """
+    match action:
+        case Finish(masks):
+            return Result(Outcome.FOUND, instances=tuple(pick(entries, number).instance() for number in masks))
+        case ReportAbsent(reason):
+            return Result(Outcome.NOT_IN_VIEW, reason=reason)
+        case ReportAmbiguous(masks, question):
+            candidates = tuple(pick(entries, number).instance() for number in masks)
+            return Result(Outcome.AMBIGUOUS, candidates=candidates, question=question)
+
+
+def best_so_far(entries: Sequence[MaskEntry]) -> MaskEntry | None:
     """The mask to hand over when the budget ends, chosen without the truth.
 
     A mask that the policy went on to refine or combine was not good enough for it; among the others the best evidence

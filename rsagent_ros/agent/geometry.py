@@ -64,7 +64,7 @@ class Box:
         return self.x0 <= point.x < self.x1 and self.y0 <= point.y < self.y1
 
     def intersection(self, other: Box) -> Box:
-        """What both boxes cover; its area is 0 where they do not meet."""
+        """The part that both boxes cover; its area is 0 where they do not meet."""
         return Box(
             max(self.x0, other.x0),
             max(self.y0, other.y0),
@@ -126,10 +126,6 @@ class View:
         while view.parent is not None:
             view = view.parent
         return view
-
-    def back(self) -> View:
-        """The view this one was zoomed from; the whole frame stays where it is."""
-        return self if self.parent is None else self.parent
 
     def zoom(self, box: Box) -> View:
         """Crop to a box given in this view's 0..1000 coordinates.

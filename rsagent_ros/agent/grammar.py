@@ -1,6 +1,6 @@
-"""The tool calls as a JSON schema and as a regular expression, for servers that can hold a model to one of them.
+"""The tool calls as a regular expression, for servers that can hold a model to it.
 
-Both come from the table `actions.TOOLS`. Rollouts for training are never held to them: what could not be said wrongly
+It comes from the table `actions.TOOLS`. Rollouts for training are never held to them: what could not be said wrongly
 could not be learned.
 """
 
@@ -11,51 +11,10 @@ from rsagent_ros.agent.actions import (
     CALL_OPEN,
     MAX_MASKS,
     MAX_POINTS,
-    MAX_SENTENCE,
     TOOLS,
     ArgumentKind,
     Tool,
 )
-from rsagent_ros.agent.geometry import EXTENT
-
-
-def schema() -> dict[str, object]:
-    """JSON schema of one call, for servers that can hold a model to it."""
-    return {"oneOf": [_tool_schema(name, tool) for name, tool in TOOLS.items()]}
-
-
-def _tool_schema(name: str, tool: Tool) -> dict[str, object]:
-    coordinate = {"type": "integer", "minimum": 0, "maximum": EXTENT}
-    pair = {"type": "array", "items": coordinate, "minItems": 2, "maxItems": 2}
-    mask = {"type": "integer", "minimum": 1}
-    masks = {"type": "array", "items": mask, "minItems": 1, "maxItems": MAX_MASKS}
-    kinds: dict[ArgumentKind, dict[str, object]] = {
-        "box": {"type": "array", "items": coordinate, "minItems": 4, "maxItems": 4},
-        "points": {"type": "array", "items": pair, "maxItems": MAX_POINTS},
-        "mask": mask,
-        "masks": masks,
-        "two_or_more_masks": {**masks, "minItems": 2},
-        "mask_or_masks": {"anyOf": [mask, masks]},
-        "sentence": {"type": "string", "minLength": 1, "maxLength": MAX_SENTENCE},
-    }
-    return {
-        "type": "object",
-        "description": tool.meaning,
-        "properties": {
-            "name": {"const": name},
-            "arguments": {
-                "type": "object",
-                "properties": {
-                    key: {"description": argument.meaning, **kinds[argument.kind]}
-                    for key, argument in tool.arguments.items()
-                },
-                "required": [key for key, argument in tool.arguments.items() if argument.required],
-                "additionalProperties": False,
-            },
-        },
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
 
 
 def grammar() -> str:

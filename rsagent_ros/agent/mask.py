@@ -18,7 +18,7 @@ from rsagent_ros.agent.geometry import Box
 Mask = NDArray[np.bool_]
 
 OVERLAY_SIDE = 384
-"""Pixels a side of the overlay; the paper's history pool has this size."""
+"""Longer side of the overlay in pixels; the paper's history pool has this size."""
 
 EDGE_COLOUR = (255, 0, 255)
 """RGB of the line along the mask's edge."""
@@ -126,16 +126,15 @@ def bounding_box(mask: Mask) -> Box | None:
     return Box(x, y, x + width, y + height) if width else None
 
 
-def fit_scale(width: int, height: int, side: int) -> float:
-    """How much an image of this size is scaled so that its longer side has `side` pixels."""
-    return side / max(width, height)
+def fitted(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height of an image of this size once its longer side has `side` pixels and its shape is kept."""
+    scale = side / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def fit(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Scale an (h, w, 3) image so that its longer side has `side` pixels, keeping its shape."""
-    height, width = image.shape[:2]
-    scale = fit_scale(width, height, side)
-    return resize(image, max(1, round(width * scale)), max(1, round(height * scale)))
+    """An (h, w, 3) image scaled so that its longer side has `side` pixels, its shape kept; always a copy."""
+    return resize(image, *fitted(image.shape[1], image.shape[0], side))
 
 
 def resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -150,20 +149,19 @@ def resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint
     )
 
 
-def draw_overlay(image: NDArray[np.uint8], mask: Mask, side: int = OVERLAY_SIDE) -> NDArray[np.uint8]:
-    """The mask as a spotlight on a view.
+def draw_overlay(image: NDArray[np.uint8], mask: Mask, width: int, height: int) -> NDArray[np.uint8]:
+    """A view with a mask on it as a spotlight.
 
     Args:
         image: (h, w, 3) uint8 RGB, the view.
         mask: (h, w) bool, of the same view.
-        side: Pixels a side of the square that comes back.
+        width: Of the picture, pixels.
+        height: Of the picture, pixels.
 
     Returns:
-        (side, side, 3) uint8 RGB: the view at the top left, scaled so that its longer side fills the square; black to
-        the right of or below it.
+        (height, width, 3) uint8 RGB: what the mask covers in its own colours, the rest dark, a line along the edge.
     """
-    small = fit(image, side)
-    height, width = small.shape[:2]
+    small = resize(image, width, height)
     cover = cv2.resize(
         np.ascontiguousarray(mask).view(np.uint8) * 255,
         (width, height),
@@ -173,10 +171,9 @@ def draw_overlay(image: NDArray[np.uint8], mask: Mask, side: int = OVERLAY_SIDE)
     if not inside.any() and mask.any():
         rows, columns = np.nonzero(mask)  # a thing of a pixel or two must not vanish from the picture
         inside[rows * height // mask.shape[0], columns * width // mask.shape[1]] = True
-    canvas = np.zeros((side, side, 3), dtype=np.uint8)
-    shown = canvas[:height, :width]
-    np.multiply(small, DIM, out=shown, casting="unsafe")
-    np.copyto(shown, small, where=inside[:, :, None])
+    drawn = np.empty_like(small)
+    np.multiply(small, DIM, out=drawn, casting="unsafe")
+    np.copyto(drawn, small, where=inside[:, :, None])
     contours, _ = cv2.findContours(inside.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(shown, contours, -1, EDGE_COLOUR, 1)
-    return canvas
+    cv2.drawContours(drawn, contours, -1, EDGE_COLOUR, 1)
+    return drawn

@@ -1,4 +1,4 @@
-"""How an episode ends: outcome, error code, and the one Result.
+"""The end of an episode: outcome, error code, and the one Result.
 
 The numbers are those of `msg/Result.msg`; a test compares them.
 """
@@ -83,8 +83,8 @@ class Result:
         error_msg: One sentence, empty when there is no error.
         instances: What was found. With `partial`, the best mask so far.
         candidates: AMBIGUOUS only: the things that fit.
-        question: AMBIGUOUS only: what to ask the user.
-        reason: NOT_IN_VIEW only: what the policy says.
+        question: AMBIGUOUS only: for the user.
+        reason: NOT_IN_VIEW only: in the policy's words.
         partial: `instances` is not what the policy ended with.
         degraded: A fallback policy gave at least one reply.
         turns: Replies that were used.

@@ -75,7 +75,7 @@ def parse(reply: str, extent: tuple[float, float] = (EXTENT, EXTENT)) -> Action:
 
 
 def thought(reply: str) -> str:
-    """What a reply holds before its call, without the think tags."""
+    """The part of a reply before its call, without the think tags."""
     return reply.split(CALL_OPEN, 1)[0].replace("<think>", "").replace("</think>", "").strip()
 
 

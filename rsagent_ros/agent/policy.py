@@ -1,4 +1,4 @@
-"""The first seam: who decides.
+"""The first seam: the policy.
 
 A Policy opens one Conversation per episode; a Conversation turns messages into a Reply.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, Protocol
 
 from rsagent_ros.agent.budget import CancelToken
@@ -18,7 +19,7 @@ Stop = Literal["call", "length", "cancel", "deadline"]
 
 @dataclass(frozen=True, slots=True)
 class ReplyLimits:
-    """How much one reply may cost.
+    """Limits of one reply.
 
     Attributes:
         max_tokens: Most tokens to sample; the reply is cut there, with stop `length`.
@@ -31,7 +32,7 @@ class ReplyLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a policy said.
+    """One reply of a policy.
 
     Attributes:
         text: Word for word, the closing `</tool_call>` included.
@@ -43,6 +44,8 @@ class Reply:
         sampled_tokens: Tokens of this reply.
         seconds: Steady clock, from request to the last token.
         degraded: A fallback gave this reply.
+        picture_sizes: Width and height in pixels of every picture in the chat as the model saw it, in order, where that
+            is not as the episode drew them: memory was full, and they were made smaller. Else empty.
 
     Raises:
         ValueError: A number that no record could hold: not finite, or a negative count.
@@ -57,12 +60,15 @@ class Reply:
     sampled_tokens: int = 0
     seconds: float = 0.0
     degraded: bool = False
+    picture_sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.seconds, *(self.logprobs or ())))):
             raise ValueError("a reply whose seconds or logprobs are not finite")
         if min(self.prompt_tokens, self.cached_tokens, self.sampled_tokens) < 0:
             raise ValueError("a reply with a negative number of tokens")
+        if min(chain((1,), *self.picture_sizes)) < 1:
+            raise ValueError("a reply whose model saw a picture without pixels")
 
 
 class Conversation(Protocol):
@@ -88,16 +94,16 @@ class Conversation(Protocol):
 
 
 class Policy(Protocol):
-    """Who decides. One instance serves many episodes, at the same time where the backend can."""
+    """The decision maker. One instance serves many episodes, at the same time where the backend can."""
 
     @property
     def name(self) -> str:
-        """What results and records call it."""
+        """Its name in results and records."""
         ...
 
     @property
     def pictures(self) -> PictureFormat:
-        """How its model wants pictures and coordinates; episodes that it decides are made with it."""
+        """Pictures and coordinates as its model wants them; episodes that it decides are made with it."""
         ...
 
     def open(self) -> Conversation:

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.actions import Combine, ResetView, Segment, Zoom
-from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed
-from rsagent_ros.agent.evidence import MaskEntry, entry_of, stability
+from rsagent_ros.agent.chat import PictureKind
+from rsagent_ros.agent.errors import RunFailed, ToolFailed
+from rsagent_ros.agent.evidence import MaskEntry, entry_of, pick, stability
 from rsagent_ros.agent.geometry import EXTENT, Box, View
 from rsagent_ros.agent.mask import area
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import PictureFormat
-from rsagent_ros.agent.prompt import looked_at
+from rsagent_ros.agent.prompt import view_metadata
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 
 MASK_INPUT_SIDE = 256
@@ -32,31 +33,31 @@ MASK_INPUT_LOGIT = 6.0
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """What a call did.
+    """The effect of one call.
 
     Attributes:
-        view: What is looked at from now on.
+        view: The view from now on.
         entry: The mask it made, if it made one.
-        facts: What the policy is told, as JSON values.
-        picture: Which picture it is shown.
+        facts: For the policy, as JSON values.
+        picture: The picture that goes with them.
     """
 
     view: View
     entry: MaskEntry | None
     facts: dict[str, object]
-    picture: Literal["view", "overlay"]
+    picture: PictureKind
 
 
 class Toolbox:
     """The tools over one frame."""
 
     def __init__(self, frame: NDArray[np.uint8], segmenter: Segmenter[Any], pictures: PictureFormat) -> None:
-        """Nothing is encoded yet.
+        """Prepare; nothing is encoded yet.
 
         Args:
             frame: (H, W, 3) uint8 RGB.
-            segmenter: Who draws the masks.
-            pictures: In what unit the policy is told where things are.
+            segmenter: The segmentation model.
+            pictures: Format of the chat, which decides the unit of coordinates.
         """
         self._frame = frame
         self._pictures = pictures
@@ -73,7 +74,7 @@ class Toolbox:
 
         Args:
             action: The call.
-            view: What is looked at now.
+            view: The current view.
             masks: Those made so far; mask n is `masks[n - 1]`.
 
         Raises:
@@ -98,7 +99,7 @@ class Toolbox:
             "view": [wanted.x0, wanted.y0, wanted.x1, wanted.y1],
             "image": [wanted.frame_width, wanted.frame_height],
         }
-        return Effect(wanted, None, facts | looked_at(wanted, self._pictures), "view")
+        return Effect(wanted, None, facts | view_metadata(wanted, self._pictures), "view")
 
     def _segment(self, action: Segment, view: View, masks: list[MaskEntry]) -> Effect:
         base = None if action.refine is None else pick(masks, action.refine)
@@ -149,21 +150,9 @@ class Toolbox:
             "mask": entry.mask_id,
             "score": round(entry.score, 3),
             "area_percent": round(100 * area(shown) / shown.size, 2),
-            "box": self._pictures.box(seen, view) if seen.area > 0 else None,
+            "box": self._pictures.box(seen, view, "overlay") if seen.area > 0 else None,
         }
-        return Effect(view, entry, facts, "overlay")
-
-
-def pick(masks: list[MaskEntry], mask_id: int) -> MaskEntry:
-    """The mask of that id.
-
-    Raises:
-        ReplyError: There is none.
-    """
-    if not 1 <= mask_id <= len(masks):
-        known = f"Masks so far: 1 to {len(masks)}." if masks else "There is no mask yet: call segment first."
-        raise ReplyError("unknown_mask", f"There is no mask {mask_id}. {known}")
-    return masks[mask_id - 1]
+        return Effect(view, entry, facts | view_metadata(view, self._pictures, "overlay"), "overlay")
 
 
 def _choose(candidates: list[Candidate], view: View) -> Candidate:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.chat import Message, Picture, Text
+from rsagent_ros.agent import parsing
+from rsagent_ros.agent.chat import Message, Picture, PictureKind, Text
+from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.mask import Mask, Rle, check_rle, decode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
-from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, as_seen, draw_picture
 from rsagent_ros.agent.policy import Reply, Stop
 from rsagent_ros.agent.prompt import Exchange, opening
-from rsagent_ros.agent.second_look import DOUBTED, SecondLook
+from rsagent_ros.agent.verification import REJECTED_FACTOR, Verification
 
-VERSION = 1
-"""Of the JSON form of a Trace. A reader refuses a newer one and migrates an older one."""
+VERSION = 2
+"""Version of the JSON form of a Trace. A reader refuses a newer one and migrates an older one."""
 
 MAX_TRACE_BYTES = 64_000_000
 
@@ -30,7 +31,7 @@ MAX_PADDING = 10_000_000
 
 @dataclass(frozen=True)
 class Turn:
-    """What the policy said, what was done about it, and what it was told.
+    """One reply of the policy, its effect, and the observation that followed.
 
     Attributes:
         index: 1 for the first turn.
@@ -41,8 +42,8 @@ class Turn:
         arguments: Its arguments, coordinates converted to 0..1000 of the view the call was made in.
         error_code: Why the reply was refused or the tool failed; empty when all went well.
         error_msg: One sentence about it, as the policy was told.
-        observation: JSON text the policy was told; empty when the episode ended with this turn.
-        picture: Which picture went with it.
+        observation: JSON text for the policy; empty when the episode ended with this turn.
+        picture: The kind of picture that went with it.
         view: Crop that is looked at after this turn: x0, y0, x1, y1 in full-frame pixels.
         mask_id: The mask made in this turn; 0 for none.
         mask: Its run lengths, full frame.
@@ -52,8 +53,10 @@ class Turn:
         token_ids, logprobs: Of the sampled tokens, where the backend has them.
         prompt_tokens, cached_tokens, sampled_tokens: As counted by the backend, 0 where it does not.
         reply_seconds, tool_seconds: Steady clock.
-        second_looks: At the masks it ended with, where that was asked for; in conversations of their own, whose tokens
-            and seconds the numbers of this turn do not hold.
+        second_looks: Verifications of the masks it ended with, where that was asked for; in conversations of their own,
+            whose tokens and seconds the numbers of this turn do not hold.
+        reply_chars: Characters of the whole reply, where `reply` is only its beginning; else 0.
+        picture_sizes: As in `policy.Reply`: what this reply's model saw of the pictures before it.
     """
 
     index: int
@@ -66,7 +69,7 @@ class Turn:
     error_code: str = ""
     error_msg: str = ""
     observation: str = ""
-    picture: Literal["view", "overlay"] | None = None
+    picture: PictureKind | None = None
     mask_id: int = 0
     mask: Rle | None = None
     score: float = 0.0
@@ -79,15 +82,44 @@ class Turn:
     sampled_tokens: int = 0
     reply_seconds: float = 0.0
     tool_seconds: float = 0.0
-    second_looks: tuple[SecondLook, ...] = ()
+    second_looks: tuple[Verification, ...] = ()
+    reply_chars: int = 0
+    picture_sizes: tuple[tuple[int, int], ...] = ()
+
+    @staticmethod
+    def from_reply(index: int, reply: Reply, view: tuple[int, int, int, int]) -> Turn:
+        """A turn that holds the reply, and nothing done about it yet.
+
+        Args:
+            index: 1 for the first turn.
+            reply: Of what may be endless the beginning is kept: the parser refuses it anyway.
+            view: Crop that is looked at, full-frame pixels.
+        """
+        text = plain(reply.text[: parsing.MAX_REPLY_CHARS])
+        return Turn(
+            index=index,
+            reply=text,
+            view=view,
+            stop=reply.stop,
+            thought=parsing.thought(text),
+            degraded=reply.degraded,
+            token_ids=reply.token_ids,
+            logprobs=reply.logprobs,
+            prompt_tokens=reply.prompt_tokens,
+            cached_tokens=reply.cached_tokens,
+            sampled_tokens=reply.sampled_tokens,
+            reply_seconds=reply.seconds,
+            reply_chars=len(reply.text) if len(reply.text) > parsing.MAX_REPLY_CHARS else 0,
+            picture_sizes=reply.picture_sizes,
+        )
 
     @property
-    def replies(self) -> tuple[Turn | SecondLook, ...]:
-        """All that the policy said in this turn, for sums: the turn itself, and its second looks."""
+    def replies(self) -> tuple[Turn | Verification, ...]:
+        """All replies of the policy in this turn, for sums: the turn itself, and its verifications."""
         return (self, *self.second_looks)
 
     def shown(self, frame: NDArray[np.uint8], pictures: PictureFormat) -> Picture | None:
-        """The picture that went with this turn's observation, drawn again from the (H, W, 3) frame."""
+        """The picture that went with this turn's observation, drawn anew from the (H, W, 3) frame."""
         if self.picture is None:
             return None
         view = View(*self.view, frame_width=frame.shape[1], frame_height=frame.shape[0])
@@ -95,22 +127,20 @@ class Turn:
         return draw_picture(frame, view, full if self.picture == "overlay" else None, pictures)
 
     def messages(self, picture: Picture | None) -> list[Message]:
-        """What this turn adds to the chat: the policy's reply, and the observation unless the episode ended."""
-        said = Message("assistant", (Text(self.reply),))
+        """The messages that this turn adds to the chat: the reply, and the observation unless the episode ended."""
+        reply = Message("assistant", (Text(self.reply),))
         if not self.observation:
-            return [said]
-        told = (Text(self.observation),) if picture is None else (Text(self.observation), picture)
-        return [said, Message("user", told)]
+            return [reply]
+        parts = (Text(self.observation),) if picture is None else (Text(self.observation), picture)
+        return [reply, Message("user", parts)]
 
     def as_reply(self) -> Reply:
-        """The reply that led to this turn, for whoever plays it back: an episode makes the same of it again."""
-        text, stop = self.reply, self.stop
+        """The reply that led to this turn, to be played back: an episode makes the same of it again."""
+        stop = self.stop
         if self.error_code == "broken_off" and stop not in ("cancel", "deadline"):
             stop = "deadline"  # it came when the time was over, which it is not now
-        if self.error_code == "too_long" and (told := re.search(r"has (\d+) characters", self.error_msg)):
-            text = text.ljust(min(int(told[1]), MAX_PADDING))
         return Reply(
-            text,
+            self.reply.ljust(min(self.reply_chars, MAX_PADDING)),
             stop,
             self.token_ids,
             self.logprobs,
@@ -119,6 +149,7 @@ class Turn:
             self.sampled_tokens,
             self.reply_seconds,
             self.degraded,
+            self.picture_sizes,
         )
 
 
@@ -127,17 +158,17 @@ class Trace:
     """A whole episode but for its frame.
 
     Attributes:
-        goal_id, instruction, policy, segmenter: Who asked what of whom.
+        goal_id, instruction, policy, segmenter: The goal, and the models that answered it.
         width, height: Of the frame, pixels.
-        max_turns, pictures: What the pictures and the first observation were made with.
+        max_turns, pictures: Limit of turns and format of pictures that the chat was made with.
         turns: In order.
         outcome: None while the episode runs; the next six are the Result's.
         instance_ids, candidate_ids: Ids of the masks that were the answer.
         confidences: Of the instances, or of the candidates of an ambiguous goal.
         seconds: Steady clock, whole episode.
-        previous: What was said about it before, oldest first; empty unless the goal follows up an ambiguous one.
+        previous: Earlier instructions and questions, oldest first; empty unless the goal follows up an ambiguous one.
         calibrated: Outcome and confidences are those of a calibration and its threshold, no longer the episode's own.
-        version: Of this record.
+        version: Version of this record.
     """
 
     goal_id: str
@@ -164,19 +195,16 @@ class Trace:
     version: int = VERSION
 
     def messages(self, frame: NDArray[np.uint8]) -> list[Message]:
-        """The chat of the episode, pictures drawn again from the (H, W, 3) frame it was about."""
+        """The chat of the episode, pictures drawn anew from the (H, W, 3) frame it was about.
+
+        They have the sizes at which the policy's model saw them when it last gave them.
+        """
         whole = View.whole(self.width, self.height)
-        chat = opening(
-            self.instruction,
-            whole,
-            draw_picture(frame, whole, None, self.pictures),
-            self.max_turns,
-            self.pictures,
-            self.previous,
-        )
+        picture = draw_picture(frame, whole, None, self.pictures)
+        chat = opening(self.instruction, whole, picture, self.max_turns, self.pictures, self.previous)
         for turn in self.turns:
             chat += turn.messages(turn.shown(frame, self.pictures))
-        return chat
+        return as_seen(chat, next((turn.picture_sizes for turn in reversed(self.turns) if turn.picture_sizes), ()))
 
     def mask(self, mask_id: int) -> Mask | None:
         """The (H, W) mask of that id; None where no turn made it."""
@@ -186,17 +214,17 @@ class Trace:
         return None
 
     @property
-    def second_looks(self) -> tuple[SecondLook, ...]:
-        """All second looks, in order."""
-        return tuple(look for turn in self.turns for look in turn.second_looks)
+    def second_looks(self) -> tuple[Verification, ...]:
+        """The verifications of all turns, in order."""
+        return tuple(one for turn in self.turns for one in turn.second_looks)
 
     def trust(self, mask_id: int) -> float:
-        """What is left of the confidence in a mask: DOUBTED where a second look said no to it, else 1."""
-        doubted = any(look.mask_id == mask_id and look.verdict == "no" for look in self.second_looks)
-        return DOUBTED if doubted else 1.0
+        """Factor on the confidence in a mask: REJECTED_FACTOR where a verification said no to it, else 1."""
+        rejected = any(one.mask_id == mask_id and one.verdict == "no" for one in self.second_looks)
+        return REJECTED_FACTOR if rejected else 1.0
 
     def ended(self, result: Result) -> Trace:
-        """This trace with what a result says about the answer."""
+        """This trace with the answer of a result."""
         answers = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
         return replace(
             self,
@@ -226,27 +254,48 @@ class Trace:
             raise ValueError(f"a trace of {len(text)} bytes is over the limit of {MAX_TRACE_BYTES}")
         try:
             version = msgspec.json.decode(text, type=_Versioned).version
-            if version != VERSION:
-                raise ValueError(f"the trace is of version {version}; this release reads version {VERSION}")
+            if version not in (1, VERSION):
+                raise ValueError(f"the trace is of version {version}; this release reads versions 1 to {VERSION}")
             trace = msgspec.json.decode(text, type=Trace)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ValueError(f"not a trace: {error}") from error
         for number, turn in enumerate(trace.turns):
             try:
-                _check_against_frame(turn, trace.width, trace.height)
+                _check_against_frame(turn, trace)
             except ValueError as error:
                 raise ValueError(f"not a trace: {error} - at `$.turns[{number}]`") from error
-        return trace
+        return _from_version_1(trace) if version == 1 else trace
 
 
-def _check_against_frame(turn: Turn, width: int, height: int) -> None:
-    """Refuse a turn from outside whose views or mask are not of a frame of this size; it could not be drawn."""
-    for view in (turn.view, *(look.view for look in turn.second_looks)):
+def _from_version_1(trace: Trace) -> Trace:
+    """A trace of release 0.1.0: overlays were squares, and only the errors told the length of a reply cut short."""
+
+    def complete(turn: Turn) -> Turn:
+        length = next((int(word) for word in turn.error_msg.split() if word.isdigit()), 0)
+        looks = tuple(
+            replace(one, reply_chars=parsing.MAX_REPLY_CHARS + 1) if one.reason.startswith("too_long") else one
+            for one in turn.second_looks
+        )
+        return replace(turn, second_looks=looks, reply_chars=length if turn.error_code == "too_long" else 0)
+
+    pictures = replace(trace.pictures, overlay="square")
+    return replace(trace, turns=tuple(map(complete, trace.turns)), pictures=pictures, version=VERSION)
+
+
+def _check_against_frame(turn: Turn, trace: Trace) -> None:
+    """Refuse a turn from outside that could not be drawn: its views or mask are of no such frame, or a picture is."""
+    width, height = trace.width, trace.height
+    for view in (turn.view, *(one.view for one in turn.second_looks)):
         x0, y0, x1, y1 = view
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
             raise ValueError(f"view {view} is not in the frame of {width} x {height}")
     if turn.mask is not None and check_rle(turn.mask)["size"] != [height, width]:
         raise ValueError(f"mask of size {turn.mask['size']} in a frame of {[height, width]} (height, width)")
+    for size in turn.picture_sizes:
+        if not all(1 <= side <= trace.pictures.side for side in size):
+            raise ValueError(
+                f"a picture was seen at {size} pixels; they are drawn with sides of 1 to {trace.pictures.side}"
+            )
 
 
 @dataclass(frozen=True)

@@ -92,12 +92,7 @@ def turn_jpeg(trace: Trace, number: int, frame: NDArray[np.uint8]) -> bytes | No
         picture = trace.turns[number].shown(frame, PictureFormat(TURN_SIDE))
     if picture is None:
         return None
-    pixels = picture.pixels
-    if picture.kind == "overlay":  # its bars mean something to a model, nothing to a person
-        x0, y0, x1, y1 = trace.turns[number].view
-        scale = pixels.shape[0] / max(x1 - x0, y1 - y0)
-        pixels = pixels[: max(1, round((y1 - y0) * scale)), : max(1, round((x1 - x0) * scale))]
-    return frame_jpeg(np.ascontiguousarray(pixels))
+    return frame_jpeg(picture.pixels)
 
 
 def _turn_json(number: int, turn: Turn, before: View) -> dict[str, Any]:

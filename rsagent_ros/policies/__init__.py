@@ -1,1 +1,1 @@
-"""Who decides: one module or package for each backend of the `Policy` protocol."""
+"""The policies: one module or package for each backend of the `Policy` protocol."""

@@ -1,4 +1,4 @@
-"""Goes on with a second policy when the first is lost, says so, and comes back to the first.
+"""The fallback: a second policy goes on when the first is lost, says so, and hands back to the first.
 
 A goal that has begun keeps its fallback to the end: a policy that comes back in the middle would read a chat that
 another one has led. New goals go to the first again as soon as its check passes.
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FallbackStatus:
-    """How it stands, for diagnostics.
+    """The state of both policies, for diagnostics.
 
     Attributes:
         lost: The first policy is lost; new goals go to the fallback.
@@ -49,8 +49,8 @@ class FallbackPolicy:
         """Begin with the first policy.
 
         Args:
-            primary: Who decides.
-            fallback: Who decides while the first is lost. It takes over in the middle of a chat: its conversations must
+            primary: The first policy.
+            fallback: The second, while the first is lost. It takes over in the middle of a chat: its conversations must
                 do with many messages at once, and with replies among them that they did not give.
             check: Raises an error as long as the first policy is not well; may block, is called in a thread of its own.
             recheck_seconds: Between two checks of a lost policy.
@@ -59,7 +59,8 @@ class FallbackPolicy:
             ValueError: The two do not read the same pictures and coordinates.
         """
         ours, theirs = primary.pictures, fallback.pictures
-        if ours.coordinates != theirs.coordinates or ours.multiple % theirs.multiple:
+        same = (ours.coordinates, ours.overlay) == (theirs.coordinates, theirs.overlay)
+        if not same or ours.multiple % theirs.multiple:
             wants = f"it wants {theirs}, and the chat is drawn as {ours}"
             raise ValueError(f"{fallback.name} can't take over from {primary.name}: {wants}")
         self.name = f"{primary.name} or {fallback.name}"
@@ -75,7 +76,7 @@ class FallbackPolicy:
 
     @property
     def status(self) -> FallbackStatus:
-        """How it stands now."""
+        """The state now."""
         with self._lock:
             return FallbackStatus(bool(self._reason), self._reason, self._degraded_replies)
 
@@ -142,7 +143,7 @@ class _FallbackConversation:
         self._policy = policy
         self._primary = policy._open_primary()
         self._fallback: Conversation | None = None
-        self._heard: list[Message] = []
+        self._messages: list[Message] = []
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         """Answer; from the fallback, marked as degraded, once the first policy is lost.
@@ -152,7 +153,7 @@ class _FallbackConversation:
         """
         if self._fallback is not None:
             return self._degraded(self._fallback, new_messages, limits, cancel)
-        self._heard += new_messages
+        self._messages += new_messages
         if self._primary is not None:
             try:
                 reply = self._primary.reply(new_messages, limits=limits, cancel=cancel)
@@ -160,11 +161,11 @@ class _FallbackConversation:
                 self._policy._lose(error)
                 self._primary.close()
             else:
-                self._heard.append(Message("assistant", (Text(reply.text),)))
+                self._messages.append(Message("assistant", (Text(reply.text),)))
                 return reply
         self._fallback = self._policy._open_fallback()
-        heard, self._heard = self._heard, []
-        return self._degraded(self._fallback, heard, limits, cancel)
+        messages, self._messages = self._messages, []
+        return self._degraded(self._fallback, messages, limits, cancel)
 
     def close(self) -> None:
         """Close both conversations."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.pictures import OverlayShape, PictureFormat
 
 MESSAGE_START = "<|im_start|>"
 MESSAGE_END = "<|im_end|>"
@@ -20,10 +20,10 @@ PICTURE_END = "<|vision_end|>"
 PICTURE = "<|image_pad|>"
 """Stands once in the text for a picture, and once in the token ids for each of its tokens."""
 VISION_TOKENS = (PICTURE_START, PICTURE_END, "<|vision_pad|>", PICTURE, "<|video_pad|>")
-"""What a model may read but must never say: a sampled one would stand for a picture that is not there."""
+"""Tokens that a model may read but must never say: a sampled one would stand for a picture that is not there."""
 
 CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
-"""How messages become text, for a model server and for training; the stock templates drop earlier thoughts."""
+"""The text form of messages, for a model server and for training; the stock templates drop earlier thoughts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,20 @@ class Family:
     multiple: int
     coordinates: Literal["thousandths", "pixels"]
 
-    def pictures(self, side: int = 768) -> PictureFormat:
+    def pictures(self, side: int = 768, overlay: OverlayShape = "view") -> PictureFormat:
         """The format of pictures whose longest side is at most this many pixels.
+
+        Args:
+            side: Of clean pictures, pixels.
+            overlay: Shape of the overlays that the model was trained with.
 
         Raises:
             ValueError: The side is smaller than one multiple.
         """
-        return PictureFormat(side, self.multiple, self.coordinates)
+        return PictureFormat(side, self.multiple, self.coordinates, overlay)
 
     def picture_tokens(self, width: int, height: int) -> int:
-        """How many tokens a picture of this size in pixels takes, without the two around it.
+        """The number of tokens of a picture of this size in pixels, without the two around it.
 
         Raises:
             ValueError: A side is not a positive multiple: nobody may resize a picture after it was drawn.

@@ -20,9 +20,9 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import area, decode_rle, iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
-from rsagent_ros.agent.second_look import SecondLook
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.agent.verification import Verification
 from rsagent_ros.records.record import Record
 
 TIMES = {"reply_seconds", "tool_seconds"}
@@ -130,7 +130,7 @@ def recorded_looks(trace: Trace) -> Iterator[Conversation]:
 
 
 class _RecordedLook:
-    def __init__(self, look: SecondLook) -> None:
+    def __init__(self, look: Verification) -> None:
         self._look = look
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
@@ -175,7 +175,7 @@ def _turns_compared(old: Turn, new: Turn, *, last: bool) -> list[Difference]:
 def _timeless(value: object) -> object:
     """The value of a turn's field, without the times in it."""
     if isinstance(value, tuple):
-        return tuple(replace(one, reply_seconds=0.0) if isinstance(one, SecondLook) else one for one in value)
+        return tuple(replace(one, reply_seconds=0.0) if isinstance(one, Verification) else one for one in value)
     return value
 
 

@@ -42,7 +42,7 @@ def write_folder(folder: Path, shown: Shown) -> None:
 
 
 def summary(trace: Trace, mask: Mask | None) -> dict[str, object]:
-    """What result.json says: the fields other programs rely on."""
+    """The content of result.json: the fields other programs rely on."""
     box = None if mask is None else bounding_box(mask)
     return {
         "instruction": trace.instruction,
@@ -66,8 +66,7 @@ def _overlay(frame: NDArray[np.uint8], mask: Mask | None) -> NDArray[np.uint8]:
     """The frame in its own size, with the mask as a spotlight."""
     if mask is None:
         return frame
-    height, width = frame.shape[:2]
-    return draw_overlay(frame, mask, max(height, width))[:height, :width]
+    return draw_overlay(frame, mask, frame.shape[1], frame.shape[0])
 
 
 def _write_image(path: Path, pixels: NDArray[np.uint8]) -> None:

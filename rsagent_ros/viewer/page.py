@@ -19,25 +19,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.geometry import EXTENT, View
-from rsagent_ros.agent.mask import Mask, draw_overlay, fit
+from rsagent_ros.agent.mask import Mask, draw_overlay, fit, fitted
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.parsing import thought
 from rsagent_ros.agent.pictures import PictureFormat
-from rsagent_ros.agent.second_look import SecondLook, Verdict
 from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.agent.verification import Opinion, Verification
 
 RESULT_SIDE = 960
 """Longest side in pixels of the picture of the result."""
 
 SMALL_SIDE = 240
-"""Of the frame, where only the place of a view in it is shown."""
+"""Longest side in pixels of the frame where only the place of a view in it is shown."""
 
 JPEG_QUALITY = 88
 
 LOOK_SIDE = 384
 """Longer side in pixels of the crop of a second look."""
 
-VERDICTS: dict[Verdict, str] = {"yes": "yes", "no": "no", "unreadable": "no opinion", "failed": "no opinion"}
+VERDICTS: dict[Opinion, str] = {"yes": "yes", "no": "no", "unreadable": "no opinion", "failed": "no opinion"}
 
 TITLES = {
     Outcome.FOUND: "found",
@@ -109,15 +109,12 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
 
 
 def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
-    """What the template needs of a turn; `before` is the view the policy was in when it replied."""
+    """A turn for the template; `before` is the view the policy was in when it replied."""
     picture = turn.shown(frame, PictureFormat(RESULT_SIDE))
     after = View(*turn.view, frame_width=before.frame_width, frame_height=before.frame_height)
     image = None
     if picture is not None:
-        # The letterbox bars mean something to a model, nothing to a person.
-        side = picture.pixels.shape[0] / max(after.width, after.height)
-        keep = (round(after.height * side), round(after.width * side)) if picture.kind == "overlay" else None
-        image = _encode(picture.pixels if keep is None else picture.pixels[: keep[0], : keep[1]])
+        image = _encode(picture.pixels)
     plain = None
     if picture is not None and picture.kind == "overlay":
         seen = after.crop(frame)
@@ -138,8 +135,8 @@ def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def _look(look: SecondLook, trace: Trace, frame: NDArray[np.uint8]) -> dict[str, Any]:
-    """What the template needs of a second look: the crop that it was shown, with the mask and without."""
+def _look(look: Verification, trace: Trace, frame: NDArray[np.uint8]) -> dict[str, Any]:
+    """A second look for the template: the crop that it was shown, with the mask and without."""
     view = View(*look.view, frame_width=trace.width, frame_height=trace.height)
     crop, mask = fit(view.crop(frame), LOOK_SIDE), trace.mask(look.mask_id)
     return {
@@ -152,9 +149,8 @@ def _look(look: SecondLook, trace: Trace, frame: NDArray[np.uint8]) -> dict[str,
 
 
 def _spotlight(frame: NDArray[np.uint8], mask: Mask, side: int) -> _Image:
-    small = fit(frame, min(side, max(frame.shape[:2])))
-    square = draw_overlay(frame, mask, max(small.shape[:2]))
-    return _encode(square[: small.shape[0], : small.shape[1]])
+    height, width = frame.shape[:2]
+    return _encode(draw_overlay(frame, mask, *fitted(width, height, min(side, max(height, width)))))
 
 
 def _encode(pixels: NDArray[np.uint8]) -> _Image:

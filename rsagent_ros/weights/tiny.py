@@ -18,6 +18,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import AutoModelForImageTextToText, PreTrainedModel, Qwen2_5_VLConfig, Qwen3VLConfig
 
 from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS
+from rsagent_ros.agent.pictures import OverlayShape
 from rsagent_ros.policies.family import (
     CHAT_TEMPLATE,
     END_OF_TEXT,
@@ -30,6 +31,7 @@ from rsagent_ros.policies.family import (
     VISION_TOKENS,
     Family,
 )
+from rsagent_ros.policies.trained_format import write_overlay
 
 VIDEO = "<|video_pad|>"
 SPLITS = (
@@ -174,7 +176,7 @@ def tiny_tokenizer(corpus: Sequence[str] = CORPUS, words: int = 1024, whole: Seq
     return tokenizer
 
 
-def save_processing(family: Family, tokenizer: Tokenizer, folder: Path) -> None:
+def save_processing(family: Family, tokenizer: Tokenizer, folder: Path, overlay: OverlayShape = "view") -> None:
     """Write the files beside the weights: tokenizer, chat template, pixel normalisation."""
     tokenizer.save(str(folder / "tokenizer.json"))
     # The families' own files name these classes; transformers finds its processors by them.
@@ -207,6 +209,7 @@ def save_processing(family: Family, tokenizer: Tokenizer, folder: Path) -> None:
         },
     )
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE.read_text())
+    write_overlay(folder, overlay)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

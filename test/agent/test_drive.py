@@ -22,10 +22,11 @@ from fakes import (
     Hang,
     Slow,
     Step,
+    content,
 )
 
 from rsagent_ros.agent.budget import Budget, CancelToken
-from rsagent_ros.agent.chat import Message, to_bytes
+from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.drive import drive, drive_batch
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
@@ -208,7 +209,7 @@ def test_lock_step_comes_to_the_same_as_one_by_one() -> None:
     for one, other, lone, batched in zip(apart, results, alone, together, strict=True):
         assert (one.outcome, one.error_code, one.turns) == (other.outcome, other.error_code, other.turns)
         assert said(lone) == said(batched)
-        assert to_bytes(list(lone.messages)) == to_bytes(list(batched.messages))
+        assert content(lone.messages) == content(batched.messages)
     for heard, episode in zip(policy.heard, together, strict=True):
         assert heard == [message for message in episode.messages if message.role != "assistant"]
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ABSENT, FINISH, MALFORMED, SEGMENT, SEGMENT_LEFT, FakeSegmenter
+from fakes import ABSENT, FINISH, MALFORMED, SEGMENT, SEGMENT_LEFT, FakeSegmenter, content
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.actions import Action, Combine, Finish, ReportAmbiguous, ResetView, Segment, Zoom, render
 from rsagent_ros.agent.budget import Budget
-from rsagent_ros.agent.chat import to_bytes
-from rsagent_ros.agent.episode import MAX_INSTRUCTION, Episode
+from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.geometry import Box, Point
+from rsagent_ros.agent.goal_input import MAX_INSTRUCTION
 from rsagent_ros.agent.mask import MAX_PIXELS
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.parsing import MAX_REPLY_CHARS
@@ -184,11 +184,11 @@ SCRIPT: list[str | Reply | Action] = [
 
 def test_chat_only_grows_at_its_end() -> None:
     episode = begin()
-    before = to_bytes(list(episode.messages))
+    before = content(episode.messages)
     for reply in SCRIPT:
         say(episode, reply)
-        after = to_bytes(list(episode.messages))
-        assert after.startswith(before)
+        after = content(episode.messages)
+        assert after[: len(before)] == before
         assert len(after) > len(before)
         before = after
 
@@ -225,7 +225,7 @@ def test_chat_can_be_drawn_again_from_the_trace() -> None:
     say(episode, *SCRIPT)
     trace = Trace.from_json(episode.trace.to_json())
     assert trace == episode.trace
-    assert to_bytes(trace.messages(FRAME)) == to_bytes(list(episode.messages))
+    assert content(trace.messages(FRAME)) == content(episode.messages)
 
 
 # --- turns
@@ -240,7 +240,8 @@ def test_turn_records_what_was_said_and_done() -> None:
     assert episode.trace.turns == (turn,)
     assert (turn.index, turn.reply, turn.thought, turn.stop) == (1, text, "A mug.", "call")
     assert (turn.tool, turn.arguments) == ("segment", {"box": [0, 0, 500, 500]})
-    assert json.loads(turn.observation)["box"] == [0, 0, 378, 196]
+    observation = json.loads(turn.observation)
+    assert (observation["picture"], observation["box"]) == ([392, 196], [0, 0, 196, 98])  # in pixels of the overlay
     assert (turn.token_ids, turn.logprobs) == ((5, 6), (-0.5, -0.25))
     assert (turn.prompt_tokens, turn.cached_tokens, turn.sampled_tokens, turn.reply_seconds) == (100, 90, 2, 0.5)
     assert (turn.mask_id, turn.score, turn.stability, turn.picture) == (1, 0.9, 1.0, "overlay")
@@ -312,4 +313,4 @@ def test_frames_of_any_shape_can_be_looked_at(shape: tuple[int, int]) -> None:
     say(episode, Zoom(Box(400, 400, 600, 600)), Segment(whole), Segment(refine=1), ResetView(), Combine((1,)))
     say(episode, Finish((1,)))
     assert episode.result.outcome is Outcome.FOUND
-    assert to_bytes(episode.trace.messages(frame)) == to_bytes(list(episode.messages))
+    assert content(episode.trace.messages(frame)) == content(episode.messages)

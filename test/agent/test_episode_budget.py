@@ -53,7 +53,7 @@ def test_turns_run_out() -> None:
     turn = episode.step(Reply(MALFORMED))
     result = episode.result
     assert (result.outcome, result.error_code) == (Outcome.GAVE_UP, ErrorCode.TURNS_SPENT)
-    assert result.error_msg == "all 3 turns are spent"
+    assert result.error_msg == "turn limit (3) reached"
     assert (result.turns, result.partial) == (3, True)
     assert turn is not None
     assert turn.observation == ""
@@ -109,7 +109,7 @@ def test_tokens_run_out() -> None:
     episode.step(Reply(SEGMENT_LEFT, sampled_tokens=40))
     result = episode.result
     assert (result.outcome, result.error_code) == (Outcome.GAVE_UP, ErrorCode.TOKENS_SPENT)
-    assert (result.error_msg, result.sampled_tokens) == ("all 100 tokens are spent", 100)
+    assert (result.error_msg, result.sampled_tokens) == ("token limit (100) reached", 100)
 
 
 def test_limits_never_ask_for_less_than_a_token() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from fakes import SEGMENTER_FAULTS, FakeSegmenter
+from fakes import SEGMENTER_FAULTS, FakeSegmenter, content
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.actions import (
@@ -24,7 +24,7 @@ from rsagent_ros.agent.actions import (
     render,
 )
 from rsagent_ros.agent.budget import Budget, CancelToken
-from rsagent_ros.agent.chat import Message, to_bytes
+from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed, ToolFailed
@@ -159,7 +159,7 @@ def test_1000_episodes_end_once_and_within_their_budget(caplog: pytest.LogCaptur
         assert trace.turns == tuple(seen)
         assert len(seen) == result.turns <= budget.max_turns
         assert Trace.from_json(trace.to_json()) == trace
-        assert to_bytes(trace.messages(frame)) == to_bytes(list(episode.messages))
+        assert content(trace.messages(frame)) == content(episode.messages)
         assert sum(len(message.pictures) for message in episode.messages) <= 1 + budget.max_turns
         assert (result.error_code == ErrorCode.NONE) == (
             result.outcome in {Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS, Outcome.CANCELED}

@@ -51,7 +51,6 @@ def test_instruction_is_a_json_string_on_one_line(instruction: str) -> None:
 def test_pixels_as_coordinates_are_said_and_their_picture_is_measured() -> None:
     pictures = PictureFormat(768, 28, "pixels")
     first, user = opening("the mug", VIEW, PICTURE, 8, pictures)
-    assert "Coordinates are pixels of the clean picture" in first.text
     assert "0 to 1000" not in first.text
     assert json.loads(user.text)["picture"] == [*pictures.size(640, 480)]
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.actions import Combine, ResetView, Segment, Zoom
 from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed
-from rsagent_ros.agent.evidence import MaskEntry
+from rsagent_ros.agent.evidence import MaskEntry, pick
 from rsagent_ros.agent.geometry import Box, Point, View
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.segmenter import BACKGROUND, FOREGROUND, Candidate, MaskPrompt
-from rsagent_ros.agent.toolbox import MASK_INPUT_LOGIT, MASK_INPUT_SIDE, Effect, Toolbox, pick
+from rsagent_ros.agent.toolbox import MASK_INPUT_LOGIT, MASK_INPUT_SIDE, Effect, Toolbox
 
 FRAME = np.zeros((400, 800, 3), dtype=np.uint8)
 WHOLE = View.whole(800, 400)

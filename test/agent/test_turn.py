@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from fakes import FINISH, SEGMENT, ZOOM, FakePolicy, FakeSegmenter
+from fakes import FINISH, SEGMENT, ZOOM, FakePolicy, FakeSegmenter, Step, content
 
-from rsagent_ros.agent.chat import to_bytes
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
-from rsagent_ros.agent.pictures import DEFAULT_PICTURES
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import MAX_TRACE_BYTES, VERSION, Trace, Turn
 
@@ -44,6 +44,8 @@ def test_every_field_comes_back() -> None:
         degraded=True,
         token_ids=(1, 2, 151_643),
         logprobs=(-0.5, -1e-9, 0.0),
+        picture_sizes=((200, 100), (64, 32)),
+        reply_chars=40_000,
         prompt_tokens=1000,
         cached_tokens=900,
         sampled_tokens=3,
@@ -87,12 +89,54 @@ def test_chat_is_drawn_again_from_the_frame() -> None:
     episode = Episode(FRAME, "the middle", FakeSegmenter())
     drive(episode, FakePolicy([ZOOM, SEGMENT, "no call", FINISH]))
     again = Trace.from_json(episode.trace.to_json()).messages(FRAME)
-    assert to_bytes(again) == to_bytes(list(episode.messages))
+    assert content(again) == content(episode.messages)
 
 
 def test_chat_of_another_frame_is_refused() -> None:
     with pytest.raises(ValueError, match="64 x 48 frame"):
         TRACE.messages(FRAME[:-1])
+
+
+def test_pictures_are_drawn_at_the_sizes_at_which_they_were_last_seen() -> None:
+    """Memory was full from the second reply on, and the overlay came after that."""
+    episode = Episode(FRAME, "the middle", FakeSegmenter())
+    sizes = ((272, 204), (200, 152))
+    script: list[Step] = [ZOOM, Reply(SEGMENT, picture_sizes=sizes), Reply(FINISH, picture_sizes=(*sizes, (272, 204)))]
+    drive(episode, FakePolicy(script))
+    chat = Trace.from_json(episode.trace.to_json()).messages(FRAME)
+    pictures = [picture for message in chat for picture in message.pictures]
+    assert [(picture.pixels.shape[1], picture.pixels.shape[0]) for picture in pictures] == [*sizes, (272, 204)]
+    assert [picture.kind for picture in pictures] == ["view", "view", "overlay"]
+    drawn = [picture for message in episode.messages for picture in message.pictures]
+    smaller = cv2.resize(drawn[2].pixels, (272, 204), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(pictures[2].pixels, smaller)
+
+
+def version_1(trace: Trace) -> str:
+    """The trace as release 0.1.0 wrote it."""
+    data = json.loads(trace.to_json())
+    data["version"] = 1
+    del data["pictures"]["overlay"]
+    for turn in data["turns"]:
+        del turn["reply_chars"], turn["picture_sizes"]
+    return json.dumps(data)
+
+
+def test_overlays_of_a_trace_of_release_0_1_0_are_squares() -> None:
+    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=PictureFormat(overlay="square"))
+    drive(episode, FakePolicy([SEGMENT, FINISH]))
+    back = Trace.from_json(version_1(episode.trace))
+    assert back == episode.trace
+    assert content(back.messages(FRAME)) == content(episode.messages)
+    assert back.messages(FRAME)[-2].pictures[0].pixels.shape == (384, 384, 3)
+
+
+def test_a_reply_of_release_0_1_0_that_was_too_long_is_too_long_again() -> None:
+    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=PictureFormat(overlay="square"))
+    episode.step(Reply("x" * 40_000))
+    back = Trace.from_json(version_1(episode.trace))
+    assert back == episode.trace
+    assert len(back.turns[0].as_reply().text) == 40_000
 
 
 def test_turn_without_a_picture_shows_none() -> None:
@@ -107,8 +151,9 @@ def test_turn_without_a_picture_shows_none() -> None:
         Reply("x" * 40_000),
         Reply("<think>The", stop="deadline"),
         Reply("<think>The", stop="cancel"),
+        Reply(SEGMENT, picture_sizes=((288, 216),)),
     ],
-    ids=["call", "length", "too long to keep", "deadline", "cancel"],
+    ids=["call", "length", "too long to keep", "deadline", "cancel", "smaller pictures"],
 )
 def test_a_reply_can_be_given_again(reply: Reply) -> None:
     def turn_of(said: Reply) -> Turn:
@@ -145,7 +190,7 @@ HOSTILE: list[tuple[str | bytes, str]] = [
     ('{"version": 1, "goal_id": "\ud800"}', "not a trace"),
     (TRACE.to_json()[:-1], "truncated"),
     (TRACE.to_json() + "x", "trailing characters"),
-    (changed(lambda d: d.update(version=VERSION + 1)), f"version {VERSION + 1}; this release reads version {VERSION}"),
+    (changed(lambda d: d.update(version=VERSION + 1)), f"version {VERSION + 1}; this release"),
     (changed(lambda d: d.update(version=0)), "version 0"),
     (changed(lambda d: d.update(version="1")), r"\$.version"),
     (changed(lambda d: d.update(version=True)), r"\$.version"),
@@ -171,6 +216,8 @@ HOSTILE: list[tuple[str | bytes, str]] = [
     (changed(lambda d: d["turns"][1]["mask"].update(counts="x")), r"\$.turns\[1\]"),
     (changed(lambda d: d["turns"][1]["mask"].update(counts=[1])), r"\$.turns\[1\].mask.counts"),
     (changed(lambda d: d["turns"][1]["mask"].pop("size")), r"\$.turns\[1\].mask"),
+    (changed(lambda d: d["turns"][0].update(picture_sizes=[[32, 0]])), r"\$.turns\[0\]"),
+    (changed(lambda d: d["turns"][0].update(picture_sizes=[[32, 10**9]])), r"\$.turns\[0\]"),
     (changed(lambda d: d["turns"][1].update(mask=encode_rle(np.ones((64, 48), dtype=np.bool_)))), r"\$.turns\[1\]"),
     (b" " * (MAX_TRACE_BYTES + 1), "over the limit of 64000000"),
     (b" " * 100_000_000, "100000000 bytes"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -84,12 +85,22 @@ def test_a_second_look_is_shown_with_its_crop_and_its_reason(shown: Shown) -> No
     episode.step(said('{"name": "segment", "arguments": {"box": [200, 200, 700, 700]}}'))
     assert episode.step(said('{"name": "finish", "arguments": {"mask": 1}}')) is None
     reason = json.dumps(HOSTILE).replace("<", "\\u003c")
-    assert episode.look_again(said(f'{{"name": "report_absent", "arguments": {{"reason": {reason}}}}}')) is not None
+    assert (
+        episode.submit_verification(said(f'{{"name": "report_absent", "arguments": {{"reason": {reason}}}}}'))
+        is not None
+    )
     episode.step(said('{"name": "finish", "arguments": {"mask": 1}}'))
     page = render([Shown(episode.trace, shown.frame)], "now")
     assert page.count('<figure class="second">') == 1
     assert 'second look at mask 1: <b class="no">no</b>, the red ball &lt;script&gt;' in page
     assert page.count("<script") == 1
+
+
+def test_sizes_of_pictures_are_shown_where_memory_was_full(shown: Shown) -> None:
+    first, *others = shown.trace.turns
+    small = replace(shown.trace, turns=(replace(first, picture_sizes=((288, 216), (96, 64))), *others))
+    assert "288 x 216, 96 x 64 pixels" in render([replace(shown, trace=small)], "now")
+    assert "memory was full" not in render([shown], "now")
 
 
 def test_a_follow_up_shows_the_question_that_it_answers(shown: Shown) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.review import SENT_BACK
+from rsagent_ros.agent.pending_answer import SENT_BACK
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.data.example import Example, as_id
 from rsagent_ros.data.folder import save_examples

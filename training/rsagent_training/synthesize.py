@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tqdm import tqdm
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.data.example import Example
-from rsagent_training.jobs.resume_log import ResumeLog
+from rsagent_training.jobs.resume_log import ResumeLog, settings_of
 from rsagent_training.jobs.workers import work_on
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.synthesis.attempt import Attempt, AttemptSpec, TeacherConfig, from_line
@@ -67,8 +67,10 @@ def synthesize(
     if (out / ROWS).exists():
         raise FileExistsError(f"{out / ROWS} exists already, not overwriting; choose another folder")
     scenes = index_of(folders)
+    path = (attempts or out / "attempts") / "attempts.jsonl"
+    teacher = _as_begun(teacher, path)
     settings = _settings(teacher, folders)
-    log = ResumeLog((attempts or out / "attempts") / "attempts.jsonl", settings)
+    log = ResumeLog(path, settings)
     _make_attempts(scenes, log, teacher, workers, ray)
     places, found = _summaries(log, scenes, teacher)
     kept, filters = select(found, teacher.config)
@@ -151,18 +153,29 @@ def _pairs(
         yield scene, Trajectory(attempt.id, scene.id, attempt.trace, attempt.learn, attempt.iou, source)
 
 
+def _as_begun(teacher: TeacherConfig, path: Path) -> TeacherConfig:
+    """The teacher with square overlays where release 0.1.0 began its attempts, which noted no shape."""
+    pictures = settings_of(path).get("pictures", {})
+    if not pictures or "overlay" in pictures:
+        return teacher
+    return replace(teacher, pictures=replace(teacher.pictures, overlay="square"))
+
+
 def _settings(teacher: TeacherConfig, folders: list[Path]) -> dict[str, Any]:
     """Settings that attempts depend on. Filters are not among them: the same attempts can be filtered again."""
     config = teacher.config
     choice = teacher.choice
     used = [choice.segmenter] + ([choice.policy] if teacher.kind == "policy" else [])
     settings = {key: value for key, value in choice.settings.items() if key.partition(".")[0] in used}
+    pictures = asdict(teacher.pictures)
+    if pictures["overlay"] == "square":
+        del pictures["overlay"]  # as release 0.1.0 wrote it
     return {
         "scenes": [str(folder.resolve()) for folder in folders],
         "teacher": "expert" if teacher.kind == "expert" else choice.policy,
         "segmenter": choice.segmenter,
         "settings": settings,
-        "pictures": asdict(teacher.pictures) if teacher.kind == "expert" else {"side": choice.view_side},
+        "pictures": pictures if teacher.kind == "expert" else {"side": choice.view_side},
         "seed": teacher.seed,
         "budget_turns": config.budget_turns,
         "budget_seconds": config.budget_seconds,

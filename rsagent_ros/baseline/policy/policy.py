@@ -8,6 +8,7 @@ from dataclasses import replace
 from rsagent_ros.agent.actions import ResetView, render
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
 from rsagent_ros.baseline.policy.drawing import Move
@@ -44,6 +45,7 @@ class _ReferenceConversation:
     def __init__(self, pictures: PictureFormat) -> None:
         self._pictures = pictures
         self._extent = (1.0, 1.0)
+        self._view = Box(0, 0, 1, 1)
         self._moves: Moves | None = None
         self._instruction = ""
         self._previous: tuple[str, ...] = ()
@@ -56,18 +58,20 @@ class _ReferenceConversation:
         if cancel.is_set or started >= limits.deadline:
             return Reply("", "cancel" if cancel.is_set else "deadline")
         if is_second_look(new_messages[-1]):
-            move = second_look(new_messages[-1])
+            move = second_look(new_messages[-1], self._pictures)
             return self._said(move, started, limits, cancel)
         told = [observed(message) for message in new_messages if message.role == "user"]
         observation = told[-1]
         for one in told:
-            if one.view is not None:
-                self._extent = self._pictures.extent(round(one.view.width), round(one.view.height))
+            self._view = one.view or self._view
+            if one.picture is not None:
+                width, height = round(self._view.width), round(self._view.height)
+                self._extent = self._pictures.extent(width, height, one.picture.kind)
         if self._moves is None:
             first = self._taken_over(told)
             if first is None:
                 return Reply(f"<think>I take over, and look at all of it again.</think>{render(ResetView())}")
-            self._moves = search(first, self._pictures.overlay_side)
+            self._moves = search(first, self._pictures)
             move = next(self._moves)
         else:
             self._slowest = max(self._slowest, started - self._sent)

@@ -14,7 +14,8 @@ import numpy as np
 from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous, Zoom
 from rsagent_ros.agent.chat import Picture
 from rsagent_ros.agent.geometry import Box
-from rsagent_ros.agent.mask import OVERLAY_SIDE, bounding_box
+from rsagent_ros.agent.mask import bounding_box
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.baseline.policy import places, prompts, wording
 from rsagent_ros.baseline.policy.drawing import Drawn, Move, draw
 from rsagent_ros.baseline.policy.grounding import Grounding, ground
@@ -24,7 +25,7 @@ from rsagent_ros.baseline.policy.perception import Thing, look
 from rsagent_ros.baseline.policy.sight import Sight
 
 ZOOM_BELOW = 32.0
-"""A thing whose longer side is shorter than this in the overlay (384 pixels a side) is zoomed in on, ..."""
+"""A thing whose longer side is shorter than this in the overlay (384 pixels) is zoomed in on, ..."""
 
 CROWDED_BELOW = 64.0
 """... one shorter than this if another thing is close to it."""
@@ -38,17 +39,17 @@ _TURNS_FOR_A_ZOOM = 4
 Moves = Generator[Move, Observation, None]
 
 
-def search(first: Observation, overlay_side: int = OVERLAY_SIDE) -> Moves:
+def search(first: Observation, pictures: PictureFormat = DEFAULT_PICTURES) -> Moves:
     """The moves of an episode, from its first observation on; the last one ends it.
 
     Args:
         first: It shows the whole image.
-        overlay_side: Pixels a side of the square overlays that will be shown.
+        pictures: Format of the chat.
     """
     if first.view is None or first.picture is None:
         yield Move("I was shown no picture.", ReportAbsent("I was shown no picture."))
         return
-    sight = _look(first.picture, first.view, overlay_side)
+    sight = _look(first.picture, first.view, pictures)
     height, width = sight.pixels.shape[:2]
     phrases = understood(first.instruction)
     among = _asked_about(first.previous, sight)
@@ -127,8 +128,8 @@ def _draw_all(sight: Sight, things: Sequence[Thing], lead: str) -> Generator[Mov
     return drawn
 
 
-def _look(picture: Picture, view: Box, overlay_side: int) -> Sight:
-    return Sight(picture.pixels, view, tuple(look(picture.pixels)), overlay_side)
+def _look(picture: Picture, view: Box, pictures: PictureFormat) -> Sight:
+    return Sight(picture.pixels, view, tuple(look(picture.pixels)), pictures)
 
 
 def _worth_a_zoom(sight: Sight, thing: Thing) -> bool:
@@ -142,7 +143,7 @@ def _closer(sight: Sight, thing: Thing, observation: Observation) -> tuple[Sight
     """What is seen of a thing after a zoom; as before where the zoom failed."""
     if observation.picture is None or observation.view is None:
         return sight, thing
-    closer = _look(observation.picture, observation.view, sight.overlay_side)
+    closer = _look(observation.picture, observation.view, sight.pictures)
     expected = closer.shown(thing.mask, sight)
     overlaps = [
         (int(np.count_nonzero(other.mask & expected)) / max(1, int(np.count_nonzero(other.mask | expected))), other)

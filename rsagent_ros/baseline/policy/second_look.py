@@ -12,8 +12,9 @@ import numpy as np
 
 from rsagent_ros.agent.actions import Finish, ReportAbsent
 from rsagent_ros.agent.chat import Message
-from rsagent_ros.agent.mask import fit_scale
-from rsagent_ros.agent.second_look import SHOWN_AS
+from rsagent_ros.agent.mask import fitted
+from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.verification import SHOWN_AS
 from rsagent_ros.baseline.policy import wording
 from rsagent_ros.baseline.policy.colours import light_of
 from rsagent_ros.baseline.policy.drawing import Move
@@ -35,10 +36,10 @@ def is_second_look(message: Message) -> bool:
     return message.role == "user" and "second_look" in json.loads(message.text)
 
 
-def second_look(message: Message) -> Move:
+def second_look(message: Message, pictures: PictureFormat) -> Move:
     """The move that answers it: `finish` for yes, `report_absent` for no. About 0.1 s."""
     facts = json.loads(message.text)
-    thing = _marked(message)
+    thing = _marked(message, pictures)
     if thing is None:
         return Move("I can't see what the mask covers.", Finish((SHOWN_AS,)))
     looks = wording.indefinite(wording.looks(thing))
@@ -50,14 +51,15 @@ def second_look(message: Message) -> Move:
     return Move(f"The mask covers {looks}, which goes with the words.", Finish((SHOWN_AS,)))
 
 
-def _marked(message: Message) -> Thing | None:
+def _marked(message: Message, pictures: PictureFormat) -> Thing | None:
     """What the mask covers, in pixels of the clean picture; None where no mask can be seen."""
     if len(message.pictures) < 2:
         return None
     pixels, overlay = (picture.pixels for picture in message.pictures[-2:])
     height, width = pixels.shape[:2]
-    scale = fit_scale(width, height, overlay.shape[0])
-    across, down = max(1, round(width * scale)), max(1, round(height * scale))
+    across, down = overlay.shape[1], overlay.shape[0]
+    if pictures.overlay == "square":
+        across, down = fitted(width, height, across)
     clean = np.asarray(cv2.resize(pixels, (across, down), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     seen = covered(overlay[:down, :across], clean).astype(np.float32)
     mask = np.asarray(cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.geometry import EXTENT, Box, Point
-from rsagent_ros.agent.mask import OVERLAY_SIDE, Mask, fit_scale
+from rsagent_ros.agent.mask import Mask
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.baseline.policy.inspection import Check, compared, covered
 from rsagent_ros.baseline.policy.perception import Thing
 
@@ -22,13 +23,13 @@ class Sight:
         pixels: (h, w, 3) uint8 RGB, its clean picture.
         view: What it shows, in pixels of the frame; the picture may be smaller or larger.
         things: What is seen in it, masks in pixels of the picture.
-        overlay_side: Pixels a side of its square overlays.
+        pictures: Format of the chat, which decides the size of its overlays.
     """
 
     pixels: NDArray[np.uint8]
     view: Box
     things: tuple[Thing, ...]
-    overlay_side: int = OVERLAY_SIDE
+    pictures: PictureFormat = DEFAULT_PICTURES
 
     def box(self, box: Box, margin: float = 0.0) -> Box:
         """A box of the picture's pixels, widened by a margin in pixels, in whole coordinates of the view."""
@@ -83,6 +84,4 @@ class Sight:
 
     @property
     def _overlay_size(self) -> tuple[int, int]:
-        width, height = round(self.view.width), round(self.view.height)
-        scale = fit_scale(width, height, self.overlay_side)
-        return max(1, round(width * scale)), max(1, round(height * scale))
+        return self.pictures.size(round(self.view.width), round(self.view.height), "overlay")

@@ -1,4 +1,4 @@
-"""What a user sets about a chat server, checked when it is made; and where its API key comes from."""
+"""Settings of a chat server, checked when they are made, and its API key."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
+from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.policies.family import FAMILIES, family_of
+from rsagent_ros.policies.trained_format import SHAPES
 from rsagent_ros.settings import check, setting
 
 MAX_KEY_CHARS = 1_000
@@ -17,7 +20,7 @@ MODEL_TYPES = tuple(family.model_type for family in FAMILIES)
 
 @dataclass(frozen=True)
 class ChatServerConfig:
-    """Which model at which server, and how it is sampled; each field says what it means.
+    """A model at a server and its sampling; each field says what it means.
 
     The defaults are for a robot: greedy, held to the tool grammar. For rollouts of reinforcement learning use
     temperature=1.0, constrained=False (a grammar would make the reward for the format void) and logprobs=True.
@@ -30,6 +33,9 @@ class ChatServerConfig:
     base_url: str = setting("http://127.0.0.1:8000/v1", "root of the OpenAI-compatible API; it usually ends in /v1")
     # It decides sizes of pictures and the unit of coordinates.
     family: str = setting("qwen2_5_vl", "`model_type` in the model's config.json", choices=MODEL_TYPES)
+    overlay: Literal["view", "square"] = setting(
+        "view", "shape of the overlays that the model knows; `square`: release 0.1.0 trained it", choices=SHAPES
+    )
     # vLLM: --limit-mm-per-prompt.
     max_images: int = setting(
         12, "most pictures in one chat that the server allows; n turns have up to 1 + n", low=1, high=1000
@@ -75,6 +81,15 @@ class ChatServerConfig:
             raise ValueError("base_url holds a user, a password or a query; put the key into api_key_file instead")
         family_of(self.family).pictures(self.side)
         check(self)
+
+    @property
+    def pictures(self) -> PictureFormat:
+        """The pictures and coordinates that the model wants.
+
+        Raises:
+            ValueError: The side holds no multiple of the family's.
+        """
+        return family_of(self.family).pictures(self.side, self.overlay)
 
     @property
     def on_loopback(self) -> bool:

@@ -14,20 +14,20 @@ from rsagent_ros.agent.chat import Message, Text
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.policies.chat_server.asking import Asker
 from rsagent_ros.policies.chat_server.client import Client
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.messages import encoded
-from rsagent_ros.policies.chat_server.said import Said
+from rsagent_ros.policies.chat_server.requester import Requester
+from rsagent_ros.policies.chat_server.stream import StreamedReply
 from rsagent_ros.policies.family import family_of
 
 
 class ChatServerConversation:
     """One episode's talk. Used by one thread at a time, but for `close`."""
 
-    def __init__(self, client: Client, asker: Asker, config: ChatServerConfig, seed: int | None) -> None:
+    def __init__(self, client: Client, requester: Requester, config: ChatServerConfig, seed: int | None) -> None:
         self._client = client
-        self._asker = asker
+        self._requester = requester
         self._config = config
         self._seed = seed
         self._family = family_of(config.family)
@@ -57,13 +57,13 @@ class ChatServerConversation:
                 f"the chat holds {self._pictures} pictures and max_images is {self._config.max_images}; "
                 "use fewer turns, or raise it together with the server's limit",
             )
-        said = Said()
+        streamed = StreamedReply()
         stop = self._client.run(
-            self._asker.ask(self._messages, self._seed, limits.max_tokens, limits.deadline, said),
+            self._requester.request(self._messages, self._seed, limits.max_tokens, limits.deadline, streamed),
             limits.deadline,
             lambda: cancel.is_set or self._closed,
         )
-        reply = said.reply(stop, time.monotonic() - started)
+        reply = streamed.reply(stop, time.monotonic() - started)
         self._messages.append(encoded(Message("assistant", (Text(reply.text),))))
         return reply
 

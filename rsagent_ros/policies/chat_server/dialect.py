@@ -1,4 +1,4 @@
-"""How much a server understands beyond OpenAI's own protocol, from most to least; each says less than the one before.
+"""Dialects of OpenAI's protocol, from most to least that a server understands; each says less than the one before.
 
 vLLM has fields of its own: a grammar, token ids, its stop string kept in the output. Other servers refuse a request
 with fields they do not know, so the next dialect is tried, and the one that works is remembered.

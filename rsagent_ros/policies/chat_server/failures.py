@@ -1,4 +1,4 @@
-"""What can go wrong at a chat server, as a `RunFailed` with its code and one sentence: what, where, what to do."""
+"""Failures of a chat server, each as a `RunFailed` with its code and one sentence: what, where, what to do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def unavailable(config: ChatServerConfig, what: str) -> RunFailed:
 
 
 def explained(error: Exception, config: ChatServerConfig, key: str, *, answering: bool) -> RequestFailed:
-    """What an error means that came up in a request.
+    """The meaning of an error that came up in a request.
 
     Args:
         error: Of the client library, or about what the server sent.
@@ -61,43 +61,44 @@ def explained(error: Exception, config: ChatServerConfig, key: str, *, answering
             what = f"can't be reached ({describe(error.__cause__ or error)}); start it, or correct base_url"
             return RequestFailed(unavailable(config, what), "again")
         case openai.APIStatusError():
-            return _refusal(error.status_code, _said(error, key), config, _retry_after(error.response.headers))
+            return _refusal(error.status_code, _message_of(error, key), config, _retry_after(error.response.headers))
         case openai.APIError():
             # An event of the stream says that it failed; the status stands in it, if anywhere.
             status = error.body.get("code") if isinstance(error.body, Mapping) else None
             if isinstance(status, int) and 400 <= status < 600:
-                return _refusal(status, _said(error, key), config, None)
-            return RequestFailed(unavailable(config, f"failed ({_said(error, key)}); see its log"), "simpler")
+                return _refusal(status, _message_of(error, key), config, None)
+            return RequestFailed(unavailable(config, f"failed ({_message_of(error, key)}); see its log"), "simpler")
         case _:
             what = f"does not answer as OpenAI's protocol says ({describe(error)}); base_url usually ends in /v1"
             return RequestFailed(unavailable(config, what))
 
 
-def _refusal(status: int, said: str, config: ChatServerConfig, wait: float | None) -> RequestFailed:
-    """What an HTTP status of 400 or more means, with what the server said."""
+def _refusal(status: int, message: str, config: ChatServerConfig, wait: float | None) -> RequestFailed:
+    """The meaning of an HTTP status of 400 or more, with the server's message."""
     if status in (401, 403):
         place = config.api_key_file or f"the environment variable {config.api_key_env}"
-        what = f"refuses the API key ({status}: {said}); put the right one into {place}"
+        what = f"refuses the API key ({status}: {message}); put the right one into {place}"
         return RequestFailed(unavailable(config, what))
     if status == 404:
-        what = f"does not know the model {config.model!r} or the path ({said}); base_url usually ends in /v1"
+        what = f"does not know the model {config.model!r} or the path ({message}); base_url usually ends in /v1"
         return RequestFailed(unavailable(config, what))
-    if _TOO_MANY_PICTURES.search(said):
-        text = f"the chat holds more pictures than the model server takes ({said}); raise its limit or use fewer turns"
+    if _TOO_MANY_PICTURES.search(message):
+        what = f"the chat holds more pictures than the model server takes ({message})"
+        text = f"{what}; raise its limit or use fewer turns"
         return RequestFailed(RunFailed(ErrorCode.CONTEXT_TOO_LONG, text))
-    if status == 413 or (status < 500 and _TOO_LONG.search(said)):
-        text = f"the chat is too long for the model ({said}); use fewer turns, smaller pictures or a larger context"
+    if status == 413 or (status < 500 and _TOO_LONG.search(message)):
+        text = f"the chat is too long for the model ({message}); use fewer turns, smaller pictures or a larger context"
         return RequestFailed(RunFailed(ErrorCode.CONTEXT_TOO_LONG, text))
     if status in (429, 503):
-        return RequestFailed(unavailable(config, f"is busy or not ready ({status}: {said})"), "again", wait)
+        return RequestFailed(unavailable(config, f"is busy or not ready ({status}: {message})"), "again", wait)
     if status >= 500:
-        return RequestFailed(unavailable(config, f"failed ({status}: {said}); see its log"))
-    text = f"the model server at {config.base_url} refuses the request ({status}: {said})"
+        return RequestFailed(unavailable(config, f"failed ({status}: {message}); see its log"))
+    text = f"the model server at {config.base_url} refuses the request ({status}: {message})"
     return RequestFailed(RunFailed(ErrorCode.POLICY_FAILED, text), "simpler")
 
 
-def _said(error: openai.APIError, key: str) -> str:
-    """What the server said, on one line, short, and without the key."""
+def _message_of(error: openai.APIError, key: str) -> str:
+    """The server's message on one line, short, and without the key."""
     body = error.body
     if isinstance(body, Mapping):
         body = body.get("message") or body.get("detail")

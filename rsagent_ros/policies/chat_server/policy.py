@@ -4,7 +4,7 @@
     policy.check()                      # is it there, and does it serve that model?
     result = drive(Episode(frame, "the red mug", segmenter, pictures=policy.pictures), policy)
 
-`asking` decides what is sent again after a failure, `failures` what each failure means to a user.
+`requester` decides what is sent again after a failure, `failures` what each failure means to a user.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from rsagent_ros.policies.chat_server.asking import Asker
 from rsagent_ros.policies.chat_server.client import Client
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.conversation import ChatServerConversation
 from rsagent_ros.policies.chat_server.failures import RequestFailed, explained, unavailable
-from rsagent_ros.policies.family import family_of
+from rsagent_ros.policies.chat_server.requester import Requester
 
 _MOST_NAMED = 10
 
@@ -37,7 +36,7 @@ class _Models(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Served:
-    """What a healthy server says of itself.
+    """The facts that a healthy server states about itself.
 
     Attributes:
         models: Names it serves, LoRA adapters included; empty where a server keeps no list.
@@ -54,7 +53,7 @@ class ChatServerPolicy:
     Attributes:
         config: As given.
         name: `chat_server:` and the model.
-        pictures: How the model wants pictures and coordinates.
+        pictures: Pictures and coordinates as the model wants them.
     """
 
     def __init__(self, config: ChatServerConfig) -> None:
@@ -65,9 +64,9 @@ class ChatServerPolicy:
         """
         self.config = config
         self.name = f"chat_server:{config.model}"
-        self.pictures = family_of(config.family).pictures(config.side)
+        self.pictures = config.pictures
         self._client = Client(config)
-        self._asker = Asker(self._client, config)
+        self._requester = Requester(self._client, config)
         self._opened = itertools.count()
 
     def open(self, seed: int | None = None) -> ChatServerConversation:
@@ -79,7 +78,7 @@ class ChatServerPolicy:
         number = next(self._opened)
         if seed is None and self.config.seed >= 0:
             seed = self.config.seed + number
-        return ChatServerConversation(self._client, self._asker, self.config, seed)
+        return ChatServerConversation(self._client, self._requester, self.config, seed)
 
     def check(self, seconds: float = 5.0) -> Served:
         """Ask the server whether it is well and serves the model. Blocks for at most that long.

@@ -12,33 +12,33 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-Kept = list[tuple[torch.Tensor, torch.Tensor]]
-"""What one conversation keeps: for each layer its keys and its values, (1, heads, tokens, width). Empty at first."""
+KVCache = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of one conversation: for each layer a pair of (1, heads, tokens, width). Empty at first."""
 
 
-def tokens_kept(kept: Kept) -> int:
-    """How many tokens need not be computed again."""
-    return int(kept[0][0].shape[2]) if kept else 0
+def cached_tokens(cache: KVCache) -> int:
+    """The number of tokens that need not be computed again."""
+    return int(cache[0][0].shape[2]) if cache else 0
 
 
 class JoinedCache:
-    """What some conversations keep, as rows of one cache.
+    """The caches of some conversations, as rows of one.
 
     Attributes:
         cache: A model's forward pass takes it and extends it.
         mask: (rows, places) bool, True where a place is real.
     """
 
-    def __init__(self, rows: Sequence[Kept], device: torch.device) -> None:
+    def __init__(self, rows: Sequence[KVCache], device: torch.device) -> None:
         """Join; the lists that are given are emptied as they are copied, so that little is in memory twice."""
         self._alone = len(rows) == 1
-        lengths = torch.tensor([tokens_kept(kept) for kept in rows])
+        lengths = torch.tensor([cached_tokens(row) for row in rows])
         places = int(lengths.max())
         self.mask = (torch.arange(places) >= places - lengths[:, None]).to(device)
         self.cache = DynamicCache()
         layers = max(map(len, rows))
         for number in range(layers):
-            parts = [kept.pop(0) if kept else None for kept in rows]
+            parts = [row.pop(0) if row else None for row in rows]
             some = next(part for part in parts if part is not None)
             keys, values = (
                 torch.cat([_padded(None if part is None else part[which], some[which], places) for part in parts])
@@ -57,8 +57,8 @@ class JoinedCache:
         # were. Looking at the mask to find out would wait for the device.
         return None if self._alone else self.mask
 
-    def take(self, row: int) -> Kept:
-        """What one row keeps, padding left out."""
+    def take(self, row: int) -> KVCache:
+        """The cache of one row, padding left out."""
         real = self.mask[row]
         layers: Iterable[Any] = self.cache.layers
         return [(layer.keys[row : row + 1, :, real], layer.values[row : row + 1, :, real]) for layer in layers]

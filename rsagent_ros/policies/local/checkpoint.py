@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConf
 
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.pictures import OverlayShape
 from rsagent_ros.checkpoint import AGAIN, FETCH, check_weights, read_config, read_json, unusable
 from rsagent_ros.devices import is_full, pick_device, pick_dtype
 from rsagent_ros.policies.family import PICTURE, Family, family_of
@@ -21,6 +22,7 @@ from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.lora import merge_lora
 from rsagent_ros.policies.local.pixels import Patches
 from rsagent_ros.policies.local.vocabulary import Vocabulary
+from rsagent_ros.policies.trained_format import trained_overlay
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Checkpoint:
         patches: How it wants its pictures.
         logits: Length of its table of tokens.
         context: Most tokens it was made for.
+        overlay: Shape of the overlays that it was trained with.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Checkpoint:
     patches: Patches
     logits: int
     context: int
+    overlay: OverlayShape = "view"
 
 
 def load_checkpoint(config: LocalConfig) -> Checkpoint:
@@ -87,9 +91,10 @@ def load_checkpoint(config: LocalConfig) -> Checkpoint:
             "there, or use a smaller checkpoint",
         ) from error
     name = folder.resolve().name
-    if config.lora:
-        model = merge_lora(model, folder, Path(config.lora).expanduser())
-        name += f"+{Path(config.lora).expanduser().resolve().name}"
+    adapter = Path(config.lora).expanduser() if config.lora else None
+    if adapter is not None:
+        model = merge_lora(model, folder, adapter)
+        name += f"+{adapter.resolve().name}"
     return Checkpoint(
         name,
         # Checkpoints trained from nothing may use smaller patches than the family's own.
@@ -99,6 +104,7 @@ def load_checkpoint(config: LocalConfig) -> Checkpoint:
         patches,
         logits,
         settings.get_text_config().max_position_embeddings,
+        trained_overlay(folder, adapter),
     )
 
 
@@ -114,7 +120,7 @@ def _settings(folder: Path) -> tuple[Family, PreTrainedConfig]:
 
 
 def _patches(folder: Path, settings: PreTrainedConfig) -> Patches:
-    """How pictures are prepared, from either of the files that hold it, held against the model's own settings."""
+    """The preparation of pictures, from either of the files that hold it, held against the model's own settings."""
     name = "preprocessor_config.json"
     if (folder / name).is_file():
         found = read_json(folder / name)

@@ -15,7 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from rsagent_ros.policies.local.cache import Kept
+from rsagent_ros.policies.local.cache import KVCache
 
 ATTENTION = "rsagent_grouped"
 
@@ -45,11 +45,11 @@ class CompiledDecoder:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._logits = torch.empty(0)
 
-    def load(self, kept: Kept) -> None:
-        """Go on from what a row keeps; the list is emptied."""
-        length = kept[0][0].shape[2]
+    def load(self, cache: KVCache) -> None:
+        """Go on from the cache of a row; the list is emptied."""
+        length = cache[0][0].shape[2]
         for layer in self._layers:
-            keys, values = kept.pop(0)
+            keys, values = cache.pop(0)
             if not layer.is_initialized:
                 layer.lazy_initialization(keys, values)
             layer.keys[:, :, :length] = keys
@@ -71,8 +71,8 @@ class CompiledDecoder:
         self._length += 1
         return self._logits
 
-    def take(self, row: int) -> Kept:
-        """What the row keeps: a copy."""
+    def take(self, row: int) -> KVCache:
+        """A copy of the row's cache."""
         return [
             (layer.keys[:, :, : self._length].clone(), layer.values[:, :, : self._length].clone())
             for layer in self._layers

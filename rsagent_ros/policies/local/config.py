@@ -1,4 +1,4 @@
-"""What a local policy can be told. Needs no torch."""
+"""Settings of a local policy. Needs no torch."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedModel
 
-from rsagent_ros.policies.local.cache import JoinedCache, Kept
+from rsagent_ros.policies.local.cache import JoinedCache, KVCache
 from rsagent_ros.policies.local.pixels import Patches
 from rsagent_ros.policies.local.transcript import Layout
 
@@ -20,8 +20,8 @@ class Decoder(Protocol):
         """Logits (rows, vocabulary) of what follows these tokens."""
         ...
 
-    def take(self, row: int) -> Kept:
-        """What a row keeps."""
+    def take(self, row: int) -> KVCache:
+        """The cache of a row."""
         ...
 
     def keep(self, rows: list[int]) -> None:
@@ -32,8 +32,8 @@ class Decoder(Protocol):
 class GrowingDecoder:
     """Any number of rows, over a cache that grows with every token."""
 
-    def __init__(self, model: PreTrainedModel, rows: Sequence[Kept]) -> None:
-        """Take over what the rows keep; their lists are emptied."""
+    def __init__(self, model: PreTrainedModel, rows: Sequence[KVCache]) -> None:
+        """Take over the caches of the rows; their lists are emptied."""
         self._model = model
         self._device = model.device
         self._joined = JoinedCache(rows, self._device)
@@ -67,7 +67,7 @@ class GrowingDecoder:
         along_all_axes = torch.tensor(positions)[None, :, None].expand(3, -1, -1)
         return self._forward(ids, along_all_axes, torch.ones(ids.shape, dtype=torch.bool), {})
 
-    def take(self, row: int) -> Kept:
+    def take(self, row: int) -> KVCache:
         """As `Decoder`."""
         return self._joined.take(row)
 

@@ -17,38 +17,38 @@ from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.policy import ReplyLimits, Stop
-from rsagent_ros.policies.local.cache import Kept, tokens_kept
+from rsagent_ros.policies.local.cache import KVCache, cached_tokens
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.local.compiled import CompiledDecoder
 from rsagent_ros.policies.local.decoder import Decoder, GrowingDecoder
 from rsagent_ros.policies.local.sampling import Sampling, banned_ids
 from rsagent_ros.policies.local.transcript import Layout
 
-READ_AT_ONCE = 16_384
-"""Tokens, padding included, of several rows that one forward pass reads; a longer row is read alone. Bounds memory."""
+MAX_PREFILL_TOKENS = 16_384
+"""Most tokens, padding included, of several rows in one forward pass; a longer row goes alone. Bounds memory."""
 
 
 @dataclass(eq=False)
-class Row:
+class BatchRow:
     """One reply in the making.
 
     Attributes:
         layout: The conversation up to here.
-        kept: Keys and values of its first tokens; once it has ended, of all but the last that was said.
+        cache: Keys and values of its first tokens; once it has ended, of all but the last that was sampled.
         generator: Its random numbers.
         limits: Its tokens and time.
-        given, cached: Tokens of the layout once it was read, and how many of them were kept; 0 until then.
-        sampled, logprobs: What was said so far.
-        stop: How it ended; None until then.
+        prompt_tokens, cached_tokens: Tokens of the layout, and of these the cached ones; 0 until it is read.
+        sampled, logprobs: Tokens so far.
+        stop: Reason of its end; None until then.
         ended: `time.monotonic()` of that.
     """
 
     layout: Layout
-    kept: Kept
+    cache: KVCache
     generator: torch.Generator
     limits: ReplyLimits
-    given: int = 0
-    cached: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     sampled: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     stop: Stop | None = None
@@ -56,11 +56,11 @@ class Row:
 
     @property
     def position(self) -> int:
-        """Of the newest token that was said, the same along all three axes."""
+        """Position of the newest sampled token, the same along all three axes."""
         return int(self.layout.positions[0, -1]) + len(self.sampled)
 
     def end(self, stop: Stop) -> None:
-        """Nothing more is said."""
+        """Sample nothing more."""
         self.stop = stop
         self.ended = time.monotonic()
 
@@ -77,11 +77,11 @@ class Engine:
         self._banned = banned_ids(checkpoint.logits, known.vision_ids, known.size, checkpoint.model.device)
 
     @torch.inference_mode()
-    def run(self, rows: Sequence[Row], cancel: CancelToken) -> None:
-        """Say a reply in every row. Blocks until all have ended; rows are changed in place.
+    def run(self, rows: Sequence[BatchRow], cancel: CancelToken) -> None:
+        """Sample a reply in every row. Blocks until all have ended; rows are changed in place.
 
         Args:
-            rows: After an error, what they keep is of no use.
+            rows: After an error, their caches are of no use.
             cancel: Ends all rows before the next token.
 
         Raises:
@@ -94,13 +94,13 @@ class Engine:
         logits = torch.cat([self._read(group) for group in _groups(going)])
         decoder = self._decoder(going)
         while True:
-            self._say(logits, going)
+            self._sample(logits, going)
             staying = []
             for number, row in enumerate(going):
                 if row.stop is None and not _broken_off(row, cancel):
                     staying.append(number)
                 else:
-                    row.kept = decoder.take(number)
+                    row.cache = decoder.take(number)
             if not staying:
                 return
             if len(staying) < len(going):
@@ -109,27 +109,29 @@ class Engine:
             logits = decoder.step([row.sampled[-1] for row in going], [row.position for row in going])
 
     @torch.inference_mode()
-    def warm_up(self, row: Row) -> None:
+    def warm_up(self, row: BatchRow) -> None:
         """Read a row and compute one step after it, for the time and memory that the first ones take."""
         self._read([row])
         self._decoder([row]).step([row.layout.ids[-1]], [row.position + 1])
 
-    def _read(self, rows: list[Row]) -> torch.Tensor:
+    def _read(self, rows: list[BatchRow]) -> torch.Tensor:
         for row in rows:
-            row.given, row.cached = len(row.layout.ids), tokens_kept(row.kept)
-        decoder = GrowingDecoder(self._checkpoint.model, [row.kept for row in rows])
-        logits = decoder.read([row.layout for row in rows], [row.cached for row in rows], self._checkpoint.patches)
+            row.prompt_tokens, row.cached_tokens = len(row.layout.ids), cached_tokens(row.cache)
+        decoder = GrowingDecoder(self._checkpoint.model, [row.cache for row in rows])
+        logits = decoder.read(
+            [row.layout for row in rows], [row.cached_tokens for row in rows], self._checkpoint.patches
+        )
         for number, row in enumerate(rows):
-            row.kept = decoder.take(number)
+            row.cache = decoder.take(number)
         return logits
 
-    def _decoder(self, rows: list[Row]) -> Decoder:
+    def _decoder(self, rows: list[BatchRow]) -> Decoder:
         if self._compiled is not None and len(rows) == 1:
-            self._compiled.load(rows[0].kept)
+            self._compiled.load(rows[0].cache)
             return self._compiled
-        return GrowingDecoder(self._checkpoint.model, [row.kept for row in rows])
+        return GrowingDecoder(self._checkpoint.model, [row.cache for row in rows])
 
-    def _say(self, logits: torch.Tensor, rows: list[Row]) -> None:
+    def _sample(self, logits: torch.Tensor, rows: list[BatchRow]) -> None:
         """Pick the next token of every row."""
         picked = self._sampling.pick(logits, self._banned, [row.generator for row in rows])
         vocabulary = self._checkpoint.vocabulary
@@ -148,7 +150,7 @@ class Engine:
                 row.end("length")
 
 
-def _broken_off(row: Row, cancel: CancelToken) -> bool:
+def _broken_off(row: BatchRow, cancel: CancelToken) -> bool:
     """End a row whose goal was cancelled or whose time is over; returns whether it was."""
     if cancel.is_set:
         row.end("cancel")
@@ -157,13 +159,13 @@ def _broken_off(row: Row, cancel: CancelToken) -> bool:
     return row.stop is not None
 
 
-def _groups(rows: list[Row]) -> Iterator[list[Row]]:
+def _groups(rows: list[BatchRow]) -> Iterator[list[BatchRow]]:
     """The rows in order, in as few groups as one forward pass each can read."""
-    group: list[Row] = []
+    group: list[BatchRow] = []
     longest = 0
     for row in rows:
-        new = len(row.layout.ids) - tokens_kept(row.kept)
-        if group and max(longest, new) * (len(group) + 1) > READ_AT_ONCE:
+        new = len(row.layout.ids) - cached_tokens(row.cache)
+        if group and max(longest, new) * (len(group) + 1) > MAX_PREFILL_TOKENS:
             yield group
             group, longest = [], 0
         group.append(row)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """How a checkpoint wants its pictures; read from its preprocessor_config.json.
+    """Format of pixels that a checkpoint wants; read from its preprocessor_config.json.
 
     Attributes:
         patch: Side of a patch in pixels.

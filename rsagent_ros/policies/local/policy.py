@@ -22,11 +22,11 @@ from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits, Stop
 from rsagent_ros.devices import is_full
-from rsagent_ros.policies.local.cache import Kept
+from rsagent_ros.policies.local.cache import KVCache
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.local.compiled import CompiledDecoder
 from rsagent_ros.policies.local.config import LocalConfig
-from rsagent_ros.policies.local.generation import Engine, Row
+from rsagent_ros.policies.local.generation import BatchRow, Engine
 from rsagent_ros.policies.local.sampling import Sampling
 from rsagent_ros.policies.local.transcript import Transcript
 
@@ -41,7 +41,7 @@ class LocalPolicy:
 
     Attributes:
         name: The checkpoint's folder, and the adapter's.
-        pictures: What the family was trained on.
+        pictures: Pictures that the model was trained on.
         checkpoint: The model and what belongs to it.
         context: Most tokens of one conversation.
     """
@@ -49,7 +49,7 @@ class LocalPolicy:
     def __init__(self, checkpoint: Checkpoint, config: LocalConfig) -> None:
         """Take a loaded checkpoint; the model of one that is in training must be in eval mode for every reply."""
         self.name = f"local/{checkpoint.name}"
-        self.pictures: PictureFormat = checkpoint.family.pictures(config.side)
+        self.pictures: PictureFormat = checkpoint.family.pictures(config.side, checkpoint.overlay)
         self.checkpoint = checkpoint
         self.context = min(config.context, checkpoint.context)
         self._seed = config.seed
@@ -95,7 +95,7 @@ class LocalPolicy:
         if len(talks) < len(conversations):
             raise TypeError(f"{self.name} answers only conversations that it opened itself")
         for talk, messages in zip(talks, new_messages, strict=True):
-            talk.hear(messages)
+            talk.append_messages(messages)
         while not self._busy.acquire(timeout=POLL):
             if cancel.is_set or time.monotonic() >= max(limit.deadline for limit in limits):
                 stop: Stop = "cancel" if cancel.is_set else "deadline"
@@ -104,19 +104,20 @@ class LocalPolicy:
             rows = self._answer(talks, limits, cancel)
         finally:
             self._busy.release()
-        said = self.checkpoint.vocabulary.said
+        decode_reply = self.checkpoint.vocabulary.decode_reply
         return [
             Reply(
-                said(row.sampled),
+                decode_reply(row.sampled),
                 row.stop or "call",
                 token_ids=tuple(row.sampled),
                 logprobs=tuple(row.logprobs),
-                prompt_tokens=row.given,
-                cached_tokens=row.cached,
+                prompt_tokens=row.prompt_tokens,
+                cached_tokens=row.cached_tokens,
                 sampled_tokens=len(row.sampled),
                 seconds=row.ended - started,
+                picture_sizes=talk.transcript.picture_sizes,
             )
-            for row in rows
+            for talk, row in zip(talks, rows, strict=True)
         ]
 
     def warm_up(self) -> None:
@@ -128,7 +129,7 @@ class LocalPolicy:
         side = self.pictures.size(self.pictures.side, self.pictures.side)[0]
         black = Picture(np.zeros((side, side, 3), np.uint8), "view")
         with closing(self.open(seed=0)) as conversation, self._busy:
-            conversation.hear([Message("user", (Text("What is there?"), black))])
+            conversation.append_messages([Message("user", (Text("What is there?"), black))])
             row = conversation.row(ReplyLimits(1, math.inf))
             try:
                 self._engine.warm_up(row)
@@ -139,8 +140,8 @@ class LocalPolicy:
 
     def _answer(
         self, talks: Sequence[LocalConversation], limits: Sequence[ReplyLimits], cancel: CancelToken
-    ) -> list[Row]:
-        """Say the replies; where memory is full, free what can be freed and try once more with less."""
+    ) -> list[BatchRow]:
+        """Sample the replies; where memory is full, free what can be freed and try once more with less."""
         states = [talk.generator.get_state() for talk in talks]
         if (rows := self._try(talks, limits, cancel)) is not None:
             return rows
@@ -150,8 +151,11 @@ class LocalPolicy:
         if len(talks) > 1:
             log.warning("%s: out of memory with %d conversations at once; now one by one", self.name, len(talks))
             return [self._answer([one], [limit], cancel)[0] for one, limit in zip(talks, limits, strict=True)]
-        halved = talks[0].transcript.halve_pictures()
-        log.warning("%s: out of memory; once more %s", self.name, "with smaller pictures" if halved else "from scratch")
+        if talks[0].transcript.halve_pictures():
+            sizes = ", ".join(f"{width} x {height}" for width, height in talks[0].transcript.picture_sizes)
+            log.warning("%s: out of memory; it goes on with smaller pictures (%s pixels)", self.name, sizes)
+        else:
+            log.warning("%s: out of memory; once more from scratch", self.name)
         if (rows := self._try(talks, limits, cancel)) is not None:
             return rows
         self._free()
@@ -159,8 +163,8 @@ class LocalPolicy:
 
     def _try(
         self, talks: Sequence[LocalConversation], limits: Sequence[ReplyLimits], cancel: CancelToken
-    ) -> list[Row] | None:
-        """Say the replies; None when the device's memory is full."""
+    ) -> list[BatchRow] | None:
+        """Sample the replies; None when the device's memory is full."""
         rows = [talk.row(limit) for talk, limit in zip(talks, limits, strict=True)]
         try:
             self._engine.run(rows, cancel)
@@ -195,7 +199,7 @@ class LocalConversation:
 
     Attributes:
         policy: Who opened it.
-        transcript: Everything that was said.
+        transcript: All messages and replies.
         generator: Its random numbers.
     """
 
@@ -203,7 +207,7 @@ class LocalConversation:
         self.policy = policy
         self.transcript = Transcript(policy.checkpoint.vocabulary, policy.checkpoint.family)
         self.generator = generator
-        self._kept: Kept = []
+        self._cache: KVCache = []
         self._closed = False
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
@@ -220,17 +224,17 @@ class LocalConversation:
         self._closed = True
         self.forget()
 
-    def hear(self, messages: list[Message]) -> None:
-        """Take in what is to be answered."""
+    def append_messages(self, messages: list[Message]) -> None:
+        """Take in the messages to be answered."""
         if self._closed:
             raise RuntimeError("the conversation is closed; open another")
         try:
-            self.transcript.hear(messages)
+            self.transcript.append_messages(messages)
         except ValueError as error:
             raise RunFailed(ErrorCode.POLICY_FAILED, f"{self.policy.name}: {error}") from error
 
-    def row(self, limits: ReplyLimits) -> Row:
-        """The reply that is due, with what is kept; that is the row's until `take_over`.
+    def row(self, limits: ReplyLimits) -> BatchRow:
+        """The reply that is due, with the cache; that is the row's until `take_over`.
 
         Raises:
             RunFailed: There is no room for a reply.
@@ -243,14 +247,14 @@ class LocalConversation:
                 f"{self.policy.name}: the conversation has {len(layout.ids)} tokens, which leaves no room for a "
                 f"reply in a context of {self.policy.context}; raise context, or lower side or the number of turns",
             )
-        kept, self._kept = self._kept, []
-        return Row(layout, kept, self.generator, replace(limits, max_tokens=min(limits.max_tokens, room)))
+        cache, self._cache = self._cache, []
+        return BatchRow(layout, cache, self.generator, replace(limits, max_tokens=min(limits.max_tokens, room)))
 
-    def take_over(self, row: Row) -> None:
-        """Remember what was said."""
-        self.transcript.say(row.sampled)
-        self._kept = [] if self._closed else row.kept
+    def take_over(self, row: BatchRow) -> None:
+        """Remember the reply."""
+        self.transcript.append_reply(row.sampled)
+        self._cache = [] if self._closed else row.cache
 
     def forget(self) -> None:
         """Let go of keys and values."""
-        self._kept = []
+        self._cache = []

@@ -1,4 +1,4 @@
-"""Which token comes next, and how likely the model held it."""
+"""Sampling: the next token, and its probability under the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are picked.
+    """Temperature and cut of sampling.
 
     Attributes:
         temperature: 0 takes the likeliest.

@@ -1,21 +1,21 @@
-"""One conversation as a model reads it: token ids, which of them it said itself, positions and pictures.
+"""One conversation as a model reads it: token ids, which of them it sampled itself, positions and pictures.
 
 Append-only, so that what a model has read stays a prefix of what it will read. Text is tokenised once, when it comes;
 sampled ids are kept as they are, because decoding and encoding them again gives others. Training builds its labels
-with the same class: `hear` the messages of a turn, `say` the recorded token ids. No neural network in here.
+with the same class: `append_messages` of a turn, `append_reply` with the recorded ids. No neural network in here.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.chat import Message, Picture, Text
+from rsagent_ros.agent.pictures import resized
 from rsagent_ros.policies.family import Family
 from rsagent_ros.policies.local.vocabulary import Vocabulary
 
@@ -42,7 +42,7 @@ class Layout:
 
     Attributes:
         ids: Every token.
-        sampled: For each, whether the model said it; the rest was given to it, and is nothing to learn from.
+        sampled: For each, whether the model sampled it; the rest is prompt, and nothing to learn from.
         positions: (3, tokens) int64, for M-RoPE: time, row and column.
         pictures: In order.
     """
@@ -60,20 +60,17 @@ class _Words:
 
 
 class Transcript:
-    """What was said in one conversation, from the system prompt to the reply that is due.
-
-    Attributes:
-        halved: Pictures are shown with half their pixels.
-    """
+    """One conversation, from the system prompt to the reply that is due."""
 
     def __init__(self, vocabulary: Vocabulary, family: Family) -> None:
         self._vocabulary = vocabulary
         self._family = family
         self._pieces: list[_Words | Picture] = []
         self._reply_due = False
-        self.halved = False
+        self._halved = False
+        self._smaller = False
 
-    def hear(self, messages: Iterable[Message]) -> None:
+    def append_messages(self, messages: Iterable[Message]) -> None:
         """Append messages, and the beginning of the reply to them; closes the reply before.
 
         Raises:
@@ -100,20 +97,33 @@ class Transcript:
         self._write("assistant\n")
         self._reply_due = True
 
-    def say(self, ids: Sequence[int]) -> None:
+    def append_reply(self, ids: Sequence[int]) -> None:
         """Append the sampled ids of a reply, just as they were sampled."""
         self._pieces.append(_Words(list(ids), sampled=True))
 
     def halve_pictures(self) -> bool:
-        """Show every picture, those to come too, with half its pixels; returns whether any became smaller.
+        """Show pictures with half their pixels; returns whether any became smaller.
 
-        Where coordinates are pixels of a view's clean picture, those pictures stay: the numbers would mean something
-        else.
+        Where coordinates are thousandths those are all pictures, those to come too. Where they are pixels, clean
+        pictures and the newest one stay, and so do those to come: the numbers would mean something else.
         """
-        before = sum(piece.pixels.size for piece in self._pieces if isinstance(piece, Picture))
-        self.halved = True
-        self._pieces = [self._halve(piece) if isinstance(piece, Picture) else piece for piece in self._pieces]
-        return sum(piece.pixels.size for piece in self._pieces if isinstance(piece, Picture)) < before
+        before = sum(picture.pixels.size for picture in self._pictures)
+        newest = len(self._pieces)
+        if self._family.coordinates == "pixels":
+            newest = max((at for at, piece in enumerate(self._pieces) if isinstance(piece, Picture)), default=0)
+        self._halved = True
+        self._pieces = [
+            self._halve(piece) if isinstance(piece, Picture) and at != newest else piece
+            for at, piece in enumerate(self._pieces)
+        ]
+        return sum(picture.pixels.size for picture in self._pictures) < before
+
+    @property
+    def picture_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height in pixels of every picture as the model sees it; empty where that is as it was drawn."""
+        if not self._smaller:
+            return ()
+        return tuple((picture.pixels.shape[1], picture.pixels.shape[0]) for picture in self._pictures)
 
     def layout(self) -> Layout:
         """All of it, as a model takes it. New lists on every call."""
@@ -141,7 +151,7 @@ class Transcript:
         return Layout(ids, sampled, np.concatenate(positions, axis=1), pictures)
 
     def _close_reply(self) -> None:
-        """The end of a message, as far as the model did not say it itself."""
+        """The end of a message, as far as the model did not sample it itself."""
         if not self._reply_due:
             return
         last = self._pieces[-1]
@@ -156,15 +166,21 @@ class Transcript:
     def _write(self, text: str) -> None:
         self._pieces.append(_Words(self._vocabulary.encode(text), sampled=False))
 
+    @property
+    def _pictures(self) -> list[Picture]:
+        return [piece for piece in self._pieces if isinstance(piece, Picture)]
+
     def _show(self, picture: Picture) -> None:
         height, width = picture.pixels.shape[:2]
         self._family.picture_tokens(width, height)  # refuses sides that do not fit
-        self._pieces.append(self._halve(picture) if self.halved else picture)
+        smaller = self._halved and self._family.coordinates == "thousandths"
+        self._pieces.append(self._halve(picture) if smaller else picture)
 
     def _halve(self, picture: Picture) -> Picture:
         if self._family.coordinates == "pixels" and picture.kind == "view":
             return picture
         side = self._family.multiple
         height, width = (max(side, math.floor(n / math.sqrt(2) / side) * side) for n in picture.pixels.shape[:2])
-        smaller = cv2.resize(picture.pixels, (width, height), interpolation=cv2.INTER_AREA)
-        return replace(picture, pixels=np.asarray(smaller, dtype=np.uint8))
+        smaller = resized(picture, width, height)
+        self._smaller |= smaller is not picture
+        return smaller

@@ -85,7 +85,7 @@ class Vocabulary:
         """The text of ids, special tokens by their names, broken characters as U+FFFD."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
 
-    def said(self, ids: Sequence[int]) -> str:
+    def decode_reply(self, ids: Sequence[int]) -> str:
         """The text of a reply's ids, without the token that ended it."""
         return self.decode(ids[:-1] if ids and ids[-1] in self.stop_ids else ids)
 

@@ -120,7 +120,7 @@ class EpisodeRunner:
         while True:
             done = episode.done  # asked before the turns: once it is done, no turn follows
             for turn in episode.trace.turns[published:]:
-                self._publishers.turn(goal, turn, frame, episode.trace.pictures)
+                self._publishers.turn(goal, turn, frame, episode.picture(turn))
                 published += 1
             if done:
                 result = self._as_of_goal(goal, episode.result)

@@ -15,8 +15,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from rsagent_ros.agent.chat import Picture
 from rsagent_ros.agent.outcome import Outcome, Result
-from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.msg import Mask as MaskMessage
 from rsagent_ros.msg import Result as ResultMessage
@@ -73,9 +73,8 @@ class Publishers:
         if goal.feedback is not None:
             goal.feedback(progress_message(goal.request, progress))
 
-    def turn(self, goal: ActiveGoal, turn: Turn, frame: Frame, pictures: PictureFormat) -> None:
-        """Send a turn as feedback and trace, and its picture to whoever watches."""
-        picture = turn.shown(frame.rgb, pictures)
+    def turn(self, goal: ActiveGoal, turn: Turn, frame: Frame, picture: Picture | None) -> None:
+        """Send a turn as feedback and trace, and the picture that went with it to whoever watches."""
         request = goal.request
         pixels = None if picture is None else picture.pixels
         quality = goal.parameters.jpeg_quality

@@ -22,7 +22,7 @@ from rsagent_ros.agent.parsing import parse
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Conversation, Policy, Reply, ReplyLimits
 from rsagent_ros.agent.prompt import Exchange
-from rsagent_ros.agent.second_look import crop_around, question
+from rsagent_ros.agent.verification import crop_around, verification_messages
 from rsagent_ros.baseline.policy import ReferencePolicy
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.policies.fallback import FallbackPolicy
@@ -55,7 +55,7 @@ def asked(
     mask = drawn[shape].mask
     box = bounding_box(mask)
     assert box is not None
-    return question(words, previous, frame, mask, crop_around(box, 480, 240), pictures)
+    return verification_messages(words, previous, frame, mask, crop_around(box, 480, 240), pictures)
 
 
 def verdict(messages: list[Message], policy: Policy | None = None) -> Finish | ReportAbsent:
@@ -124,7 +124,7 @@ def test_nothing_but_the_pictures_and_the_words_decides(table: Table) -> None:
     elsewhere[:, 220:] = 0  # all the rest is gone
     box = bounding_box(moved)
     assert box is not None
-    here = question("the red circle", (), elsewhere, moved, crop_around(box, 480, 240), DEFAULT_PICTURES)
+    here = verification_messages("the red circle", (), elsewhere, moved, crop_around(box, 480, 240), DEFAULT_PICTURES)
     there = asked(table, "circle", "the red circle")
     assert np.array_equal(here[1].pictures[1].pixels, there[1].pictures[1].pixels)
     replies = [

@@ -18,7 +18,7 @@ from rsagent_ros.agent.chat import Message, Text
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.parsing import MAX_REPLY_CHARS, parse
-from rsagent_ros.policies.chat_server.said import Said
+from rsagent_ros.policies.chat_server.stream import StreamedReply
 
 
 def test_a_reply_is_recorded_whole_with_its_ids_and_counts(server: OpenAIServer) -> None:
@@ -123,14 +123,14 @@ def test_cancel_closes_the_request_and_keeps_what_had_come(
 ) -> None:
     server.script = [Say(after=5)]
     came, cancel = threading.Event(), CancelToken()
-    add = Said.add
+    add = StreamedReply.add
 
-    def counted(said: Said, data: object) -> None:
-        add(said, data)
-        if len(said.text) == 20:
+    def counted(reply: StreamedReply, data: object) -> None:
+        add(reply, data)
+        if len(reply.text) == 20:
             came.set()
 
-    monkeypatch.setattr(Said, "add", counted)
+    monkeypatch.setattr(StreamedReply, "add", counted)
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(ask, policy_for(server).open(), cancel=cancel)
         assert came.wait(FOREVER)

@@ -9,17 +9,17 @@ pytest.importorskip("transformers", reason="the extra [models] is not installed"
 
 import torch
 
-from rsagent_ros.policies.local.cache import JoinedCache, Kept, tokens_kept
+from rsagent_ros.policies.local.cache import JoinedCache, KVCache, cached_tokens
 
 CPU = torch.device("cpu")
 
 
-def kept(tokens: int, seed: int) -> Kept:
+def kept(tokens: int, seed: int) -> KVCache:
     numbers = torch.Generator().manual_seed(seed)
     return [tuple(torch.randn((1, 2, tokens, 4), generator=numbers) for _ in "kv") for _ in range(3)]  # type: ignore[misc]
 
 
-def same(left: Kept, right: Kept) -> bool:
+def same(left: KVCache, right: KVCache) -> bool:
     pairs = zip(left, right, strict=True)
     return all(torch.equal(a, b) for layers in pairs for a, b in zip(*layers, strict=True))
 
@@ -33,7 +33,7 @@ def test_rows_come_out_as_they_went_in(lengths: tuple[int, ...]) -> None:
         if row:
             assert same(joined.take(number), row)
         else:
-            assert tokens_kept(joined.take(number)) == 0
+            assert cached_tokens(joined.take(number)) == 0
 
 
 def test_what_is_given_is_emptied() -> None:
@@ -52,10 +52,10 @@ def test_places_between_real_ones_are_left_out() -> None:
     for layer, (keys, values) in enumerate(new):
         joined.cache.update(keys, values, layer)
     first = joined.take(0)
-    assert tokens_kept(first) == 4
+    assert cached_tokens(first) == 4
     assert torch.equal(first[1][0], torch.cat([rows[0][1][0], new[1][0][:1, :, 1:]], dim=2))
     joined.keep([1])
-    assert tokens_kept(joined.take(0)) == 7
+    assert cached_tokens(joined.take(0)) == 7
     assert torch.equal(joined.take(0)[2][1], torch.cat([rows[1][2][1], new[2][1][1:]], dim=2))
 
 

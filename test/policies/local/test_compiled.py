@@ -52,7 +52,7 @@ def test_what_an_earlier_row_left_behind_does_not_count() -> None:
     family = QWEN2_5_VL
     checkpoint = load_checkpoint(LocalConfig(str(tiny_folder(family)), device="cpu"))
     layout = Transcript(checkpoint.vocabulary, family)
-    layout.hear(turns(family)[0])
+    layout.append_messages(turns(family)[0])
     read = GrowingDecoder(checkpoint.model, [[]])
     read.read([layout.layout()], [0], checkpoint.patches)
     decoder = CompiledDecoder(checkpoint.model, 128, backend="eager")

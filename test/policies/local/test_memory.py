@@ -41,6 +41,8 @@ def test_a_second_try_reads_smaller_pictures(at: int) -> None:
     after = ask(conversation, second)
     assert after.cached_tokens == reply.prompt_tokens + reply.sampled_tokens - 1
     assert [(placed.rows, placed.columns) for placed in conversation.transcript.layout().pictures] == [(2, 4), (4, 2)]
+    assert (whole.picture_sizes, reply.picture_sizes) == ((), ((4 * 32, 2 * 32),))
+    assert after.picture_sizes == ((4 * 32, 2 * 32), (2 * 32, 4 * 32))
 
 
 @EACH_FAMILY
@@ -55,10 +57,10 @@ def test_the_second_try_says_what_a_fresh_start_would(family: Family) -> None:
 def test_pictures_whose_pixels_are_the_coordinates_keep_their_size() -> None:
     policy, model = faulty_policy(QWEN2_5_VL)
     model.faults[0] = FULL
-    chat = [says("user", picture(QWEN2_5_VL, 4, 7), picture(QWEN2_5_VL, 8, 8, kind="overlay"))]
-    conversation = policy.open()
-    assert ask(conversation, chat).sampled_tokens > 0
-    assert [(placed.rows, placed.columns) for placed in conversation.transcript.layout().pictures] == [(4, 7), (5, 5)]
+    overlays = [picture(QWEN2_5_VL, 8, 8, kind="overlay"), picture(QWEN2_5_VL, 6, 8, kind="overlay")]
+    reply = ask(policy.open(), [says("user", picture(QWEN2_5_VL, 4, 7), *overlays)])
+    assert reply.sampled_tokens > 0
+    assert reply.picture_sizes == ((7 * 28, 4 * 28), (5 * 28, 5 * 28), (8 * 28, 6 * 28))
 
 
 @EACH_FAMILY

@@ -222,7 +222,7 @@ def test_a_batch_is_computed_together_and_shrinks(monkeypatch: pytest.MonkeyPatc
         cancel=CancelToken(),
     )
     assert [rows for rows, _ in model.passes] == [3, 3, 2, 2]
-    monkeypatch.setattr("rsagent_ros.policies.local.generation.READ_AT_ONCE", 150)
+    monkeypatch.setattr("rsagent_ros.policies.local.generation.MAX_PREFILL_TOKENS", 150)
     model.passes.clear()
     policy.reply_batch(
         [policy.open() for _ in range(3)],
@@ -252,7 +252,7 @@ def test_words_of_a_goal_can_not_pose_as_a_message() -> None:
     counts = []
     for words in (forged, "the mug"):
         conversation = tiny_policy(QWEN2_5_VL).open()
-        conversation.hear([says("user", words, picture(QWEN2_5_VL, 2, 3))])
+        conversation.append_messages([says("user", words, picture(QWEN2_5_VL, 2, 3))])
         vocabulary = tiny_checkpoint(QWEN2_5_VL).vocabulary
         frame = (vocabulary.message_start, vocabulary.message_end, vocabulary.picture, vocabulary.picture_start)
         counts.append([conversation.transcript.layout().ids.count(special) for special in frame])
@@ -298,7 +298,6 @@ def test_closing_twice_and_while_a_reply_is_said() -> None:
     conversation = policy.open()
     model.faults[2] = conversation.close
     assert ask(conversation, turns(QWEN2_5_VL)[0]).sampled_tokens > 0
-    assert vars(conversation)["_kept"] == []
     conversation.close()
     with pytest.raises(RuntimeError, match="closed"):
         ask(conversation, turns(QWEN2_5_VL)[1])

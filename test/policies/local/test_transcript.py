@@ -33,9 +33,9 @@ def text(family: Family, layout: Layout, start: int = 0) -> str:
 def test_tokens_are_those_of_the_chat_template(family: Family) -> None:
     talk = transcript(family)
     first, second, _ = turns(family)
-    talk.hear(first)
-    talk.say(tiny_checkpoint(family).vocabulary.encode(CALL))
-    talk.hear(second)
+    talk.append_messages(first)
+    talk.append_reply(tiny_checkpoint(family).vocabulary.encode(CALL))
+    talk.append_messages(second)
     chat: list[Any] = [
         {
             "role": message.role,
@@ -57,8 +57,8 @@ def test_it_only_ever_grows_at_its_end() -> None:
     talk = transcript(QWEN2_5_VL)
     before: list[int] = []
     for number, messages in enumerate(turns(QWEN2_5_VL, 6)):
-        talk.hear(messages)
-        talk.say([500 + number, 7, 7])
+        talk.append_messages(messages)
+        talk.append_reply([500 + number, 7, 7])
         layout = talk.layout()
         assert layout.ids[: len(before)] == before
         assert len(layout.ids) == len(layout.sampled) == layout.positions.shape[1]
@@ -78,10 +78,10 @@ def test_it_only_ever_grows_at_its_end() -> None:
 def test_a_reply_is_closed_as_far_as_the_model_did_not(ends_with: str, closing: str) -> None:
     talk = transcript(QWEN2_5_VL)
     vocabulary = tiny_checkpoint(QWEN2_5_VL).vocabulary
-    talk.hear([says("user", "the mug")])
-    talk.say([*vocabulary.encode(CALL), *([vocabulary.id_of(ends_with)] if ends_with else [])])
+    talk.append_messages([says("user", "the mug")])
+    talk.append_reply([*vocabulary.encode(CALL), *([vocabulary.id_of(ends_with)] if ends_with else [])])
     before = talk.layout()
-    talk.hear([says("user", "next")])
+    talk.append_messages([says("user", "next")])
     after = talk.layout()
     assert (
         text(QWEN2_5_VL, after, len(before.ids))
@@ -92,8 +92,8 @@ def test_a_reply_is_closed_as_far_as_the_model_did_not(ends_with: str, closing: 
 
 def test_a_reply_that_never_came_is_closed_too() -> None:
     talk = transcript(QWEN2_5_VL)
-    talk.hear([says("user", "the mug")])
-    talk.hear([says("user", "next")])
+    talk.append_messages([says("user", "the mug")])
+    talk.append_messages([says("user", "next")])
     assert text(QWEN2_5_VL, talk.layout()).count("<|im_start|>assistant\n<|im_end|>\n<|im_start|>user\n") == 1
 
 
@@ -101,8 +101,8 @@ def test_a_reply_that_never_came_is_closed_too() -> None:
 def test_positions_are_those_of_the_model(family: Family) -> None:
     talk = transcript(family)
     for messages in turns(family, 3):
-        talk.hear(messages)
-        talk.say([5, 6, 7])
+        talk.append_messages(messages)
+        talk.append_reply([5, 6, 7])
     layout = talk.layout()
     ids = torch.tensor([layout.ids])
     grids = torch.tensor([[1, 2 * placed.rows, 2 * placed.columns] for placed in layout.pictures])
@@ -113,22 +113,26 @@ def test_positions_are_those_of_the_model(family: Family) -> None:
 
 def test_halved_pictures_of_thousandths_are_all_smaller() -> None:
     talk = transcript(QWEN3_VL)
-    talk.hear([says("user", picture(QWEN3_VL, 6, 8), picture(QWEN3_VL, 12, 12, kind="overlay"))])
+    talk.append_messages([says("user", picture(QWEN3_VL, 6, 8), picture(QWEN3_VL, 12, 12, kind="overlay"))])
     assert talk.halve_pictures()
-    talk.hear([says("user", picture(QWEN3_VL, 1, 10))])
+    talk.append_messages([says("user", picture(QWEN3_VL, 1, 10))])
     shapes = [(placed.rows, placed.columns) for placed in talk.layout().pictures]
     assert shapes == [(4, 5), (8, 8), (1, 7)]
-    assert [placed.pixels.shape[0] // 32 for placed in talk.layout().pictures] == [4, 8, 1]
+    assert talk.picture_sizes == ((5 * 32, 4 * 32), (8 * 32, 8 * 32), (7 * 32, 32))
 
 
 def test_halving_leaves_pictures_whose_pixels_are_the_coordinates() -> None:
     talk = transcript(QWEN2_5_VL)
-    talk.hear([says("user", picture(QWEN2_5_VL, 6, 8))])
+    talk.append_messages([says("user", picture(QWEN2_5_VL, 6, 8))])
+    talk.append_messages([says("user", picture(QWEN2_5_VL, 14, 14, kind="overlay"))])
     assert not talk.halve_pictures()
-    talk.hear([says("user", picture(QWEN2_5_VL, 14, 14, kind="overlay"))])
-    assert [(placed.rows, placed.columns) for placed in talk.layout().pictures] == [(6, 8), (9, 9)]
+    assert talk.picture_sizes == ()
+    talk.append_messages([says("user", picture(QWEN2_5_VL, 10, 14, kind="overlay"))])
+    assert talk.halve_pictures()
+    assert [(placed.rows, placed.columns) for placed in talk.layout().pictures] == [(6, 8), (9, 9), (10, 14)]
+    assert talk.picture_sizes == ((8 * 28, 6 * 28), (9 * 28, 9 * 28), (14 * 28, 10 * 28))
 
 
 def test_sides_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"224 x 160; Qwen2\.5-VL needs sides that are multiples of 28"):
-        transcript(QWEN2_5_VL).hear([says("user", picture(QWEN3_VL, 5, 7))])
+        transcript(QWEN2_5_VL).append_messages([says("user", picture(QWEN3_VL, 5, 7))])

@@ -62,9 +62,9 @@ def test_a_closed_call_is_seen_however_it_was_spelled(vocabulary: Vocabulary, sa
 
 def test_what_was_said_leaves_out_the_token_that_ended_it(vocabulary: Vocabulary) -> None:
     ids = vocabulary.encode("the mug")
-    assert vocabulary.said([*ids, vocabulary.message_end]) == "the mug"
-    assert vocabulary.said([*ids, vocabulary.message_start]) == "the mug<|im_start|>"
-    assert vocabulary.said([]) == ""
+    assert vocabulary.decode_reply([*ids, vocabulary.message_end]) == "the mug"
+    assert vocabulary.decode_reply([*ids, vocabulary.message_start]) == "the mug<|im_start|>"
+    assert vocabulary.decode_reply([]) == ""
 
 
 def test_a_token_that_is_not_special_is_refused(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from action_msgs.msg import GoalStatus
 from ros_support import AgentProcess, Robot, picture
 from rsagent_ros.msg import Result
 
-from rsagent_ros.agent.second_look import DOUBTED
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.agent.verification import REJECTED_FACTOR
 
 Start = Callable[..., AgentProcess]
 
@@ -32,7 +32,7 @@ def test_the_parameter_counts_from_the_next_goal_on(robot: Robot, start: Start) 
     _, after = robot.ask(image=picture())
     assert (after.outcome, after.turns) == (Result.FOUND, 3)
     sure, doubted = (result.instances[0].confidence for result in (before, after))
-    assert abs(doubted - DOUBTED * sure) < 1e-6
+    assert abs(doubted - REJECTED_FACTOR * sure) < 1e-6
     assert robot.set_parameter("min_confidence", 0.6).successful
     _, unsure = robot.ask(image=picture())
     assert (unsure.outcome, unsure.partial) == (Result.GAVE_UP, True)

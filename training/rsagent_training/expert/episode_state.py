@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rsagent_ros.agent.actions import Action, render
-from rsagent_ros.agent.chat import Message
+from rsagent_ros.agent.chat import Message, PictureKind
 from rsagent_ros.agent.geometry import Box, View
 from rsagent_ros.agent.mask import OVERLAY_SIDE, Mask, area, bounding_box, decode_rle
 from rsagent_ros.agent.pictures import PictureFormat
@@ -76,12 +76,14 @@ class EpisodeState:
         self.newest = 0
         self.surroundings = look_around(scene.image, scene.masks)
         self._pictures = pictures
+        self._shown: PictureKind = "view"
 
     # --- what comes in
 
     def observe(self, message: Message) -> None:
         """The next observation."""
         self.facts = json.loads(message.text)
+        self._shown = message.pictures[-1].kind if message.pictures else self._shown
         self.turns_left = int(self.facts["turns_left"])
 
     def see(self, turn: Turn) -> None:
@@ -96,7 +98,7 @@ class EpisodeState:
     @property
     def point(self) -> Pointer:
         """Points at places in the current view."""
-        return Pointer(self.view, self._pictures)
+        return Pointer(self.view, self._pictures, self._shown)
 
     def compared(self, mask_id: int, target: int) -> MaskDifference:
         """A mask beside the target of that number."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsagent_ros.agent.chat import PictureKind
 from rsagent_ros.agent.geometry import EXTENT, Box, Point, View
 from rsagent_ros.agent.pictures import PictureFormat
 
@@ -21,10 +22,12 @@ class Pointer:
     Attributes:
         view: What is looked at.
         pictures: The format of the chat.
+        newest: The kind of picture of the view that was shown last.
     """
 
     view: View
     pictures: PictureFormat
+    newest: PictureKind = "view"
 
     def box(self, box: Box) -> Box:
         """A box in whole numbers of the chat, grown outwards and cut to the view; at least one unit each way."""
@@ -51,7 +54,7 @@ class Pointer:
 
     @property
     def _extent(self) -> tuple[float, float]:
-        return self.pictures.extent(self.view.width, self.view.height)
+        return self.pictures.extent(self.view.width, self.view.height, self.newest)
 
 
 def words(box: Box) -> str:

@@ -32,15 +32,10 @@ class ResumeLog:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         settings = json.loads(json.dumps(settings))
-        if not path.exists() or not path.stat().st_size:
+        known = settings_of(path)
+        if not known:
             path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
             return
-        with path.open("rb") as lines:
-            begun = lines.readline()
-        if not begun.endswith(b"\n"):  # killed in its very first line: nothing is lost
-            path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
-            return
-        known = json.loads(begun)
         for name in {**known, **settings}:
             if known.get(name) != settings.get(name):
                 raise ValueError(
@@ -75,3 +70,13 @@ class ResumeLog:
             whole = data.rfind(b"\n") + 1
             if whole < len(data):
                 file.truncate(whole)
+
+
+def settings_of(path: Path) -> dict[str, Any]:
+    """The settings that a journal was begun with; empty where there is none, or a kill left half of its first line."""
+    if not path.exists():
+        return {}
+    with path.open("rb") as lines:
+        begun = lines.readline()
+    known: dict[str, Any] = json.loads(begun) if begun.endswith(b"\n") else {}
+    return known

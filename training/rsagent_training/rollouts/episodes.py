@@ -67,13 +67,18 @@ def traces_of(episodes: Sequence[Episode]) -> list[Trace]:
     """The traces of finished episodes, in order.
 
     Raises:
-        TrainingStopped: One failed.
+        TrainingStopped: One failed, or full memory made its pictures smaller: its turns saw different ones.
     """
     for episode in episodes:
         if episode.result.outcome is Outcome.FAILED:
             raise TrainingStopped(
                 f"the episode on scene {episode.trace.goal_id} failed: {episode.result.error_msg}; nothing was learned "
                 "from this step, and the run can be resumed"
+            )
+        if any(turn.picture_sizes for turn in episode.trace.turns):
+            raise TrainingStopped(
+                f"memory is full while episodes are sampled (scene {episode.trace.goal_id}); lower rollout_batch, side "
+                "or max_turns"
             )
     return [episode.trace for episode in episodes]
 

@@ -21,7 +21,6 @@ from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.policy import LocalConversation, LocalPolicy
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rollouts.episodes import make_episodes, traces_of
-from rsagent_training.trainer.run_folder import TrainingStopped
 
 
 class LocalRollouts:
@@ -42,11 +41,8 @@ class LocalRollouts:
         for begin in range(0, len(scenes), self._recipe.rollout_batch):
             part = slice(begin, begin + self._recipe.rollout_batch)
             episodes = make_episodes(scenes[part], self._recipe, self._segmenter, policy.name, policy.pictures)
-            seeded = _SeededPolicy(policy, iter(seeds[part]), [])
-            drive_batch(episodes, seeded)
+            drive_batch(episodes, _SeededPolicy(policy, iter(seeds[part])))
             traces += traces_of(episodes)
-            for talk, trace in zip(seeded.held, traces[begin:], strict=True):
-                _check_pictures(talk, trace)
         return traces
 
 
@@ -56,7 +52,6 @@ class _SeededPolicy:
 
     policy: LocalPolicy
     seeds: Iterator[int]
-    held: list[LocalConversation]
 
     @property
     def name(self) -> str:
@@ -67,8 +62,7 @@ class _SeededPolicy:
         return self.policy.pictures
 
     def open(self) -> LocalConversation:
-        self.held.append(self.policy.open(next(self.seeds)))
-        return self.held[-1]
+        return self.policy.open(next(self.seeds))
 
     def reply_batch(
         self,
@@ -79,11 +73,3 @@ class _SeededPolicy:
         cancel: CancelToken,
     ) -> list[Reply]:
         return self.policy.reply_batch(conversations, new_messages, limits=limits, cancel=cancel)
-
-
-def _check_pictures(talk: LocalConversation, trace: Trace) -> None:
-    """Refuse a conversation that memory forced to smaller pictures: the trace would draw others."""
-    if talk.transcript.halved:
-        raise TrainingStopped(
-            f"memory is full while episodes are sampled (scene {trace.goal_id}); lower rollout_batch, side or max_turns"
-        )

@@ -89,10 +89,10 @@ def sequence_of(
             continue
         turn = next(turns)
         ids = _sampled_ids(turn, name) if sampled else reply_ids(turn, vocabulary)
-        transcript.hear(new_messages)
+        transcript.append_messages(new_messages)
         new_messages = []
         start = len(transcript.layout().ids)
-        transcript.say(ids)
+        transcript.append_reply(ids)
         reply_spans.append((start, start + len(ids)))
     layout = transcript.layout()
     loss_mask = np.zeros(len(layout.ids), dtype=np.bool_)
@@ -108,7 +108,7 @@ def reply_ids(turn: Turn, vocabulary: Vocabulary) -> list[int]:
     """
     if turn.token_ids is not None and all(number < vocabulary.size for number in turn.token_ids):
         ids = list(turn.token_ids)
-        if vocabulary.said(ids) == turn.reply:
+        if vocabulary.decode_reply(ids) == turn.reply:
             return ids
     return vocabulary.encode(turn.reply)
 

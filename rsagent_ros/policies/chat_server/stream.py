@@ -1,4 +1,4 @@
-"""What a server has said so far: the chunks of one streamed reply, read as OpenAI's protocol and vLLM write them."""
+"""A streamed reply: its chunks, read as OpenAI's protocol and vLLM write them."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class _Chunk(msgspec.Struct):
 
 
 @dataclass
-class Said:
+class StreamedReply:
     """A reply that is growing.
 
     Attributes:
         text: All of it so far.
-        finish: Why the server ended it; empty while it goes on.
+        finish: The server's reason for its end; empty while it goes on.
     """
 
     text: str = ""
@@ -111,7 +111,7 @@ class Said:
         return len(after) > _MAX_AFTER_CALL or len(self.text) > MAX_REPLY_CHARS
 
     def reply(self, stop: Stop, seconds: float) -> Reply:
-        """As the agent takes it: nothing behind the call; numbers only where there are some for every token."""
+        """The reply as the agent takes it: nothing behind the call; numbers only where every token has one."""
         before, close, _ = self.text.partition(CALL_CLOSE)
         sampled = self._sampled_tokens or len(self._token_ids)
         ids = tuple(self._token_ids) if self._token_ids and len(self._token_ids) == sampled else None

@@ -1,4 +1,4 @@
-"""How a request is put until there is a reply: again while nothing has reached the model, simpler where it is refused.
+"""Requests until there is a reply: again while nothing has reached the model, simpler where one is refused.
 
 Once a first word has come nothing is sent again: two replies would be paid for, and the first is in no record.
 """
@@ -19,7 +19,7 @@ from rsagent_ros.policies.chat_server.client import Client
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.dialect import Dialect, body
 from rsagent_ros.policies.chat_server.failures import RequestFailed, explained, unavailable
-from rsagent_ros.policies.chat_server.said import Said
+from rsagent_ros.policies.chat_server.stream import StreamedReply
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _FIRST_WAIT = 0.25
 """Seconds before a request is sent again; each further time twice as long."""
 
 
-class Asker:
+class Requester:
     """Puts requests to one server, and remembers in which dialect it answers. Used from one event loop."""
 
     def __init__(self, client: Client, config: ChatServerConfig) -> None:
@@ -35,10 +35,10 @@ class Asker:
         self._config = config
         self._dialect = Dialect.GRAMMAR if config.constrained else Dialect.VLLM
 
-    async def ask(
-        self, messages: list[dict[str, Any]], seed: int | None, max_tokens: int, deadline: float, said: Said
+    async def request(
+        self, messages: list[dict[str, Any]], seed: int | None, max_tokens: int, deadline: float, reply: StreamedReply
     ) -> Stop:
-        """Have the chat answered; `said` grows meanwhile and holds what has come when this is broken off.
+        """Have the chat answered; `reply` grows meanwhile and holds what has come when this is broken off.
 
         Raises:
             RunFailed: There is no reply to be had.
@@ -47,9 +47,9 @@ class Asker:
         for dialect in list(Dialect)[self._dialect :]:
             request = body(dialect, self._config, messages, max_tokens, seed)
             try:
-                stop = await self._patiently(request, deadline, said)
+                stop = await self._with_retries(request, deadline, reply)
             except RequestFailed as error:
-                if error.remedy != "simpler" or said.text:
+                if error.remedy != "simpler" or reply.text:
                     raise error.failure from None
                 refusals.append(error)
                 continue
@@ -60,13 +60,13 @@ class Asker:
         # The first is about the fields that matter most; the others are only about fewer of them.
         raise refusals[0].failure
 
-    async def _patiently(self, request: dict[str, Any], deadline: float, said: Said) -> Stop:
+    async def _with_retries(self, request: dict[str, Any], deadline: float, reply: StreamedReply) -> Stop:
         again = 0
         while True:
             try:
-                return await self._once(request, said)
+                return await self._once(request, reply)
             except RequestFailed as error:
-                if error.remedy != "again" or said.text or again == self._config.retries:
+                if error.remedy != "again" or reply.text or again == self._config.retries:
                     raise
                 # Robots that lost the same server at the same time should not come back at the same time.
                 wait = _FIRST_WAIT * 2**again * random.uniform(0.75, 1.25) if error.wait is None else error.wait
@@ -76,16 +76,16 @@ class Asker:
             await asyncio.sleep(wait)
             again += 1
 
-    async def _once(self, request: dict[str, Any], said: Said) -> Stop:
+    async def _once(self, request: dict[str, Any], reply: StreamedReply) -> Stop:
         async with aclosing(self._client.events(request)) as events:
             async for event in events:
                 try:
-                    said.add(event)
+                    reply.add(event)
                 except msgspec.ValidationError as error:
                     raise explained(error, self._config, "", answering=True) from None
-                if said.enough:
-                    return "call" if said.called else "length"
-        match said.finish:
+                if reply.enough:
+                    return "call" if reply.called else "length"
+        match reply.finish:
             case "stop":
                 return "call"
             case "length":
@@ -93,4 +93,4 @@ class Asker:
             case "":
                 raise RequestFailed(unavailable(self._config, "ended its answer before the reply was; see its log"))
             case _:
-                raise RequestFailed(unavailable(self._config, f"ended the reply for the reason {said.finish!r}"))
+                raise RequestFailed(unavailable(self._config, f"ended the reply for the reason {reply.finish!r}"))

@@ -1,4 +1,4 @@
-"""The second look: what a fresh conversation is shown, and what its reply says."""
+"""Verification: the messages of a fresh conversation, and the opinion in its reply."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from rsagent_ros.agent.grammar import grammar
 from rsagent_ros.agent.mask import EDGE_COLOUR
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.parsing import MAX_REPLY_CHARS, parse
-from rsagent_ros.agent.pictures import PictureFormat
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.prompt import Exchange
-from rsagent_ros.agent.second_look import (
+from rsagent_ros.agent.verification import (
     MARGIN,
     MAX_REASON,
     SHOWN_AS,
-    SYSTEM,
-    SecondLook,
+    Verification,
     crop_around,
     objection,
-    opinion,
-    question,
+    verification_messages,
+    verification_of,
 )
 
 VIEW = crop_around(Box(10, 10, 40, 30), 100, 80)
 
 
-def heard(said: Reply | str) -> SecondLook:
-    return opinion(3, VIEW, said, 0.5)
+def verified(reply: Reply | str) -> Verification:
+    return verification_of(3, VIEW, reply, 0.5)
 
 
 # --- what is shown
@@ -57,8 +56,8 @@ def test_a_fresh_conversation_sees_the_crop_and_nothing_else() -> None:
     mask = np.zeros((80, 100), np.bool_)
     mask[10:30, 10:40] = True
     pictures = PictureFormat(768, 28, "pixels")
-    said = (Exchange("the mug", "which of the two?"),)
-    messages = question("the left <one>", said, frame, mask, VIEW, pictures)
+    previous = (Exchange("the mug", "which of the two?"),)
+    messages = verification_messages("the left <one>", previous, frame, mask, VIEW, pictures)
     assert [message.role for message in messages] == ["system", "user"]
     facts = json.loads(messages[1].text)
     assert facts == {
@@ -76,7 +75,9 @@ def test_a_fresh_conversation_sees_the_crop_and_nothing_else() -> None:
 
 
 def test_the_calls_that_the_prompt_shows_are_calls() -> None:
-    calls = [line.split(": ", 1)[1] for line in SYSTEM.splitlines() if line.startswith("- ")]
+    blank = np.zeros((80, 100, 3), np.uint8)
+    system, _ = verification_messages("a mug", (), blank, blank[..., 0] > 0, VIEW, DEFAULT_PICTURES)
+    calls = [line.split(": ", 1)[1] for line in system.text.splitlines() if line.startswith("- ")]
     assert [type(parse(call)) for call in calls] == [Finish, ReportAbsent]
     assert parse(calls[0]) == Finish((SHOWN_AS,))
     assert all(re.fullmatch(grammar(), f"<think>I look.</think>{call}") for call in calls)
@@ -100,30 +101,32 @@ def test_the_calls_that_the_prompt_shows_are_calls() -> None:
     ],
 )
 def test_yes_no_and_no_opinion(text: str, verdict: str, reason: str) -> None:
-    look = heard(Reply(text, token_ids=(1, 2), logprobs=(-0.5, -0.1), sampled_tokens=2, prompt_tokens=9, seconds=0.1))
+    look = verified(
+        Reply(text, token_ids=(1, 2), logprobs=(-0.5, -0.1), sampled_tokens=2, prompt_tokens=9, seconds=0.1)
+    )
     assert look.verdict == verdict
     assert look.reason.startswith(reason)
     assert (look.mask_id, look.view, look.reply_seconds) == (3, VIEW.key, 0.5)
     assert (look.token_ids, look.sampled_tokens, look.prompt_tokens) == ((1, 2), 2, 9)
-    assert heard(look.as_reply()) == look  # what is played back says the same again
+    assert verified(look.as_reply()) == look  # what is played back says the same again
 
 
 @pytest.mark.parametrize("stop", ["cancel", "deadline"])
 def test_a_reply_that_was_broken_off_is_no_opinion(stop: str) -> None:
-    look = heard(Reply(NO, stop))  # type: ignore[arg-type]
+    look = verified(Reply(NO, stop))  # type: ignore[arg-type]
     assert (look.verdict, look.stop) == ("unreadable", stop)
-    assert heard(look.as_reply()) == look
+    assert verified(look.as_reply()) == look
 
 
 def test_half_a_surrogate_pair_does_no_harm() -> None:
-    look = heard(Reply("\ud83d" + NO))
+    look = verified(Reply("\ud83d" + NO))
     assert (look.verdict, look.reply[0]) == ("no", "?")
-    assert heard(look.as_reply()) == look
-    assert heard("\ud83d").reason == "?"
+    assert verified(look.as_reply()) == look
+    assert verified("\ud83d").reason == "?"
 
 
 def test_a_failure_is_played_back_as_one() -> None:
-    look = heard("the server is away")
+    look = verified("the server is away")
     assert (look.verdict, look.reason, look.reply) == ("failed", "the server is away", "")
     with pytest.raises(RunFailed, match="the server is away") as caught:
         look.as_reply()
@@ -132,8 +135,8 @@ def test_a_failure_is_played_back_as_one() -> None:
 
 def test_the_objection_names_masks_and_reasons_and_is_short() -> None:
     looks = [
-        SecondLook(4, VIEW.key, "no", "it is a plate"),
-        SecondLook(7, VIEW.key, "no", "long " * 200),
+        Verification(4, VIEW.key, "no", "it is a plate"),
+        Verification(7, VIEW.key, "no", "long " * 200),
     ]
     told = objection(looks)
     assert "mask 4: it is a plate; mask 7: long long" in told

@@ -21,6 +21,7 @@ FILES = {
     "generation_config.json",
     "model.safetensors",
     "preprocessor_config.json",
+    "rsagent.json",
     "tokenizer.json",
     "tokenizer_config.json",
 }

@@ -99,8 +99,8 @@ def test_pictures_for_people_are_sent_while_somebody_looks(robot: Robot, start: 
     overlays, masks = robot.listen(Image, "/agent/overlay", 10), robot.listen(Image, "/agent/mask_image", 10)
     until(lambda: bool(robot.ask("ein grüner Würfel", image=picture(64, 48)) and overlays.messages and masks.messages))
     overlay = overlays.messages[0]
-    assert (overlay.encoding, overlay.width, overlay.height) == ("rgb8", 384, 384 + 40)
-    strip = np.frombuffer(overlay.data, np.uint8).reshape(overlay.height, overlay.width, 3)[384:]
+    assert (overlay.encoding, overlay.width, overlay.height) == ("rgb8", 384, 288 + 40)
+    strip = np.frombuffer(overlay.data, np.uint8).reshape(overlay.height, overlay.width, 3)[288:]
     assert strip.max() > 200
     mask = masks.messages[0]
     assert (mask.encoding, mask.width, mask.height, mask.header.frame_id) == ("mono8", 64, 48, "camera")

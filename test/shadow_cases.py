@@ -1,4 +1,4 @@
-"""Judged records and the two sides of contests about them: what the tests of shadow mode share.
+"""Judged records and the two arms of comparisons on them: what the tests of shadow mode share.
 
 Fake models are chosen by `view_side`, the one number of a choice that fakes have no use for.
 """
@@ -25,10 +25,11 @@ from rsagent_ros.agent.policy import Conversation
 from rsagent_ros.backends import Choice, Models
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter, add_verdict
-from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.shadow.candidate import CandidateModels
+from rsagent_ros.shadow.paired_result import PRESENT_GOALS, Difference, PairedResult
 
 RIGHT, WRONG, ALSO_WRONG, HANGS, CRASHES, RAISES, SLOW, NO_MODEL = range(100, 108)
-"""Sides, as `view_side` names them: what each does about every goal."""
+"""Arms, as `view_side` names them: what each does about every goal."""
 
 SCRIPTS: dict[int, Sequence[Step]] = {
     RIGHT: (SEGMENT, FINISH),
@@ -40,8 +41,21 @@ SCRIPTS: dict[int, Sequence[Step]] = {
 }
 
 
-def side(view_side: int) -> Candidate:
-    return Candidate(Choice(view_side=view_side))
+def arm(view_side: int) -> CandidateModels:
+    return CandidateModels(Choice(view_side=view_side))
+
+
+def proof(
+    incumbent: CandidateModels,
+    candidate: CandidateModels,
+    low: float = 0.1,
+    goals: int = 30,
+    present: int = PRESENT_GOALS,
+) -> PairedResult:
+    """The result of a comparison; by default one in which the candidate was clearly better."""
+    no_worse = (Difference("present", present, 0.1, 0.05), Difference("wrong objects", goals, 0.0, 0.0))
+    arms = incumbent.fingerprint, candidate.fingerprint
+    return PairedResult(arms, 40, goals, 0, 0, 30, 0.5, 0.7, 0.2, low, 0.3, no_worse)
 
 
 class Crashing(FakePolicy):
@@ -61,7 +75,7 @@ def load_fakes(choice: Choice) -> Models:
 
 
 def hurry(pid: int | None) -> None:
-    """Take a contest's process from the end of the queue, where this machine has other things to do than test.
+    """Take a comparison's process from the end of the queue, where this machine has other things to do than test.
 
     Only root may.
     """

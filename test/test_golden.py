@@ -190,7 +190,7 @@ def test_a_contest_is_gone_on_with(golden: Golden, same_release: None) -> None:
     folders = sorted((golden / "shadow/answers").iterdir())
     before = [(folder / "results.jsonl").read_bytes() for folder in folders]
     ran = golden.rsagent(*CONTEST)
-    assert ran.code == 0, ran
+    assert ran.code == 3, ran  # so few goals are not enough to say
     assert sorted((golden / "shadow/answers").iterdir()) == folders
     for folder, kept in zip(folders, before, strict=True):
         text = (folder / "results.jsonl").read_bytes()
@@ -220,7 +220,7 @@ def _first_line(side: Path) -> str:
 def test_who_was_promoted_still_is(golden: Golden) -> None:
     promotions = read_promotions(golden / "shadow")
     assert promotions.parameters is not None
-    decides = promotions.deciding(promotions.parameters)
+    decides = promotions.active(promotions.parameters)
     assert decides.choice.view_side == 768
     assert promotions.before(promotions.parameters) == promotions.parameters
     assert [entry["what"] for entry in promotions.history] == ["promoted"]

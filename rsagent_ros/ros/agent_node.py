@@ -38,7 +38,7 @@ from rsagent_ros.ros.shadow.model_choice import with_models
 from rsagent_ros.ros.shadow.model_selection import ModelChange, ModelSelection, PromotionRefused
 from rsagent_ros.ros.shadow.shadow_comparison import ShadowComparison
 from rsagent_ros.ros.tracking.tracking import Tracking
-from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.shadow.candidate import CandidateModels
 from rsagent_ros.srv import Promotion
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -73,7 +73,7 @@ class AgentNode(SafeLifecycleNode):
         self._models: Models | None = None
         self._calibration: Calibration | None = None
         self._tracking: Tracking | None = None
-        self._reloading: Sequence[Candidate] = ()
+        self._reloading: Sequence[CandidateModels] = ()
         log, clock = self.get_logger(), self.get_clock()
         self._worker = Worker()
         self._cameras = Cameras(self, live.now)
@@ -132,7 +132,7 @@ class AgentNode(SafeLifecycleNode):
         self._state = "inactive"
         return SUCCESS
 
-    def _load_models(self, candidate: Candidate) -> str:
+    def _load_models(self, candidate: CandidateModels) -> str:
         """Returns what went wrong; empty if nothing did."""
         try:
             parameters = with_models(candidate, self.parameters)
@@ -263,7 +263,7 @@ class AgentNode(SafeLifecycleNode):
             self.get_logger().warning(sentence)
         return response
 
-    def _reload(self, change: ModelChange, candidates: Sequence[Candidate], *, only_idle: bool = False) -> None:
+    def _reload(self, change: ModelChange, candidates: Sequence[CandidateModels], *, only_idle: bool = False) -> None:
         """Deactivate, clean up, configure with the first of these that can be loaded, and activate.
 
         Raises:

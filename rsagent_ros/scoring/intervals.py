@@ -56,34 +56,32 @@ def intervals(scores: Sequence[Score], seed: int, resamples: int = RESAMPLES) ->
     return found
 
 
-def paired(
-    a: Sequence[Score], b: Sequence[Score], seed: int, resamples: int = RESAMPLES, level: float = LEVEL
-) -> dict[str, Interval]:
-    """Each ratio of b less that of a, with its interval (95 % by default), from one set of draws for both.
+def paired(a: Sequence[Score], b: Sequence[Score], seed: int, resamples: int = RESAMPLES) -> dict[str, Interval]:
+    """Each ratio of b less that of a, with its 95 % interval, from one set of draws for both.
 
     Raises:
         ValueError: The two are not of the same examples in the same order.
     """
     if [score.id for score in a] != [score.id for score in b]:
         raise ValueError("a paired comparison needs the same examples in the same order")
-    return _bootstrap([parts(a), parts(b)], seed, resamples, level)
+    return _bootstrap([parts(a), parts(b)], seed, resamples)
 
 
-def wilson(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval of a rate, within 0..1; `count` at least 1."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a rate, within 0..1; `count` at least 1."""
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     rate, weight = hits / count, z**2 / count
     centre = (rate + weight / 2) / (1 + weight)
     half = math.sqrt(rate * (1 - rate) * weight + (weight / 2) ** 2) / (1 + weight)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _bootstrap(runs: list[Parts], seed: int, resamples: int, level: float = LEVEL) -> dict[str, Interval]:
+def _bootstrap(runs: list[Parts], seed: int, resamples: int) -> dict[str, Interval]:
     count = len(runs[0][0])
     whole = _figure(runs, np.ones((1, count)))[0]
     draws = _draws(count, seed, resamples) if count else [np.ones((1, 0))]
     drawn = np.concatenate([_figure(runs, weights) for weights in draws])
-    tails = (50 * (1 - level), 100 - 50 * (1 - level))
+    tails = (50 * (1 - LEVEL), 100 - 50 * (1 - LEVEL))
     found = {}
     for column, name in enumerate(RATIOS):
         kept = drawn[:, column]

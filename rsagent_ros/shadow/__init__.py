@@ -1,6 +1,6 @@
-"""Whether another choice of models would have answered a robot's judged goals better, found out while it is idle.
+"""Shadow mode: would another choice of models have answered a robot's judged goals better? Found out while it is idle.
 
-`candidate` is what a user writes, `goals` are the judged ones of the records, `contest` lets both sides play them and
-says how they stand, `worker` does that in a process of its own that `process` keeps, and `promotion` remembers who was
-promoted on which evidence, and who decided before.
+`candidate` is what a user writes, `judged_goals` lists the judged ones of the records, `comparison` lets both arms
+answer them, `paired_result` says whether the candidate is better, `worker` does that in a process of its own that
+`process` keeps, and `promotion` writes down which models were promoted on which evidence, and which were active before.
 """

@@ -1,4 +1,4 @@
-"""What one side has answered: an evaluation's results.jsonl, so `rsagent compare` and `rsagent calibrate` read it."""
+"""Answers of one arm: an evaluation's results.jsonl, so `rsagent compare` and `rsagent calibrate` read it."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from rsagent_ros.evaluation.evaluator import EvaluationConfig
 from rsagent_ros.evaluation.rejudging import judge_again
 from rsagent_ros.evaluation.results import ExampleResult, Results
 from rsagent_ros.scoring.score import Score
-from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.shadow.candidate import CandidateModels
 from rsagent_ros.shadow.judged_goals import JudgedRef, source
 
 
 class Answers:
-    """The answers of one side to all goals it has played, on the disk one by one. A context manager.
+    """The answers of one arm to all goals so far, on the disk one by one. A context manager.
 
-    They belong to what was chosen, its weights, the budget and the release: with another of these begins another file,
-    and who comes back finds what he had answered before. An answer stays when its goal is judged anew; its score does
-    not, and is appended: of several lines about a goal the last counts, here and for `rsagent compare`.
+    They belong to the choice of models, their weights, the budget and the release: with another of these begins another
+    file, and models that come back find the answers of before. An answer stays when its goal is judged anew; its score
+    does not, and is appended: of several lines about a goal the last counts, here and for `rsagent compare`.
 
     Attributes:
         folder: With results.jsonl.
     """
 
-    def __init__(self, out: Path, records: Path, candidate: Candidate, budget: Budget, seed: int) -> None:
+    def __init__(self, out: Path, records: Path, models: CandidateModels, budget: Budget, seed: int) -> None:
         """Go on where the file ends.
 
         Raises:
             ValueError: The file is none.
             OSError: It can't be read or written, or another process writes it.
         """
-        run = EvaluationConfig(Dataset("records", str(records)), candidate.choice, budget, seed).run_settings
-        run = replace(run, system={**run.system, "fingerprint": candidate.fingerprint})
-        name = f"{candidate.fingerprint}-{hashlib.sha256(msgspec.json.encode(run, order='sorted')).hexdigest()[:8]}"
+        run = EvaluationConfig(Dataset("records", str(records)), models.choice, budget, seed).run_settings
+        run = replace(run, system={**run.system, "fingerprint": models.fingerprint})
+        name = f"{models.fingerprint}-{hashlib.sha256(msgspec.json.encode(run, order='sorted')).hexdigest()[:8]}"
         self.folder = out / "answers" / name
         self._results = Results(self.folder, run)
 
@@ -52,7 +52,7 @@ class Answers:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """How long each answer took, by goal: from the first look to the result."""
+        """Seconds that each answer took, by goal: from the first look to the result."""
         pairs = zip(self._results.scores, self._results.measured, strict=True)
         return {score.id: measured.seconds for score, measured in pairs}
 

@@ -27,8 +27,8 @@ from rsagent_ros.yaml_file import from_plain, read_yaml
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """Who might decide.
+class CandidateModels:
+    """A choice of models, and the calibration that goes with it.
 
     Attributes:
         choice: Policy, segmenter, and what is set about them.
@@ -43,7 +43,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """For people: who decides, who draws, and what most often makes the difference."""
+        """For people: policy, segmenter, and what most often makes the difference."""
         choice = self.choice
         about = choice.settings.get("local.lora") or choice.settings.get("chat_server.model")
         about = about or choice.settings.get("local.checkpoint") or ""
@@ -67,14 +67,14 @@ class Candidate:
         return yaml.safe_dump(to_data(self), sort_keys=False, allow_unicode=True)
 
 
-def to_data(candidate: Candidate) -> dict[str, Any]:
+def to_data(candidate: CandidateModels) -> dict[str, Any]:
     """The mapping that a candidate's file holds."""
     return {**asdict(candidate.choice), "calibration": candidate.calibration}
 
 
 @dataclass(frozen=True)
 class _File:
-    """What a file says, checked."""
+    """The content of a file, checked."""
 
     policy: str = Choice.policy
     segmenter: str = Choice.segmenter
@@ -86,14 +86,14 @@ class _File:
     def __post_init__(self) -> None:
         self.candidate()
 
-    def candidate(self) -> Candidate:
+    def candidate(self) -> CandidateModels:
         settings = {name: _value(name, value) for name, value in self.settings.items()}
-        return Candidate(
+        return CandidateModels(
             Choice(self.policy, self.segmenter, self.fallback_policy, self.view_side, settings), self.calibration
         )
 
 
-def of_data(data: object) -> Candidate:
+def of_data(data: object) -> CandidateModels:
     """The candidate of such a mapping.
 
     Raises:
@@ -102,7 +102,7 @@ def of_data(data: object) -> Candidate:
     return from_plain(data, _File).candidate()
 
 
-def read_candidate(path: Path) -> Candidate:
+def read_candidate(path: Path) -> CandidateModels:
     """Read a candidate's file; the models that it names are not looked at.
 
     Raises:

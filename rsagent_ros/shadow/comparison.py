@@ -1,4 +1,4 @@
-"""Two sides play the judged goals of the records, with the robot's own episode loop, and are compared."""
+"""Comparison of two arms, incumbent and candidate: both answer the judged goals with the robot's own episode loop."""
 
 from __future__ import annotations
 
@@ -21,81 +21,80 @@ from rsagent_ros.evaluation.answering import GRACE, Answering, WorkItem
 from rsagent_ros.evaluation.results import ExampleResult
 from rsagent_ros.scoring.score import Score
 from rsagent_ros.shadow.answers import Answers
-from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.shadow.interim_analysis import Looks
+from rsagent_ros.shadow.candidate import CandidateModels
 from rsagent_ros.shadow.judged_goals import JudgedGoals, JudgedRef
-from rsagent_ros.shadow.paired_result import GOALS, Standing, standing
+from rsagent_ros.shadow.paired_result import GOALS, PairedResult, paired_result
 
 log = logging.getLogger(__name__)
 
 ROUND = 25
-"""Goals that one side plays before it is the other's turn: loading models takes longer than a goal."""
+"""Goals that one arm answers before it is the other's turn: loading models takes longer than a goal."""
 
 STALE = 5.0
-"""Seconds after which the standing is told again while a side plays."""
+"""Seconds after which the result is told again while an arm answers."""
 
 NO_ANSWER = frozenset({ErrorCode.MODEL_UNAVAILABLE.name, ErrorCode.OUT_OF_MEMORY.name})
-"""Failures that say nothing about who failed: they are not kept, and the goal is played again later."""
+"""Failures that say nothing about who failed: they are not kept, and the goal is tried again later."""
 
 SECONDS = 120.0
 """An episode may take at least so long, whatever the robot's budget: it runs behind everything else on the machine."""
 
-SIDES = ("incumbent", "candidate")
+ARMS = ("incumbent", "candidate")
 
 
-class Spoiled(Exception):
-    """Models of this process may be broken: what comes next belongs to a fresh one. The message says why."""
+class ProcessUnfit(Exception):
+    """Models of this process may be broken: go on in a fresh one. The message says why."""
 
 
-class Changed(Spoiled):
-    """A side is another one than when the contest began: its weights were written anew. Begin another contest."""
+class WeightsChanged(ProcessUnfit):
+    """The weights of an arm were written anew since the comparison began: begin another one."""
 
 
-class Contest:
-    """Incumbent against candidate; only one side's models are loaded at a time. A context manager, for one thread.
+class Comparison:
+    """Incumbent against candidate; only one arm's models are loaded at a time. A context manager, for one thread.
 
-    with Contest(records, out, incumbent, candidate) as contest:
-        finished = contest.play(cancel)
-        print(contest.standing())
+    with Comparison(records, out, incumbent, candidate) as comparison:
+        finished = comparison.run(cancel)
+        print(comparison.result())
     """
 
     def __init__(
         self,
         records: Path,
         out: Path,
-        incumbent: Candidate,
-        candidate: Candidate,
+        incumbent: CandidateModels,
+        candidate: CandidateModels,
         *,
         budget: Budget | None = None,
         needed: int = GOALS,
         seed: int = 0,
         load: Callable[[Choice], Models] = open_models,
         grace: float = GRACE,
-        on_goal: Callable[[str, Score], None] = lambda side, score: None,
-        on_standing: Callable[[Standing], None] = lambda standing: None,
+        on_goal: Callable[[str, Score], None] = lambda arm, score: None,
+        on_result: Callable[[PairedResult], None] = lambda result: None,
     ) -> None:
         """Go on with what both have answered so far; nothing is loaded yet.
 
         Args:
             records: Folder of the records.
-            out: Folder for answers; two contests must not write it at the same time.
-            incumbent: Who decides now.
-            candidate: Who might.
+            out: Folder for answers; two comparisons must not write it at the same time.
+            incumbent: The active models.
+            candidate: Those that may take their place.
             budget: The robot's. An answer of the candidate that took longer counts 0; the incumbent has all the time,
                 because what looks slow here may only have had to wait for others.
-            needed: Goals that a promotion takes at least.
+            needed: Goals that a promotion needs at least.
             seed: Of policies that sample, and of the bootstrap.
             load: Opens the models of a choice.
             grace: Seconds past an episode's deadline after which a call counts as hung.
-            on_goal: Told of each answer, with the name of its side.
-            on_standing: Told how it stands: when a side has played its round, and every STALE seconds.
+            on_goal: Told of each answer, with the name of its arm.
+            on_result: Told the result so far: when an arm has answered its round, and every STALE seconds.
 
         Raises:
-            ValueError: Both sides are the same, or a file of answers is none.
+            ValueError: Both arms are the same, or a file of answers is none.
             OSError: A file can't be read or written, or another process writes it.
         """
-        self._sides = (incumbent.fingerprint, candidate.fingerprint)
-        if self._sides[0] == self._sides[1]:
+        self._arms = (incumbent.fingerprint, candidate.fingerprint)
+        if self._arms[0] == self._arms[1]:
             raise ValueError("incumbent and candidate are the same: there is nothing to find out")
         self._seconds = (budget or Budget()).seconds
         self._budget = replace(budget or Budget(), seconds=max(SECONDS, self._seconds))
@@ -104,72 +103,67 @@ class Contest:
         self._load = load
         self._grace = grace
         self._on_goal = on_goal
-        self._on_standing = on_standing
+        self._on_result = on_result
         self._told, self._told_of = 0.0, object()
         self._goals: list[JudgedRef] = []
         self._records = JudgedGoals(records)
-        self._who = (incumbent, candidate)
+        self._models = (incumbent, candidate)
         self._open = ExitStack()
-        """Models and threads of the side that plays."""
-        self._playing: int | None = None
+        """Models and threads of the arm that is loaded."""
+        self._loaded_arm: int | None = None
         self._answering: Answering | None = None
-        self._looks = Looks(out / "looks" / f"{'-'.join(self._sides)}.json")
-        with ExitStack() as journals:
+        with ExitStack() as files:
             self._answers: Sequence[Answers] = [
-                journals.enter_context(Answers(out, records, side, self._budget, seed)) for side in self._who
+                files.enter_context(Answers(out, records, models, self._budget, seed)) for models in self._models
             ]
-            self._journals = journals.pop_all()
+            self._files = files.pop_all()
 
     @property
     def folders(self) -> tuple[Path, Path]:
         """Where the answers of incumbent and candidate are: two runs for `rsagent compare`."""
         return self._answers[0].folder, self._answers[1].folder
 
-    def play(self, cancel: CancelToken) -> bool:
-        """Play what has not been played; blocks until that is done or `cancel` is raised. Models stay loaded.
+    def run(self, cancel: CancelToken) -> bool:
+        """Answer the goals that have no answer; blocks until that is done or `cancel` is raised. Models stay loaded.
 
-        The episode under way is thrown away when `cancel` is raised, and played again later.
+        The episode under way is thrown away when `cancel` is raised, and run again later.
 
         Returns:
-            Whether both sides have answered every judged goal there is.
+            Whether both have answered every judged goal there is.
 
         Raises:
-            RunFailed: Models of a side can't be used (any more).
-            Changed: Weights of a side were written anew; go on with another contest.
-            Spoiled: A side failed or hung; go on in another process.
+            RunFailed: Models of an arm can't be used (any more).
+            WeightsChanged: Weights of an arm were written anew; go on with another comparison.
+            ProcessUnfit: An arm failed or hung; go on in another process.
             OSError: A file can't be read or written.
         """
         while not cancel.is_set:
             self._survey(cancel)
             if cancel.is_set:
                 break
-            left = [self._left(side) for side in self._answers]
+            left = [self._left(answers) for answers in self._answers]
             if not any(left):
                 if self._told_of != self._known():
                     self._tell()
                 return True
-            # Who is loaded goes on, unless the other one is behind by a round: only pairs are of use.
-            side = self._playing
-            if side is None or not left[side] or len(left[1 - side]) - len(left[side]) >= ROUND:
-                side = 0 if len(left[0]) >= len(left[1]) else 1
-            for goal in left[side][:ROUND]:
+            # The loaded arm goes on, unless the other one is behind by a round: only pairs are of use.
+            arm = self._loaded_arm
+            if arm is None or not left[arm] or len(left[1 - arm]) - len(left[arm]) >= ROUND:
+                arm = 0 if len(left[0]) >= len(left[1]) else 1
+            for goal in left[arm][:ROUND]:
                 if cancel.is_set:
                     return False
-                self._one(side, goal, cancel)
+                self._answer(arm, goal, cancel)
                 if time.monotonic() - self._told > STALE:
                     self._tell()
             self._tell()
         return False
 
-    def standing(self) -> Standing:
-        """How it stands on the goals that there were when it was last played.
-
-        Raises:
-            OSError: A look at it can't be written down.
-        """
+    def result(self) -> PairedResult:
+        """The result on the goals that there were when it last ran."""
         incumbent, candidate = self._answers
-        now = standing(
-            self._sides,
+        return paired_result(
+            self._arms,
             [goal.id for goal in self._goals],
             incumbent.scores,
             candidate.scores,
@@ -177,98 +171,97 @@ class Contest:
             self._needed,
             self._seed,
         )
-        return self._looks.take(now, {goal.id for goal in self._goals})
 
-    def let_go(self) -> None:
+    def unload(self) -> None:
         """Close the models; the next goal loads them again. Blocks for about a second at most."""
         self._open.close()
-        self._playing = self._answering = None
+        self._loaded_arm = self._answering = None
         gc.collect()
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.empty_cache()  # else this process would keep the memory
 
-    def __enter__(self) -> Contest:
+    def __enter__(self) -> Comparison:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.let_go()
-        self._journals.close()
+        self.unload()
+        self._files.close()
 
     def _survey(self, cancel: CancelToken) -> None:
         """Take in new goals and new verdicts.
 
         Raises:
-            Changed: What the answers so far say is no longer about these sides.
+            WeightsChanged: The answers so far are no longer about these arms.
         """
-        for name, who, known in zip(SIDES, self._who, self._sides, strict=True):
-            if who.fingerprint != known:
-                raise Changed(f"the {name}'s weights have changed: {who.name}")
+        for name, models, known in zip(ARMS, self._models, self._arms, strict=True):
+            if models.fingerprint != known:
+                raise WeightsChanged(f"the {name}'s weights have changed: {models.name}")
         goals = self._records.look(lambda: cancel.is_set)
         if cancel.is_set:
             return  # perhaps not all of them
         self._goals = goals
-        for side in self._answers:
-            side.score_again(self._goals)
+        for answers in self._answers:
+            answers.score_again(self._goals)
 
     def _left(self, answers: Answers) -> list[JudgedRef]:
-        """The goals that a side has not answered yet."""
+        """The goals that an arm has not answered yet."""
         answered = answers.scores
         return [goal for goal in self._goals if goal.id not in answered]
 
     def _known(self) -> object:
-        """What a standing is made of: with the same, it is the same."""
-        return list(self._goals), [len(side.scores) for side in self._answers]
+        """Everything that a result is made of: with the same, it is the same."""
+        return list(self._goals), [len(answers.scores) for answers in self._answers]
 
     def _tell(self) -> None:
         self._told, self._told_of = time.monotonic(), self._known()
-        self._on_standing(self.standing())
+        self._on_result(self.result())
 
-    def _one(self, side: int, goal: JudgedRef, cancel: CancelToken) -> None:
-        """Let a side play a goal, and keep its answer."""
+    def _answer(self, arm: int, goal: JudgedRef, cancel: CancelToken) -> None:
+        """Let an arm answer a goal, and keep the answer."""
         try:
             example = goal.load()
         except ValueError as error:
             log.warning("%s", error)  # removed, or judged anew: the next survey knows
             return
-        answering = self._loaded(side)
+        answering = self._load_arm(arm)
         # The index decides the sampling: of one goal always the same, whatever else there is.
         result = answering.result(WorkItem(zlib.crc32(goal.id.encode()), example, goal.where), cancel)
         score = result.score
         if answering.hung:
-            if side == 1 and not cancel.is_set:  # a doubt: it counts 0, as what comes too late does
-                self._keep(side, result)
-            raise Spoiled(f"the {SIDES[side]} hung while it played goal {goal.id}")
+            if arm == 1 and not cancel.is_set:  # a doubt: it counts 0, as what comes too late does
+                self._keep(arm, result)
+            raise ProcessUnfit(f"the {ARMS[arm]} hung on goal {goal.id}")
         if cancel.is_set or score.outcome is Outcome.CANCELED:
             return
         if score.error_code in NO_ANSWER:
-            raise RunFailed(ErrorCode[score.error_code], f"the {SIDES[side]} could not play: {score.error_msg}")
-        self._keep(side, result)
+            raise RunFailed(ErrorCode[score.error_code], f"the {ARMS[arm]} could not answer: {score.error_msg}")
+        self._keep(arm, result)
         if score.outcome is Outcome.FAILED:
-            raise Spoiled(f"the {SIDES[side]} failed on goal {goal.id}: {score.error_msg}")
+            raise ProcessUnfit(f"the {ARMS[arm]} failed on goal {goal.id}: {score.error_msg}")
 
-    def _keep(self, side: int, result: ExampleResult) -> None:
-        self._answers[side].add(result)
-        self._on_goal(SIDES[side], result.score)
+    def _keep(self, arm: int, result: ExampleResult) -> None:
+        self._answers[arm].add(result)
+        self._on_goal(ARMS[arm], result.score)
 
-    def _loaded(self, side: int) -> Answering:
-        """The side's models, ready."""
-        if self._answering is not None and self._playing == side:
+    def _load_arm(self, arm: int) -> Answering:
+        """The arm's models, ready."""
+        if self._answering is not None and self._loaded_arm == arm:
             return self._answering
-        self.let_go()
-        log.info("loading the %s: %s", SIDES[side], self._who[side].name)
-        # What a fallback answers while the server is lost says nothing about who it stands in for.
-        choice = replace(self._who[side].choice, fallback_policy=NO_FALLBACK)
+        self.unload()
+        log.info("loading the %s: %s", ARMS[arm], self._models[arm].name)
+        # What a fallback answers while the server is lost says nothing about the models it stands in for.
+        choice = replace(self._models[arm].choice, fallback_policy=NO_FALLBACK)
         try:
             models = self._open.enter_context(self._load(choice))
         except RunFailed as error:
-            raise RunFailed(error.code, f"the {SIDES[side]} can't be loaded: {error.message}") from error
+            raise RunFailed(error.code, f"the {ARMS[arm]} can't be loaded: {error.message}") from error
         except Exception as error:  # a backend may raise anything
             raise RunFailed(
-                ErrorCode.MODEL_UNAVAILABLE, f"the {SIDES[side]} can't be loaded: {describe(error)}"
+                ErrorCode.MODEL_UNAVAILABLE, f"the {ARMS[arm]} can't be loaded: {describe(error)}"
             ) from error
         self._answering = self._open.enter_context(Answering(models, self._budget, self._seed, self._grace))
-        self._playing = side
+        self._loaded_arm = arm
         return self._answering

@@ -1,39 +1,67 @@
-"""How a contest stands: what both sides are worth on the same goals, and whether the difference is clear."""
+"""Result of a comparison: both arms on the same goals, whether the gain is clear, and whether anything got worse."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rsagent_ros.scoring.intervals import paired
+from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.scoring.intervals import Interval, paired
 from rsagent_ros.scoring.metrics import values
 from rsagent_ros.scoring.score import Score
 
-SURE = 0.99
-"""Level of the interval that the node goes by when it promotes by itself."""
-
 GOALS = 30
-"""Goals that a promotion takes at least, by default."""
+"""Goals that a promotion needs at least, by default."""
+
+PRESENT_GOALS = 20
+"""Of these, goals where something is to be found: an answer "not in view" says little of how a robot finds things."""
+
+MARGIN = 0.02
+"""Loss that is no loss: how far below 0 the interval of a difference may reach where there has to be no gain."""
+
+KINDS = {Outcome.FOUND: "present", Outcome.NOT_IN_VIEW: "absent", Outcome.AMBIGUOUS: "ambiguous"}
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One moment of a contest.
+class Difference:
+    """A figure that must not get worse: candidate less incumbent, more being better.
 
     Attributes:
-        sides: Fingerprints of incumbent and candidate.
+        name: Of the goals or of the figure, in words.
+        goals: That it is over.
+        value: The difference.
+        low: Lower end of its 95 % interval; the difference itself where there is one goal.
+    """
+
+    name: str
+    goals: int
+    value: float
+    low: float
+
+    @property
+    def worse(self) -> bool:
+        """Whether it may be worse by more than MARGIN."""
+        return self.low <= -MARGIN
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """Figures of a comparison at one moment. `value` is that of a Score: what an answer is worth, -0.2..1.
+
+    Attributes:
+        arms: Fingerprints of incumbent and candidate.
         judged: Goals whose right answer is known.
         goals: Of these, the ones that both have answered: what all figures are over.
         unanswered: Goals on which the incumbent failed; they speak for nobody, and are left out.
-        late: Of the goals, those that the candidate answered after the robot's time budget; they count 0.
-        needed: Goals that a promotion takes at least.
-        incumbent, candidate: gIoU: mean IoU over the goals, where "it is not in view" counts as 1 if it is right.
+        late: Of the goals, those that the candidate answered after the robot's time budget; they count 0 at most.
+        needed: Goals that a promotion needs at least.
+        incumbent, candidate: Mean value over the goals.
         gain, low, high: Candidate less incumbent, with the 95 % interval of the paired bootstrap.
-        lowest: Lower end of the interval of level SURE; 0 where `low` is not above 0.
-        cleared: It was better beyond doubt when it was last looked at, see `Looks`.
+        no_worse: What must not get worse: value on present, absent and ambiguous goals, as far as there are any, and
+            wrong objects.
     """
 
-    sides: tuple[str, str]
+    arms: tuple[str, str]
     judged: int = 0
     goals: int = 0
     unanswered: int = 0
@@ -44,90 +72,104 @@ class Standing:
     gain: float = 0.0
     low: float = 0.0
     high: float = 0.0
-    lowest: float = 0.0
-    cleared: bool = False
+    no_worse: tuple[Difference, ...] = ()
 
     @property
     def promotable(self) -> bool:
-        """Whether the candidate is better: the interval of its gain lies above 0."""
-        return self.goals >= self.needed and self.low > 0
-
-    @property
-    def sure(self) -> bool:
-        """Whether it is better beyond doubt: so does the wider interval."""
-        return self.promotable and self.lowest > 0
+        """Whether the candidate is better: its gain lies clearly above 0, and nothing may have got worse."""
+        return not self.obstacles
 
     @property
     def finished(self) -> bool:
         """Whether both have answered all there is."""
         return self.goals + self.unanswered >= self.judged
 
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """The reasons against a promotion, each one clause; none for a candidate that is better."""
+        if self.goals < self.needed:
+            return (f"not enough to say: {self.needed} goals are needed",)
+        present = sum(one.goals for one in self.no_worse if one.name == KINDS[Outcome.FOUND])
+        if present < PRESENT_GOALS:
+            return (f"not enough to say: {present} present goals, {PRESENT_GOALS} are needed",)
+        unclear = () if self.low > 0 else ("the gain is not clearly above 0",)
+        worse = (
+            f"{one.name} may be worse ({one.value:+.3f}, down to {one.low:+.3f})" for one in self.no_worse if one.worse
+        )
+        return (*unclear, *worse)
+
     def __str__(self) -> str:
         if not self.goals:
             return f"nothing to compare yet: {self.judged} judged goals, {self.needed} are needed"
         sentence = (
-            f"gIoU {self.candidate:.3f} of the candidate and {self.incumbent:.3f} of the incumbent on {self.goals} "
+            f"value {self.candidate:.3f} of the candidate and {self.incumbent:.3f} of the incumbent on {self.goals} "
             f"goals: a gain of {self.gain:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
         )
         if self.late:
             sentence = f"{sentence}; {self.late} answers of the candidate came too late and count 0"
-        if self.promotable:
-            return sentence
-        if self.goals < self.needed:
-            return f"{sentence}; {self.needed} goals are needed"
-        return f"{sentence}, which is not clearly above 0"
+        return "; ".join([sentence, *self.obstacles])
 
 
-def standing(
-    sides: tuple[str, str],
+def paired_result(
+    arms: tuple[str, str],
     goals: Collection[str],
     incumbent: Mapping[str, Score],
     candidate: Mapping[str, Score],
     late: Collection[str] = frozenset(),
     needed: int = GOALS,
     seed: int = 0,
-) -> Standing:
-    """How two sides stand on the goals of these ids.
+) -> PairedResult:
+    """Compare two arms on the goals of these ids.
 
     Doubts are held against the candidate. A goal on which the incumbent failed is left out: a server that was away, or
     a GPU that was full, must not speak for the candidate. One that the candidate failed, or answered late, counts 0.
 
     Args:
-        sides: Fingerprints.
+        arms: Fingerprints.
         goals: Ids of the judged goals.
         incumbent: Its scores by goal.
         candidate: Its scores by goal.
         late: Goals that the candidate answered too late.
-        needed: Goals that a promotion takes at least.
+        needed: Goals that a promotion needs at least.
         seed: Of the bootstrap.
     """
     both = [name for name in sorted(goals) if name in incumbent and name in candidate]
     kept = [name for name in both if incumbent[name].answered]
     if not kept:
-        return Standing(sides, len(goals), 0, len(both), 0, needed)
+        return PairedResult(arms, len(goals), 0, len(both), 0, needed)
     first = [incumbent[name] for name in kept]
-    second = [replace(candidate[name], iou=0.0) if name in late else candidate[name] for name in kept]
-    gain = paired(first, second, seed)["giou"]
-    low = gain.low or 0.0  # there is no interval of one goal
-    lowest = paired(first, second, seed, level=SURE)["giou"].low or 0.0 if low > 0 else 0.0
-    return Standing(
-        sides,
+    # A charge stays: an answer that misleads is no better for being late.
+    second = [replace(candidate[name], credit=0.0) if name in late else candidate[name] for name in kept]
+    whole = paired(first, second, seed)
+    gain, wrong = whole["value"], whole["wrong_object"]
+    strata = (_stratum(kind, first, second, seed) for kind in KINDS)
+    return PairedResult(
+        arms,
         len(goals),
         len(kept),
         len(both) - len(kept),
         sum(name in late for name in kept),
         needed,
-        _figure(values(first)["giou"]),
-        _figure(values(second)["giou"]),
-        _figure(gain.value),
-        low,
+        values(first)["value"] or 0.0,
+        values(second)["value"] or 0.0,
+        gain.value or 0.0,
+        gain.low or 0.0,  # of one goal there is no interval: nothing is clear
         gain.high or 0.0,
-        lowest,
+        (*(one for one in strata if one.goals), _no_more("wrong objects", wrong, len(kept))),
     )
 
 
-def _figure(value: float | None) -> float:
-    """A figure that is over every sample, so there is one."""
-    if value is None:
-        raise ValueError("a figure without samples")
-    return value
+def _stratum(kind: Outcome, first: Sequence[Score], second: Sequence[Score], seed: int) -> Difference:
+    """The difference in value on the goals of which this is true."""
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a.expected is kind]
+    if not pairs:
+        return Difference(KINDS[kind], 0, 0.0, 0.0)
+    change = paired([a for a, _ in pairs], [b for _, b in pairs], seed)["value"]
+    value = change.value or 0.0
+    return Difference(KINDS[kind], len(pairs), value, value if change.low is None else change.low)
+
+
+def _no_more(name: str, change: Interval, goals: int) -> Difference:
+    """The difference in a rate that is better when it is lower, its sign turned."""
+    value = -(change.value or 0.0)
+    return Difference(name, goals, value, value if change.high is None else -change.high)

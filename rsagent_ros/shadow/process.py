@@ -1,4 +1,4 @@
-"""Keeps the worker of a contest: starts it when there is time, pauses it at once, starts it again when it dies."""
+"""Keeper of a comparison's worker process: starts it when there is time, pauses it, restarts it when it dies."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from typing import Any, Literal
 import msgspec
 
 from rsagent_ros.agent.errors import describe
-from rsagent_ros.shadow.paired_result import Standing
+from rsagent_ros.shadow.paired_result import PairedResult
 
 log = logging.getLogger(__name__)
 
-State = Literal["waiting", "starting", "playing", "done", "paused", "given up", "closed"]
+State = Literal["waiting", "starting", "running", "done", "paused", "given up", "closed"]
 """Literally so in what the worker says."""
 
 MAX_LINE = 100_000
 LOG = "worker.log"
-"""What the worker and its libraries say, newest process only."""
+"""Output of the worker and its libraries, newest process only."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long what may take, in seconds.
+class ProcessTimeouts:
+    """Timeouts of the worker process, in seconds.
 
     Attributes:
         pause: From `pause` to the worker's word that it has stopped; one that hangs, or that is loading models, is
@@ -40,7 +40,7 @@ class Patience:
         keep: A worker that is paused for longer is ended, so that its models' memory is free.
         end: Between its stdin being closed, or its last word, and the kill; nothing is lost by that.
         backoff: Before the first restart; each further one in a row twice as long, at most 600 s.
-        restarts: In a row without a single answer; one more, and the contest is given up.
+        restarts: In a row without a single answer; one more, and the comparison is given up.
     """
 
     pause: float = 2.0
@@ -54,9 +54,9 @@ class ShadowProcess:
     """One worker at a time, steered from any thread; nothing here blocks but `close`.
 
     Attributes:
-        state: What it is doing. `waiting`: for a first `go`, or to be started again.
-        standing: The last one it told; None before the first.
-        problem: Why the last worker failed, until another one has an answer, or why the contest was given up.
+        state: Of the worker. `waiting`: for a first `go`, or to be started again.
+        result: The last one it told; None before the first.
+        problem: Why the last worker failed, until another one has an answer, or why the comparison was given up.
         starts: Processes that were started.
     """
 
@@ -64,18 +64,18 @@ class ShadowProcess:
         self,
         command: Sequence[str],
         folder: Path,
-        patience: Patience | None = None,
+        timeouts: ProcessTimeouts | None = None,
     ) -> None:
         """Begin paused; nothing runs before the first `go`.
 
         Args:
             command: The worker and its arguments.
             folder: For its log.
-            patience: How long what may take.
+            timeouts: Of the worker.
         """
         self._command = list(command)
         self._folder = folder
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or ProcessTimeouts()
         self._change = threading.Condition()
         self._process: subprocess.Popen[bytes] | None = None
         self._go = False
@@ -87,7 +87,7 @@ class ShadowProcess:
         self._said = ""
         self._closed = False
         self.state: State = "waiting"
-        self.standing: Standing | None = None
+        self.result: PairedResult | None = None
         self.problem = ""
         self.starts = 0
         self._thread = threading.Thread(target=self._keep, name="shadow", daemon=True)
@@ -116,7 +116,7 @@ class ShadowProcess:
                 self._change.notify_all()
 
     def close(self) -> None:
-        """End it; blocks until it is gone, `Patience.end` at most and then some milliseconds."""
+        """End it; blocks until it is gone, `ProcessTimeouts.end` at most and then some milliseconds."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -154,11 +154,11 @@ class ShadowProcess:
                     continue
                 self.problem = problem
                 log.warning("the shadow process failed: %s", problem)
-                if failures > self._patience.restarts:
+                if failures > self._timeouts.restarts:
                     self.problem = f"given up after {failures} tries in a row: {problem}"
                     self.state = "given up"
                     return
-                wait = min(600.0, self._patience.backoff * 2 ** max(0, failures - 1))
+                wait = min(600.0, self._timeouts.backoff * 2 ** max(0, failures - 1))
                 self._change.wait_for(lambda: self._closed, wait)
         self.state = "closed"
 
@@ -190,20 +190,20 @@ class ShadowProcess:
 
     def _watch(self, process: subprocess.Popen[bytes]) -> str:
         """Look after it until it is gone; returns what went wrong, empty if nothing did."""
-        patience = self._patience
+        timeouts = self._timeouts
         interrupted = False
         with self._change:
             while process.poll() is None:
                 now = time.monotonic()
-                idle = not self._go and now - self._paused_since > patience.keep
+                idle = not self._go and now - self._paused_since > timeouts.keep
                 if self._leaving_since is None and (self._closed or idle):
                     self._leaving_since = now
                     _close(process)
-                if self._unpaused_since is not None and now - self._unpaused_since > patience.pause:
+                if self._unpaused_since is not None and now - self._unpaused_since > timeouts.pause:
                     interrupted = True
-                    log.info("the shadow process did not stop within %g s, and is killed", patience.pause)
+                    log.info("the shadow process did not stop within %g s, and is killed", timeouts.pause)
                     _kill(process)
-                elif self._leaving_since is not None and now - self._leaving_since > patience.end:
+                elif self._leaving_since is not None and now - self._leaving_since > timeouts.end:
                     _kill(process)
                 self._change.wait(0.05)
             self._process = None  # nobody steers it any more
@@ -238,8 +238,8 @@ class ShadowProcess:
         if "goal" in said:
             self._answered = self._answered or bool(said["goal"]["answered"])
             self.problem = "" if self._answered else self.problem
-        if "standing" in said:
-            self.standing = msgspec.convert(said["standing"], Standing)
+        if "result" in said:
+            self.result = msgspec.convert(said["result"], PairedResult)
         if "problem" in said:
             self._said = str(said["problem"])
             self._leaving_since = time.monotonic()

@@ -1,11 +1,11 @@
-"""A contest in a process of its own: `python -m rsagent_ros.shadow`, started and steered by the robot's node.
+"""A comparison in a process of its own: `python -m rsagent_ros.shadow`, started and steered by the robot's node.
 
 A candidate that crashes, hangs or eats all memory does so here. Lines on stdin steer it: `go`, `pause`; it ends when
 stdin is closed, so also when whoever started it was killed. Each line on stdout is a JSON object:
 
-    {"state": "playing" | "done" | "paused"}   paused: it has stopped working; done: it has nothing to play for now
-    {"goal": {"side", "id", "iou", "answered"}} each goal that was played
-    {"standing": {...}}                        see Standing
+    {"state": "running" | "done" | "paused"}   paused: it has stopped working; done: all goals are answered for now
+    {"goal": {"arm", "id", "value", "answered"}}   each goal that was answered
+    {"result": {...}}                          see PairedResult
     {"problem": "..."}                         why it ends; the exit code is 1 then, 2 for bad arguments, else 0
 
 Everything else that is said, by whatever library, goes to stderr.
@@ -33,13 +33,13 @@ from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.backends import Choice, Models, open_models
 from rsagent_ros.scoring.score import Score
 from rsagent_ros.shadow.candidate import read_candidate
-from rsagent_ros.shadow.comparison import Changed, Contest, Spoiled
-from rsagent_ros.shadow.paired_result import GOALS, Standing
+from rsagent_ros.shadow.comparison import Comparison, ProcessUnfit, WeightsChanged
+from rsagent_ros.shadow.paired_result import GOALS, PairedResult
 
 log = logging.getLogger(__name__)
 
 POLL = 5.0
-"""Seconds between two looks at the records while there is nothing to play."""
+"""Seconds between two looks at the records while there is nothing to answer."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -48,7 +48,7 @@ LEAVING = 2.0
 
 
 def main(argv: Sequence[str] | None = None, load: Callable[[Choice], Models] = open_models) -> int:
-    """Play as told until stdin is closed; returns the exit code.
+    """Compare as told until stdin is closed; returns the exit code.
 
     Args:
         argv: Arguments.
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None, load: Callable[[Choice], Models] = o
     tell = Teller(_private_stdout())
     steering = Steering(sys.stdin)
     try:
-        sides = read_candidate(arguments.incumbent), read_candidate(arguments.candidate)
+        arms = read_candidate(arguments.incumbent), read_candidate(arguments.candidate)
         budget = Budget(
             arguments.budget,
             arguments.max_turns,
@@ -74,18 +74,18 @@ def main(argv: Sequence[str] | None = None, load: Callable[[Choice], Models] = o
     try:
         over = False
         while not over:
-            with Contest(
+            with Comparison(
                 arguments.records,
                 arguments.out,
-                *sides,
+                *arms,
                 budget=budget,
                 needed=arguments.goals,
                 load=load,
                 on_goal=tell.goal,
-                on_standing=tell.standing,
-            ) as contest:
-                over = _serve(contest, steering, tell)
-    except (RunFailed, Spoiled, ValueError, OSError) as error:
+                on_result=tell.result,
+            ) as comparison:
+                over = _serve(comparison, steering, tell)
+    except (RunFailed, ProcessUnfit, ValueError, OSError) as error:
         tell.problem(error.message if isinstance(error, RunFailed) else str(error))
         return 1
     except MemoryError as error:
@@ -94,18 +94,18 @@ def main(argv: Sequence[str] | None = None, load: Callable[[Choice], Models] = o
     return 0
 
 
-def _serve(contest: Contest, steering: Steering, tell: Teller) -> bool:
-    """Play as long as stdin is open. Returns whether it is not; else the sides have changed."""
+def _serve(comparison: Comparison, steering: Steering, tell: Teller) -> bool:
+    """Compare as long as stdin is open. Returns whether it is not; else the weights of an arm have changed."""
     while (cancel := steering.next_go()) is not None:
-        tell.state("playing")
+        tell.state("running")
         while not cancel.is_set:
             try:
-                done = contest.play(cancel)
-            except Changed as error:
-                log.info("%s; another contest begins", error)
+                done = comparison.run(cancel)
+            except WeightsChanged as error:
+                log.info("%s; another comparison begins", error)
                 return False
             if done:
-                contest.let_go()
+                comparison.unload()
                 tell.state("done")
                 cancel.wait(POLL)
         tell.state("paused")
@@ -113,7 +113,7 @@ def _serve(contest: Contest, steering: Steering, tell: Teller) -> bool:
 
 
 class Steering:
-    """What stdin says: a token for each `go`, which the next `pause` raises. Thread-safe."""
+    """Commands on stdin: a token for each `go`, which the next `pause` raises. Thread-safe."""
 
     def __init__(self, lines: TextIO) -> None:
         """Listen from now on, in a thread of its own."""
@@ -152,19 +152,19 @@ class Teller:
         self._out = out
 
     def state(self, name: str) -> None:
-        """What it does from now on."""
+        """The state from now on."""
         self._tell({"state": name})
 
-    def goal(self, side: str, score: Score) -> None:
-        """What a side's answer is worth."""
-        self._tell({"goal": {"side": side, "id": score.id, "iou": score.iou, "answered": score.answered}})
+    def goal(self, arm: str, score: Score) -> None:
+        """An arm's answer."""
+        self._tell({"goal": {"arm": arm, "id": score.id, "value": score.value, "answered": score.answered}})
 
-    def standing(self, standing: Standing) -> None:
-        """How the contest stands."""
-        self._tell({"standing": asdict(standing)})
+    def result(self, result: PairedResult) -> None:
+        """The figures so far."""
+        self._tell({"result": asdict(result)})
 
     def problem(self, sentence: str) -> None:
-        """Why it ends."""
+        """The reason why it ends."""
         self._tell({"problem": sentence})
 
     def _tell(self, data: dict[str, object]) -> None:
@@ -189,10 +189,12 @@ def _step_back() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     budget = Budget()
-    parser = argparse.ArgumentParser(prog="python -m rsagent_ros.shadow", description="Play a contest, steered.")
+    parser = argparse.ArgumentParser(
+        prog="python -m rsagent_ros.shadow", description="Compare two choices of models, steered."
+    )
     parser.add_argument("records", type=Path, help="folder of the records")
-    parser.add_argument("--incumbent", type=Path, required=True, metavar="FILE", help="who decides now")
-    parser.add_argument("--candidate", type=Path, required=True, metavar="FILE", help="who might")
+    parser.add_argument("--incumbent", type=Path, required=True, metavar="FILE", help="the active models")
+    parser.add_argument("--candidate", type=Path, required=True, metavar="FILE", help="those that may take their place")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for answers")
     parser.add_argument("--goals", type=int, default=GOALS, metavar="N", help="that a promotion takes (%(default)d)")
     parser.add_argument(

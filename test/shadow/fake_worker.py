@@ -1,4 +1,4 @@
-"""The worker of a contest with fake models, as a program."""
+"""The worker of a comparison with fake models, as a program."""
 
 from __future__ import annotations
 

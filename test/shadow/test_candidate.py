@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rsagent_ros.backends import DEFAULTS, Choice
-from rsagent_ros.shadow.candidate import Candidate, read_candidate
+from rsagent_ros.shadow.candidate import CandidateModels, read_candidate
 
 TEXT = """
 policy: local
@@ -41,22 +41,22 @@ def test_a_file_is_a_choice(tmp_path: Path) -> None:
 
 
 def test_what_is_left_out_is_at_its_default(tmp_path: Path) -> None:
-    assert read_candidate(written(tmp_path, "{}")) == Candidate(Choice())
+    assert read_candidate(written(tmp_path, "{}")) == CandidateModels(Choice())
 
 
 def test_what_makes_no_difference_makes_none() -> None:
-    plain = Candidate(Choice())
-    assert Candidate(Choice(settings=DEFAULTS)) == plain
-    assert Candidate(Choice(settings={"local.lora": "/elsewhere"})) == plain
-    assert Candidate(Choice(settings=DEFAULTS)).fingerprint == plain.fingerprint
-    assert Candidate(Choice(view_side=512)).fingerprint != plain.fingerprint
-    assert Candidate(Choice(), "calibration.json").fingerprint != plain.fingerprint
+    plain = CandidateModels(Choice())
+    assert CandidateModels(Choice(settings=DEFAULTS)) == plain
+    assert CandidateModels(Choice(settings={"local.lora": "/elsewhere"})) == plain
+    assert CandidateModels(Choice(settings=DEFAULTS)).fingerprint == plain.fingerprint
+    assert CandidateModels(Choice(view_side=512)).fingerprint != plain.fingerprint
+    assert CandidateModels(Choice(), "calibration.json").fingerprint != plain.fingerprint
 
 
 def test_an_adapter_that_is_trained_again_in_its_place_is_another_one(tmp_path: Path) -> None:
     weights = tmp_path / "adapter_model.safetensors"
     weights.write_bytes(b"old")
-    candidate = Candidate(Choice("local", settings={"local.lora": str(tmp_path)}))
+    candidate = CandidateModels(Choice("local", settings={"local.lora": str(tmp_path)}))
     before = candidate.fingerprint
     assert candidate.fingerprint == before
     weights.write_bytes(b"new")

@@ -1,4 +1,4 @@
-"""Who decides: promoted on evidence, rolled back, remembered, and never lost to a damaged file."""
+"""Promotions: on evidence, rolled back, written down, and never lost to a damaged file."""
 
 from __future__ import annotations
 
@@ -7,103 +7,87 @@ from pathlib import Path
 
 import pytest
 import yaml
+from shadow_cases import proof
 
 from rsagent_ros.backends import Choice
-from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.shadow.paired_result import Standing
+from rsagent_ros.shadow.candidate import CandidateModels
+from rsagent_ros.shadow.paired_result import PairedResult
 from rsagent_ros.shadow.promotion import FILE, Promotions, read_promotions, write_promotions
 
-OWN, BETTER, BEST = (Candidate(Choice(view_side=side)) for side in (128, 256, 512))
+OWN, BETTER, BEST = (CandidateModels(Choice(view_side=side)) for side in (128, 256, 512))
 NONE = Promotions()
 
 
-def proof(incumbent: Candidate, candidate: Candidate, low: float = 0.1, goals: int = 30) -> Standing:
-    sides = incumbent.fingerprint, candidate.fingerprint
-    return Standing(sides, 40, goals, 0, 0, 30, 0.5, 0.7, 0.2, low, 0.3)
-
-
 def test_a_promotion_and_its_rollback() -> None:
-    assert NONE.deciding(OWN) == OWN
+    assert NONE.active(OWN) == OWN
     assert NONE.before(OWN) is None
-    one = NONE.promote(BETTER, OWN, proof(OWN, BETTER), "service")
-    assert (one.deciding(OWN), one.before(OWN)) == (BETTER, OWN)
-    two = one.promote(BEST, OWN, proof(BETTER, BEST), "itself")
-    assert (two.deciding(OWN), two.before(OWN)) == (BEST, BETTER)
+    one = NONE.promote(BETTER, OWN, proof(OWN, BETTER))
+    assert (one.active(OWN), one.before(OWN)) == (BETTER, OWN)
+    two = one.promote(BEST, OWN, proof(BETTER, BEST))
+    assert (two.active(OWN), two.before(OWN)) == (BEST, BETTER)
     back = two.rollback(OWN)
-    assert back.deciding(OWN) == BETTER
+    assert back.active(OWN) == BETTER
     own = back.rollback(OWN)
-    assert own.deciding(OWN) == OWN
-    assert [(entry["what"], entry["by"]) for entry in own.history] == [
-        ("promoted", "service"),
-        ("promoted", "itself"),
-        ("rolled back", "service"),
-        ("rolled back", "service"),
-    ]
+    assert own.active(OWN) == OWN
+    assert [entry["what"] for entry in own.history] == ["promoted", "promoted", "rolled back", "rolled back"]
+    assert {entry["by"] for entry in own.history} == {"service"}
     assert own.history[0]["evidence"]["low"] == 0.1
     with pytest.raises(ValueError, match="nothing to roll back"):
         own.rollback(OWN)
 
 
 @pytest.mark.parametrize(
-    ("standing", "told"),
+    ("result", "told"),
     [
-        (proof(OWN, BETTER, low=0.0), "not promoted: gIoU 0.700 of the candidate and 0.500 of the incumbent on 30"),
-        (proof(OWN, BETTER, low=-0.1), "which is not clearly above 0"),
+        (proof(OWN, BETTER, low=0.0), "not promoted: value 0.700 of the candidate and 0.500 of the incumbent on 30"),
+        (proof(OWN, BETTER, low=-0.1), "the gain is not clearly above 0"),
         (proof(OWN, BETTER, goals=29), "30 goals are needed"),
-        (proof(BEST, BETTER), "models, adapters or parameters have changed since the contest"),
-        (proof(OWN, BEST), "models, adapters or parameters have changed since the contest"),
+        (proof(OWN, BETTER, present=19), "19 present goals, 20 are needed"),
+        (proof(BEST, BETTER), "models, adapters or parameters have changed since the comparison"),
+        (proof(OWN, BEST), "models, adapters or parameters have changed since the comparison"),
     ],
 )
-def test_without_evidence_nobody_is_promoted(standing: Standing, told: str) -> None:
+def test_without_evidence_nothing_is_promoted(result: PairedResult, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        NONE.promote(BETTER, OWN, standing, "service")
+        NONE.promote(BETTER, OWN, result)
 
 
-def test_who_decides_is_not_promoted_again() -> None:
-    one = NONE.promote(BETTER, OWN, proof(OWN, BETTER), "service")
-    with pytest.raises(ValueError, match="decides already"):
-        one.promote(BETTER, OWN, proof(OWN, BETTER), "service")
+def test_active_models_are_not_promoted_again() -> None:
+    one = NONE.promote(BETTER, OWN, proof(OWN, BETTER))
+    with pytest.raises(ValueError, match="is active already"):
+        one.promote(BETTER, OWN, proof(OWN, BETTER))
 
 
-def test_weights_that_were_replaced_since_the_contest_are_not_promoted(tmp_path: Path) -> None:
+def test_weights_that_were_replaced_since_the_comparison_are_not_promoted(tmp_path: Path) -> None:
     (tmp_path / "adapter").write_bytes(b"old")
-    candidate = Candidate(Choice("local", settings={"local.lora": str(tmp_path)}))
-    standing = proof(OWN, candidate)
+    candidate = CandidateModels(Choice("local", settings={"local.lora": str(tmp_path)}))
+    result = proof(OWN, candidate)
     (tmp_path / "adapter").write_bytes(b"newer")
-    with pytest.raises(ValueError, match="have changed since the contest"):
-        NONE.promote(candidate, OWN, standing, "service")
-
-
-def test_what_a_person_rolled_back_is_known() -> None:
-    one = NONE.promote(BETTER, OWN, proof(OWN, BETTER), "itself")
-    assert not one.was_rolled_back(BETTER.fingerprint)
-    back = one.rollback(OWN)
-    assert back.was_rolled_back(BETTER.fingerprint)
-    assert not back.was_rolled_back(BEST.fingerprint)
-    assert not back.promote(BETTER, OWN, proof(OWN, BETTER), "service").was_rolled_back(BETTER.fingerprint)
+    with pytest.raises(ValueError, match="have changed since the comparison"):
+        NONE.promote(candidate, OWN, result)
 
 
 def test_other_parameters_are_a_later_decision() -> None:
-    one = NONE.promote(BETTER, OWN, proof(OWN, BETTER), "service")
-    other = Candidate(Choice(view_side=1024))
-    assert one.deciding(other) == other
+    one = NONE.promote(BETTER, OWN, proof(OWN, BETTER))
+    other = CandidateModels(Choice(view_side=1024))
+    assert one.active(other) == other
     assert one.before(other) is None
     with pytest.raises(ValueError, match="nothing to roll back"):
         one.rollback(other)
-    assert one.deciding(OWN) == BETTER
-    anew = one.promote(BEST, other, proof(other, BEST), "service")
-    assert (anew.deciding(other), anew.before(other)) == (BEST, other)
-    assert anew.deciding(OWN) == OWN
+    assert one.active(OWN) == BETTER
+    anew = one.promote(BEST, other, proof(other, BEST))
+    assert (anew.active(other), anew.before(other)) == (BEST, other)
+    assert anew.active(OWN) == OWN
 
 
 def test_it_survives_the_process(tmp_path: Path) -> None:
     calibrated = replace(BETTER, calibration="/models/calibration.json")
-    state = NONE.promote(calibrated, OWN, proof(OWN, calibrated), "service")
+    state = NONE.promote(calibrated, OWN, proof(OWN, calibrated))
     write_promotions(tmp_path / "shadow", state)
     assert read_promotions(tmp_path / "shadow") == state
-    assert read_promotions(tmp_path / "shadow").deciding(OWN).calibration == "/models/calibration.json"
+    assert read_promotions(tmp_path / "shadow").active(OWN).calibration == "/models/calibration.json"
     write_promotions(tmp_path / "shadow", state.rollback(OWN))
-    assert read_promotions(tmp_path / "shadow").deciding(OWN) == OWN
+    assert read_promotions(tmp_path / "shadow").active(OWN) == OWN
     assert [path.name for path in (tmp_path / "shadow").iterdir()] == [FILE]
 
 
@@ -120,12 +104,12 @@ def damaged() -> list[str]:
 @pytest.mark.parametrize("text", damaged())
 def test_a_damaged_file_is_told_with_its_name(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(ValueError, match=r"promoted\.yaml is damaged .*: the parameters' own choice decides; mend"):
+    with pytest.raises(ValueError, match=r"promoted\.yaml is damaged .*: the parameters' own choice is active; mend"):
         read_promotions(tmp_path)
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = NONE.promote(BETTER, OWN, proof(OWN, BETTER), "service")
+    state = NONE.promote(BETTER, OWN, proof(OWN, BETTER))
     write_promotions(tmp_path, state)
 
     def full(descriptor: int) -> None:
@@ -136,3 +120,9 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
         write_promotions(tmp_path, state.rollback(OWN))
     assert read_promotions(tmp_path) == state
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_the_evidence_says_what_did_not_get_worse(tmp_path: Path) -> None:
+    write_promotions(tmp_path, NONE.promote(BETTER, OWN, proof(OWN, BETTER)))
+    (entry,) = read_promotions(tmp_path).promoted
+    assert entry.evidence["no_worse"][0] == {"name": "present", "goals": 20, "value": 0.1, "low": 0.05}

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from rsagent_ros.backends import DEFAULTS, SETTINGS
 from rsagent_ros.ros.parameters import NodeParameters
-from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.shadow.candidate import CandidateModels
 from rsagent_ros.shadow.promotion import Promotions, read_promotions, write_promotions
 
 
-def chosen_by(parameters: NodeParameters) -> Candidate:
+def chosen_by(parameters: NodeParameters) -> CandidateModels:
     """The models that the parameters choose."""
-    return Candidate(parameters.choice, parameters.calibration)
+    return CandidateModels(parameters.choice, parameters.calibration)
 
 
-def with_models(candidate: Candidate, parameters: NodeParameters) -> NodeParameters:
+def with_models(candidate: CandidateModels, parameters: NodeParameters) -> NodeParameters:
     """The parameters with a candidate's models in the place of their own."""
     if candidate == chosen_by(parameters):
         return parameters

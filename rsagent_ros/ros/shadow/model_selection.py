@@ -15,7 +15,7 @@ from rsagent_ros.agent.errors import describe
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.shadow.model_choice import chosen_by, shadow_folder, store_promotions, stored_promotions
 from rsagent_ros.ros.shadow.shadow_comparison import ShadowComparison
-from rsagent_ros.shadow.candidate import Candidate
+from rsagent_ros.shadow.candidate import CandidateModels
 from rsagent_ros.shadow.promotion import Promotions
 
 
@@ -35,8 +35,8 @@ class ModelChange:
         evidence: The comparison's figures; empty for a rollback.
     """
 
-    wanted: Candidate
-    before: Candidate
+    wanted: CandidateModels
+    before: CandidateModels
     promotions: Promotions
     refused: str
     evidence: str = ""
@@ -53,12 +53,14 @@ class ModelSelection:
     def __init__(self, log: RcutilsLogger) -> None:
         """Nothing is loaded yet; `log` is the node's."""
         self._log = log
-        self._chosen = Candidate()
+        self._chosen = CandidateModels()
         """The parameters' choice when the active models were loaded."""
-        self.active: Candidate | None = None
+        self.active: CandidateModels | None = None
         self.problem = ""
 
-    def to_load(self, parameters: NodeParameters, changing: Sequence[Candidate] = ()) -> Sequence[Candidate]:
+    def to_load(
+        self, parameters: NodeParameters, changing: Sequence[CandidateModels] = ()
+    ) -> Sequence[CandidateModels]:
         """The models to load, best first: those that were promoted, then those that the parameters choose.
 
         Args:
@@ -70,13 +72,13 @@ class ModelSelection:
             return changing
         chosen = chosen_by(parameters)
         try:
-            promoted = stored_promotions(parameters).deciding(chosen)
+            promoted = stored_promotions(parameters).active(chosen)
         except (ValueError, OSError) as error:
             self._complain(_sentence(error))
             return [chosen]
         return [chosen] if promoted == chosen else [promoted, chosen]
 
-    def loaded(self, candidate: Candidate, parameters: NodeParameters, failure: str = "") -> None:
+    def loaded(self, candidate: CandidateModels, parameters: NodeParameters, failure: str = "") -> None:
         """Take note of the active models.
 
         Args:
@@ -109,12 +111,12 @@ class ModelSelection:
         chosen = self._check_taken_over(parameters)
         try:
             promotions = stored_promotions(parameters)
-            if promotions.deciding(chosen) != active:
+            if promotions.active(chosen) != active:
                 raise ValueError(
-                    f"not promoted: {promotions.deciding(chosen).name} was promoted before and can't be loaded; call "
+                    f"not promoted: {promotions.active(chosen).name} was promoted before and can't be loaded; call "
                     "~/rollback first"
                 )
-            after = promotions.promote(candidate, chosen, result, "service")
+            after = promotions.promote(candidate, chosen, result)
         except (ValueError, OSError) as error:
             raise PromotionRefused(_sentence(error)) from error
         return ModelChange(candidate, active, after, "not promoted", str(result))
@@ -131,7 +133,7 @@ class ModelSelection:
             after = promotions.rollback(chosen)
         except (ValueError, OSError) as error:
             raise PromotionRefused(_sentence(error)) from error
-        return ModelChange(after.deciding(chosen), promotions.deciding(chosen), after, "not rolled back")
+        return ModelChange(after.active(chosen), promotions.active(chosen), after, "not rolled back")
 
     def settle(self, change: ModelChange, parameters: NodeParameters) -> None:
         """Write a change down, now that its models are active.
@@ -146,7 +148,7 @@ class ModelSelection:
             raise PromotionRefused(f"{change.refused}: {self.problem}")
         store_promotions(parameters, change.promotions)
 
-    def _check_taken_over(self, parameters: NodeParameters) -> Candidate:
+    def _check_taken_over(self, parameters: NodeParameters) -> CandidateModels:
         """The parameters' choice, which must still be that of when the models were loaded.
 
         Raises:

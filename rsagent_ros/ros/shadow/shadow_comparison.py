@@ -18,8 +18,8 @@ from rsagent_ros.atomic_write import atomic_write
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.shadow.model_choice import shadow_folder
 from rsagent_ros.ros.tracking.tracking import Tracking
-from rsagent_ros.shadow.candidate import Candidate, read_candidate
-from rsagent_ros.shadow.paired_result import Standing
+from rsagent_ros.shadow.candidate import CandidateModels, read_candidate
+from rsagent_ros.shadow.paired_result import PairedResult
 from rsagent_ros.shadow.process import ShadowProcess
 
 TICK = 0.2
@@ -45,21 +45,21 @@ class ShadowComparison:
         self._goals = 0
         self._busy_at = time.monotonic()
         self._process: ShadowProcess | None = None
-        self._candidate: Candidate | None = None
+        self._candidate: CandidateModels | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._hindered = ""
 
     @property
-    def candidate(self) -> Candidate | None:
+    def candidate(self) -> CandidateModels | None:
         """The candidate; None while nothing is compared."""
         return self._candidate
 
     @property
-    def result(self) -> Standing | None:
+    def result(self) -> PairedResult | None:
         """The newest figures; None before the first."""
         process = self._process
-        return None if process is None else process.standing
+        return None if process is None else process.result
 
     @property
     def problem(self) -> str:
@@ -67,7 +67,7 @@ class ShadowComparison:
         process = self._process
         return self._hindered or ("" if process is None else process.problem)
 
-    def open(self, parameters: NodeParameters, active: Candidate, tracking: Tracking) -> None:
+    def open(self, parameters: NodeParameters, active: CandidateModels, tracking: Tracking) -> None:
         """Compare while the node is idle from now on, where there is a candidate. What hinders it is told, not raised.
 
         Args:
@@ -138,14 +138,15 @@ class ShadowComparison:
             "comparison": process.state,
             "processes started": process.starts,
         }
-        result = process.standing
+        result = process.result
         if result is not None:
             facts |= {
                 "goals": f"{result.goals} of {result.judged} judged, {result.needed} needed",
-                "incumbent gIoU": f"{result.incumbent:.3f}",
-                "candidate gIoU": f"{result.candidate:.3f}",
+                "incumbent value": f"{result.incumbent:.3f}",
+                "candidate value": f"{result.candidate:.3f}",
                 "gain": f"{result.gain:+.3f} ({result.low:+.3f} to {result.high:+.3f})",
                 "promotable": result.promotable,
+                "obstacles": "; ".join(result.obstacles),
             }
         return facts
 
@@ -166,7 +167,9 @@ class ShadowComparison:
             self._process.pause()
 
 
-def _command(parameters: NodeParameters, folder: Path, active: Candidate, candidate: Candidate) -> list[str]:
+def _command(
+    parameters: NodeParameters, folder: Path, active: CandidateModels, candidate: CandidateModels
+) -> list[str]:
     """The command of the comparison; its two arms are written down, so that it can be repeated by hand."""
     arms = {"incumbent": active, "candidate": candidate}
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,29 +7,29 @@ from typing import cast
 
 import pytest
 import rclpy
+from shadow_cases import proof
 
 from rsagent_ros.backends import Choice
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.shadow.model_choice import store_promotions, stored_promotions
 from rsagent_ros.ros.shadow.model_selection import ModelSelection, PromotionRefused
 from rsagent_ros.ros.shadow.shadow_comparison import ShadowComparison
-from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.shadow.paired_result import Standing
+from rsagent_ros.shadow.candidate import CandidateModels
+from rsagent_ros.shadow.paired_result import PairedResult
 from rsagent_ros.shadow.promotion import Promotions
 
-SMALL, LARGE = Candidate(Choice(view_side=128)), Candidate(Choice(view_side=256))
+SMALL, LARGE = CandidateModels(Choice(view_side=128)), CandidateModels(Choice(view_side=256))
 
 
-def better(candidate: Candidate, incumbent: Candidate | None = None) -> Standing:
+def better(candidate: CandidateModels, incumbent: CandidateModels | None = None) -> PairedResult:
     """The end of a comparison in which the candidate was clearly better."""
-    sides = (incumbent or Candidate()).fingerprint, candidate.fingerprint
-    return Standing(sides, judged=40, goals=40, low=0.1)
+    return proof(incumbent or CandidateModels(), candidate)
 
 
 class Comparison:
     """The end of a comparison."""
 
-    def __init__(self, candidate: Candidate | None = SMALL, problem: str = "") -> None:
+    def __init__(self, candidate: CandidateModels | None = SMALL, problem: str = "") -> None:
         self.candidate = candidate
         self.result = None if candidate is None else better(candidate)
         self.problem = problem
@@ -59,23 +59,23 @@ def test_a_change_is_written_down_once_its_models_are_active(
     selection: ModelSelection, parameters: NodeParameters
 ) -> None:
     change = selection.promotion(parameters, cast(ShadowComparison, Comparison()))
-    assert (change.wanted, change.before) == (SMALL, Candidate())
-    assert selection.to_load(parameters) == [Candidate()]
+    assert (change.wanted, change.before) == (SMALL, CandidateModels())
+    assert selection.to_load(parameters) == [CandidateModels()]
     selection.loaded(SMALL, parameters)
     selection.settle(change, parameters)
-    assert selection.to_load(parameters) == [SMALL, Candidate()]
+    assert selection.to_load(parameters) == [SMALL, CandidateModels()]
     back = selection.rollback(parameters)
-    assert (back.wanted, back.before) == (Candidate(), SMALL)
-    selection.loaded(Candidate(), parameters)
+    assert (back.wanted, back.before) == (CandidateModels(), SMALL)
+    selection.loaded(CandidateModels(), parameters)
     selection.settle(back, parameters)
-    assert selection.to_load(parameters) == [Candidate()]
+    assert selection.to_load(parameters) == [CandidateModels()]
 
 
 def test_a_change_whose_models_could_not_be_loaded_is_not_written_down(
     selection: ModelSelection, parameters: NodeParameters
 ) -> None:
     change = selection.promotion(parameters, cast(ShadowComparison, Comparison()))
-    selection.loaded(Candidate(), parameters, f"{SMALL.name} can't be loaded: there are no weights")
+    selection.loaded(CandidateModels(), parameters, f"{SMALL.name} can't be loaded: there are no weights")
     with pytest.raises(PromotionRefused, match=r"not promoted: .* can't be loaded: there are no weights"):
         selection.settle(change, parameters)
     assert stored_promotions(parameters) == Promotions()
@@ -93,15 +93,15 @@ def test_a_comparison_that_has_failed_promotes_nothing(selection: ModelSelection
 def test_what_was_promoted_and_can_not_be_loaded_has_to_be_rolled_back_first(
     selection: ModelSelection, parameters: NodeParameters
 ) -> None:
-    store_promotions(parameters, Promotions().promote(LARGE, Candidate(), better(LARGE), "service"))
-    assert selection.to_load(parameters) == [LARGE, Candidate()]
-    selection.loaded(Candidate(), parameters, "256 pixels can't be loaded: there are no weights")
+    store_promotions(parameters, Promotions().promote(LARGE, CandidateModels(), better(LARGE)))
+    assert selection.to_load(parameters) == [LARGE, CandidateModels()]
+    selection.loaded(CandidateModels(), parameters, "256 pixels can't be loaded: there are no weights")
     told = refusal(selection, parameters, Comparison())
     assert "256 pixels was promoted before and can't be loaded; call ~/rollback first" in told
     assert "256 pixels can't be loaded: there are no weights" in selection.problem
     back = selection.rollback(parameters)
-    assert selection.to_load(parameters, [back.wanted]) == [Candidate()]
-    selection.loaded(Candidate(), parameters)
+    assert selection.to_load(parameters, [back.wanted]) == [CandidateModels()]
+    selection.loaded(CandidateModels(), parameters)
     assert selection.problem == ""
 
 

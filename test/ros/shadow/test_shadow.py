@@ -20,16 +20,20 @@ from lifecycle_msgs.msg import Transition
 from ros_support import PATIENCE, REAL_AGENT, AgentProcess, Robot, Sink, image_of, picture, until
 from rsagent_ros.msg import Result, Verdict
 from rsagent_ros.srv import Promotion
-from shadow_cases import hurry, small_circle, write_circles
+from shadow_cases import hurry, proof, small_circle, write_circles
 
 from rsagent_ros.backends import Choice
 from rsagent_ros.ros.client.action_client import finished
-from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.shadow.paired_result import Standing
+from rsagent_ros.shadow.candidate import CandidateModels
 from rsagent_ros.shadow.promotion import FILE, Promotions, read_promotions, write_promotions
 
 Start = Callable[..., AgentProcess]
-GOALS = 4
+GOALS = 20
+"""As a promotion needs."""
+
+LIVE = 4
+"""Of these, goals of the running robot; the others are in its records already."""
+
 LONG = 5 * PATIENCE
 """Seconds for a process that starts, a comparison, or models that load: never that long."""
 
@@ -125,12 +129,13 @@ def test_from_a_days_goals_to_a_promotion_and_back(tmp_path: Path, domain: int, 
     def start() -> AgentProcess:
         return AgentProcess(domain, *settings(tmp_path), program=[str(REAL_AGENT)])
 
+    write_circles(tmp_path / "records", GOALS - LIVE)
     with start() as agent:
         agent.ready()
         done, message = shadow.call("promote")
         assert not done
         assert "not promoted: " in message
-        for number in range(GOALS):
+        for number in range(100, 100 + LIVE):
             assert circle(robot, number, id=f"day-{number}").outcome == Result.NOT_IN_VIEW
             judge(robot, tmp_path / "records", number)
         shadow.until_promotable(agent)
@@ -138,7 +143,7 @@ def test_from_a_days_goals_to_a_promotion_and_back(tmp_path: Path, domain: int, 
         assert (done, message.partition(":")[0]) == (False, "nothing to roll back")
         done, message = shadow.call("promote")
         assert done, message
-        assert message.startswith("promoted reference and classical: gIoU 0.")
+        assert message.startswith("promoted reference and classical: value 0.")
         assert robot.state() == "active"
         result = circle(robot, 77)
         assert result.outcome == Result.FOUND
@@ -165,16 +170,16 @@ def test_from_a_days_goals_to_a_promotion_and_back(tmp_path: Path, domain: int, 
 def test_a_goal_pauses_the_comparison_and_is_answered(
     tmp_path: Path, robot: Robot, shadow: Shadow, start: Start
 ) -> None:
-    write_circles(tmp_path / "records", 8)
-    agent = start(*settings(tmp_path, shadow_goals=8))
-    shadow.until(agent, lambda: shadow.value("comparison") == "playing")
+    write_circles(tmp_path / "records", GOALS)
+    agent = start(*settings(tmp_path))
+    shadow.until(agent, lambda: shadow.value("comparison") == "running")
     assert robot.set_parameter("shadow_idle", 600.0).successful
     assert robot.ask(image=picture())[1].outcome == Result.FOUND
     # A machine that is busy with other things may not let it stop in time; then it was killed, and waits.
     shadow.until(agent, lambda: shadow.value("comparison") in ("paused", "waiting"))
     assert robot.set_parameter("shadow_idle", 0.2).successful
     shadow.until_promotable(agent)
-    assert shadow.value("goals") == "8 of 8 judged, 8 needed"
+    assert shadow.value("goals") == f"{GOALS} of {GOALS} judged, {GOALS} needed"
     assert "defect" not in agent.log
 
 
@@ -231,14 +236,12 @@ def test_a_candidate_that_can_not_be_loaded_leaves_the_models_of_before(
     assert not (tmp_path / "records/shadow" / FILE).exists()
 
 
-def promoted(folder: Path, candidate: Candidate, parameters: Candidate) -> None:
+def promoted(folder: Path, candidate: CandidateModels, parameters: CandidateModels) -> None:
     """As if it had been, in an earlier life of the robot."""
-    sides = parameters.fingerprint, candidate.fingerprint
-    standing = Standing(sides, 30, 30, 0, 0, 30, 0.5, 0.7, 0.2, 0.1, 0.3)
-    write_promotions(folder, Promotions().promote(candidate, parameters, standing, "service"))
+    write_promotions(folder, Promotions().promote(candidate, parameters, proof(parameters, candidate)))
 
 
-OWN, LOST = Candidate(Choice(view_side=64)), Candidate(Choice(), "/nowhere/calibration.json")
+OWN, LOST = CandidateModels(Choice(view_side=64)), CandidateModels(Choice(), "/nowhere/calibration.json")
 
 
 def test_who_was_promoted_and_is_gone_gives_way_to_the_parameters(
@@ -257,7 +260,7 @@ def test_who_was_promoted_and_is_gone_gives_way_to_the_parameters(
 
 
 def test_parameters_that_are_changed_by_hand_count(tmp_path: Path, robot: Robot, shadow: Shadow, start: Start) -> None:
-    other = Candidate(Choice(view_side=128))
+    other = CandidateModels(Choice(view_side=128))
     promoted(tmp_path / "records/shadow", other, OWN)
     start(*settings(tmp_path, candidate=""))
     until(lambda: shadow.value("active") == "reference and classical, 128 pixels")

@@ -15,8 +15,8 @@ from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.shadow import shadow_comparison as module
 from rsagent_ros.ros.shadow.shadow_comparison import ShadowComparison
 from rsagent_ros.ros.tracking.tracking import Tracking
-from rsagent_ros.shadow.candidate import Candidate
-from rsagent_ros.shadow.paired_result import Standing
+from rsagent_ros.shadow.candidate import CandidateModels
+from rsagent_ros.shadow.paired_result import PairedResult
 
 PATIENCE = 20.0
 
@@ -25,7 +25,7 @@ class Process:
     """Remembers what it was told."""
 
     state, problem, starts = "waiting", "", 0
-    standing: Standing | None = None
+    result: PairedResult | None = None
 
     def __init__(self, command: list[str], folder: Path) -> None:
         self.command = command
@@ -68,7 +68,7 @@ class Node:
         self.parameters = NodeParameters(**{**vars(self.parameters), **parameters})
 
     def open(self) -> Process:
-        self.comparison.open(self.parameters, Candidate(), cast(Tracking, self))
+        self.comparison.open(self.parameters, CandidateModels(), cast(Tracking, self))
         return Process.newest
 
 
@@ -120,7 +120,7 @@ def test_the_comparison_has_the_nodes_budget(node: Node) -> None:
 
 def test_a_candidate_that_is_active_already_is_not_compared(node: Node) -> None:
     Path(node.parameters.candidate).write_text("policy: reference")
-    node.comparison.open(node.parameters, Candidate(), cast(Tracking, node))
+    node.comparison.open(node.parameters, CandidateModels(), cast(Tracking, node))
     assert node.comparison.facts() == {}
     assert (node.comparison.candidate, node.comparison.problem) == (None, "")
 
@@ -128,8 +128,8 @@ def test_a_candidate_that_is_active_already_is_not_compared(node: Node) -> None:
 def test_what_hindered_a_comparison_is_forgotten_when_it_is_mended(node: Node) -> None:
     good = node.parameters
     node.set(candidate="~nobody-is-called-so/candidate.yaml")
-    node.comparison.open(node.parameters, Candidate(), cast(Tracking, node))
+    node.comparison.open(node.parameters, CandidateModels(), cast(Tracking, node))
     assert "home directory" in node.comparison.problem
-    node.comparison.open(good, Candidate(), cast(Tracking, node))
+    node.comparison.open(good, CandidateModels(), cast(Tracking, node))
     assert node.comparison.problem == ""
     assert "comparison" in node.comparison.facts()

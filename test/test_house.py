@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
+import grimp
+import numpy as np
 import pytest
 from catkin_pkg.package import Package, parse_package
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 import rsagent_ros
 
@@ -188,3 +192,34 @@ def test_broken_import_contracts_are_told(sources: Path, module: str, line: str,
     run = lint_imports(sources)
     assert run.returncode != 0
     assert told in " ".join((run.stdout + run.stderr).split())
+
+
+def import_circles(*packages: str) -> list[list[str]]:
+    """Modules that import each other, over whatever way; an import counts wherever in a module it stands."""
+    graph = grimp.build_graph(*packages, cache_dir=None)
+    modules = sorted(graph.modules)
+    place = {module: number for number, module in enumerate(modules)}
+    pairs = [(place[one], place[other]) for one in modules for other in graph.find_modules_directly_imported_by(one)]
+    matrix = coo_array((np.ones(len(pairs)), np.array(pairs, dtype=int).reshape(-1, 2).T), shape=(len(modules),) * 2)
+    count, labels = connected_components(matrix, connection="strong")
+    members: list[list[str]] = [[] for _ in range(count)]
+    for module, label in zip(modules, labels, strict=True):
+        members[label].append(module)
+    return [circle for circle in members if len(circle) > 1]
+
+
+def test_no_modules_import_each_other() -> None:
+    assert import_circles("rsagent_ros", "rsagent_training") == []
+
+
+def test_a_circle_of_late_imports_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "circle_of_imports"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "above.py").write_text("from circle_of_imports import first\n")
+    (package / "first.py").write_text("def late():\n    from circle_of_imports import second\n")
+    (package / "second.py").write_text(
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from circle_of_imports.first import late\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert import_circles(package.name) == [["circle_of_imports.first", "circle_of_imports.second"]]

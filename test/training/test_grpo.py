@@ -298,8 +298,8 @@ def test_a_reward_for_a_word_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(grpo, "episode_reward", reward)
     recipe = grpo_recipe(
-        tmp_path / "scenes", steps=10, samples=8, batch=2, lora=None, max_turns=1, max_reply_tokens=8,
-        optimisation={"learning_rate": 1e-2, "device_batch": 16, "save_every": 20},
+        tmp_path / "scenes", steps=8, samples=8, batch=2, lora=None, max_turns=1, max_reply_tokens=8,
+        optimisation={"learning_rate": 2e-2, "device_batch": 16, "save_every": 20},
     )  # fmt: skip
     grpo.train(recipe, tmp_path / "out")
     curve = [row["reward/final"] for row in json.loads((tmp_path / "out" / "curve.json").read_bytes()) if "loss" in row]

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from rsagent_training.miniature.curves import Curve, draw
+from rsagent_training.miniature.curves import TrainingCurve, draw
 from rsagent_training.miniature.report import BEGIN, END, estimate, main, part_of_document, pictures
 
 PAIR = re.compile(r"[ML] (\S+) (\S+)")
@@ -111,7 +111,7 @@ def test_other_rewards_have_rows_and_differences_but_no_curves() -> None:
 
 
 def test_a_picture_keeps_its_points_inside_and_its_words_harmless() -> None:
-    curves = [Curve("x & y", [0, 50, 100], [0.0, 7.3, 2.0])]
+    curves = [TrainingCurve("x & y", [0, 50, 100], [0.0, 7.3, 2.0])]
     svg = draw("a < b", "steps", curves)
     root = ElementTree.fromstring(svg)
     _, _, width, height = map(float, root.attrib["viewBox"].split())

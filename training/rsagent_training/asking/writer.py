@@ -109,7 +109,7 @@ class Writer:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _WriterReply:
     names: list[_Text]
     questions: Annotated[list[_Text], msgspec.Meta(max_length=_MOST_QUESTIONS)]
 
@@ -124,7 +124,7 @@ def questions_in(reply: str) -> tuple[list[str], list[str]]:
     if start < 0 or end < start:
         raise BadWriting("no JSON in the reply")
     try:
-        answer = msgspec.json.decode(reply[start : end + 1], type=_Answer)
+        answer = msgspec.json.decode(reply[start : end + 1], type=_WriterReply)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadWriting("its JSON is not what was asked for") from None
     questions = [" ".join(question.split()) for question in answer.questions]

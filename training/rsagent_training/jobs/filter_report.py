@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-Item = TypeVar("Item")
+Element = TypeVar("Element")
 
 
 class NothingLeft(ValueError):
@@ -38,7 +38,7 @@ class FilterReport:
         self.dropped.setdefault(filter_name, Counter())[reason] += 1
         self._last = filter_name
 
-    def apply(self, filter_name: str, items: Iterable[Item], fault: Callable[[Item], str]) -> list[Item]:
+    def apply(self, filter_name: str, items: Iterable[Element], fault: Callable[[Element], str]) -> list[Element]:
         """Keep the items without a fault; `fault` says in a few words why one is dropped, or nothing."""
         self.dropped.setdefault(filter_name, Counter())
         kept = []

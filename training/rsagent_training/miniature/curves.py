@@ -19,7 +19,7 @@ _STYLE: Any = {
 
 
 @dataclass(frozen=True)
-class Curve:
+class TrainingCurve:
     """One line of a picture.
 
     Attributes:
@@ -32,7 +32,7 @@ class Curve:
     y: Sequence[float]
 
 
-def draw(title: str, x_label: str, curves: Sequence[Curve]) -> str:
+def draw(title: str, x_label: str, curves: Sequence[TrainingCurve]) -> str:
     """Draw curves over a common axis; y begins at 0.
 
     Raises:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_training.miniature.curves import Curve, draw
+from rsagent_training.miniature.curves import TrainingCurve, draw
 
 BEGIN, END = "<!-- miniature: begin -->", "<!-- miniature: end -->"
 ROWS = {
@@ -125,21 +125,21 @@ def part_of_document(results: SeedResults, folder: str) -> str:
 
 def pictures(results: SeedResults) -> dict[str, str]:
     """The curves as SVG, by name of file."""
-    lessons: list[Curve] = []
-    practice: list[Curve] = []
-    turns: list[Curve] = []
+    lessons: list[TrainingCurve] = []
+    practice: list[TrainingCurve] = []
+    turns: list[TrainingCurve] = []
     for one in results:
         curves = one["curves"]
         done = 0.0
         for name in sorted(name for name in curves if name.startswith("sft-")):
             steps = [done + step for step in curves[name]["step"]]
-            lessons.append(Curve(f"lesson {name.removeprefix('sft-')}", steps, curves[name]["loss"]))
+            lessons.append(TrainingCurve(f"lesson {name.removeprefix('sft-')}", steps, curves[name]["loss"]))
             done = steps[-1]
         for name in PLOTTED:
             if name in curves:
                 curve = curves[name]
-                practice.append(Curve(_called(name), curve["step"], curve["episodes/iou"]))
-                turns.append(Curve(_called(name), curve["step"], curve["episodes/turns"]))
+                practice.append(TrainingCurve(_called(name), curve["step"], curve["episodes/iou"]))
+                turns.append(TrainingCurve(_called(name), curve["step"], curve["episodes/turns"]))
     return {
         "lessons": draw("SFT: loss of a token", "optimizer steps, a line for each seed", lessons),
         "practice": draw("GRPO: IoU of sampled episodes", "optimizer steps, a line for each seed", practice),

@@ -27,7 +27,7 @@ class SceneResult:
     """Result on one scene: what tables and results.json need of its Score.
 
     Attributes:
-        iou: Quality of the answer as `trajectory_iou` has it: 1 for a right "it is not there", 0 for a wrong outcome.
+        iou: Quality of the answer as `answer_quality` has it: 1 for a right "it is not there", 0 for a wrong outcome.
         absent: Whether the thing was not there.
         first: IoU of the first mask with the thing; None where there is no mask or no thing.
         turns, bad_replies: Of the episode.

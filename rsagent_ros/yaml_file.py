@@ -19,7 +19,7 @@ Kind = TypeVar("Kind")
 
 
 def read_yaml(path: Path, kind: type[Kind], changes: Iterable[str] = ()) -> Kind:
-    """What a file holds.
+    """Content of a file.
 
     Args:
         path: The file; an empty one gives the defaults, where all fields have one.

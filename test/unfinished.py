@@ -26,16 +26,6 @@ DOCSTRINGS = frozenset(
         "rsagent_ros/baseline/tracker/motion.py",
         "rsagent_ros/baseline/tracker/shape.py",
         "rsagent_ros/baseline/tracker/track.py",
-        "rsagent_ros/confidence/calibration.py",
-        "rsagent_ros/confidence/measures.py",
-        "rsagent_ros/evaluation/cluster.py",
-        "rsagent_ros/evaluation/commands/compare.py",
-        "rsagent_ros/evaluation/report/charts.py",
-        "rsagent_ros/evaluation/report/tables.py",
-        "rsagent_ros/ros/goals/active_goal.py",
-        "rsagent_ros/scoring/boundary.py",
-        "rsagent_ros/scoring/intervals.py",
-        "rsagent_ros/scoring/metrics.py",
         "rsagent_ros/shadow/answers.py",
         "rsagent_ros/shadow/candidate.py",
         "rsagent_ros/shadow/comparison.py",
@@ -43,7 +33,6 @@ DOCSTRINGS = frozenset(
         "rsagent_ros/shadow/process.py",
         "rsagent_ros/shadow/promotion.py",
         "rsagent_ros/shadow/worker.py",
-        "rsagent_ros/yaml_file.py",
     )
 )
 

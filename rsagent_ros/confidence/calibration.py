@@ -22,7 +22,7 @@ Kind = Literal["platt", "isotonic"]
 
 @dataclass(frozen=True)
 class Calibration:
-    """How evidence becomes a confidence.
+    """Map from evidence to a calibrated confidence.
 
     Attributes:
         kind: `platt`: a logistic function of all evidence; `isotonic`: steps of score times stability alone.

@@ -1,4 +1,4 @@
-"""What a confidence is worth on answers whose truth is known: its error, and what a threshold keeps."""
+"""Quality of confidences on answers whose truth is known: their error, and what a threshold keeps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEVELS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True)
 class Worth:
-    """Of one set of confidences.
+    """Figures of one set of confidences.
 
     Attributes:
         ece: Expected calibration error over ten bins of equal width (Guo et al., ICML 2017); less is better.
@@ -33,7 +33,7 @@ class Worth:
 
 
 def worth(confidence: Floats, right: NDArray[np.bool_]) -> Worth:
-    """Of (n,) confidences and whether the answers were right; n at least 1."""
+    """Figures of (n,) confidences and whether the answers were right; n at least 1."""
     risk = risk_by_coverage(confidence, (~right).astype(np.float64))
     return Worth(ece(confidence, right), brier(confidence, right), float(risk.mean()))
 

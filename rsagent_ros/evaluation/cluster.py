@@ -27,7 +27,7 @@ from rsagent_ros.scoring.score import score
 
 MAX_ATTEMPTS = 3
 READY_SECONDS = 1800.0
-"""How long loading the models, and waiting for room on the cluster, may take."""
+"""Seconds that loading the models, and waiting for room on the cluster, may take."""
 
 _OBJECT_STORE_BYTES = 500_000_000
 
@@ -57,7 +57,7 @@ class Workers:
 
 
 class _Worker:
-    """What runs in a worker process."""
+    """Entry of a worker process."""
 
     def __init__(self, open_models: Callable[[], Models], budget: Budget, seed: int) -> None:
         self._answering = Answering(open_models(), budget, seed)

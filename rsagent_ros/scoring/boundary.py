@@ -65,7 +65,7 @@ def _boundary(mask: Mask, box: tuple[slice, slice]) -> NDArray[np.bool_]:
 
 
 def _near(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """What is no further than the radius from any of these pixels."""
+    """Pixels no further than the radius from any of these."""
     if not pixels.any():
         return np.zeros_like(pixels)
     distance = cv2.distanceTransform((~pixels).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -42,7 +42,7 @@ class Interval:
 
     @property
     def clear(self) -> bool:
-        """Of a difference: whether 0 lies outside."""
+        """Whether 0 lies outside the interval of a difference."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
@@ -96,7 +96,7 @@ def _bootstrap(runs: list[Parts], seed: int, resamples: int) -> dict[str, Interv
 
 
 def _draws(count: int, seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:
-    """How often each example was drawn, (resamples, examples) in chunks: 10,000 by 10,000 at once would be 800 MB."""
+    """Counts of each example's draws, (resamples, examples) in chunks: 10,000 by 10,000 at once would be 800 MB."""
     random = np.random.default_rng(seed)
     for start in range(0, resamples, _CHUNK):
         drawn = random.integers(0, count, (min(_CHUNK, resamples - start), count))

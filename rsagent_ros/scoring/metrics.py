@@ -207,6 +207,6 @@ def by_category(scores: Sequence[Score]) -> dict[str, list[Score]]:
 
 
 def confusion(scores: Sequence[Score]) -> dict[str, dict[str, int]]:
-    """How often each expected outcome ended as which; all eight columns, also those without an example."""
+    """Confusion of outcomes, expected by ended; all eight columns, also those without an example."""
     counts = Counter((score.expected, score.outcome) for score in scores)
     return {str(right): {str(end): counts[right, end] for end in Outcome} for right in EXPECTED}

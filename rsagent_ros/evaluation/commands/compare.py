@@ -130,7 +130,7 @@ def _common(first: Evaluated, second: Evaluated) -> tuple[Evaluated, Evaluated, 
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:
-    """What to call two folders: their own names, or their paths where these are the same."""
+    """Names for two folders: their own, or their paths where these are the same."""
     if first.resolve().name != second.resolve().name:
         return first.resolve().name, second.resolve().name
     return str(first), str(second)

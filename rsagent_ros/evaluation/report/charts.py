@@ -39,7 +39,7 @@ _STYLE: Any = {
 }
 
 _GROUPS = r"figure|axes|patch|matplotlib\.axis|[xy]tick|line2d|text|PathCollection"
-"""What matplotlib numbers in each picture; nothing refers to these ids."""
+"""Ids that matplotlib numbers in each picture; nothing refers to them."""
 
 
 @dataclass(frozen=True)

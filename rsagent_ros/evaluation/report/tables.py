@@ -107,12 +107,12 @@ def _by_category(figures: dict[str, Any]) -> list[str]:
 
 
 def title(summary: dict[str, Any]) -> str:
-    """What was evaluated on what."""
+    """Title of a report: the system, and the data it was evaluated on."""
     return f"{system_name(summary['run'])} on {dataset_name(summary['run'])}"
 
 
 def system_name(run: dict[str, Any]) -> str:
-    """Who answered."""
+    """Name of the models that answered, or of the predictions."""
     system = run["system"]
     if "predictions" in system:
         return f"predictions of {system['predictions']}"

@@ -50,7 +50,7 @@ class ActiveGoal:
 
     @property
     def ending(self) -> Result | None:
-        """How it has to end: canceled, pre-empted or shut down. None while it may go on."""
+        """End that is asked for: canceled, pre-empted or shut down. None while it may go on."""
         return self._ending
 
     def stop(self, outcome: Outcome, message: str = "") -> None:

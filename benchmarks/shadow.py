@@ -1,4 +1,4 @@
-"""How often a candidate that is no better would be promoted: by one look at the end, and by a look at every step.
+"""Share of candidates that are no better and yet promoted: by one look at the end, and by a look at every step.
 
 The candidate differs from the incumbent by chance alone. A mean value's paired bootstrap is that of a mean of
 differences; only that is computed here, with fewer resamples than in a comparison. A fifth of the goals are absent.

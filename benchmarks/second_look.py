@@ -48,9 +48,9 @@ from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Conversation, Policy, Reply, ReplyLimits
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.baseline.policy import ReferencePolicy
-from rsagent_ros.baseline.policy.perception import look
-from rsagent_ros.baseline.policy.second_look import is_second_look
-from rsagent_ros.baseline.policy.sight import Sight
+from rsagent_ros.baseline.policy.objects import detect
+from rsagent_ros.baseline.policy.observed_view import ObservedView
+from rsagent_ros.baseline.policy.verification import is_verification
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.data.example import Example
 
@@ -116,7 +116,7 @@ class _ClockedConversation:
         """Reply of the policy."""
         started = time.process_time()
         reply = self._inner.reply(new_messages, limits=limits, cancel=cancel)
-        if is_second_look(new_messages[-1]):
+        if is_verification(new_messages[-1]):
             self._clock.first = self._clock.first or started
             self._clock.asking += time.process_time() - started
         return reply
@@ -145,7 +145,7 @@ class _SlippingConversation:
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         """The next move of a slip, else what the reference policy says."""
-        if is_second_look(new_messages[-1]):
+        if is_verification(new_messages[-1]):
             return ReferencePolicy().open().reply(new_messages, limits=limits, cancel=cancel)
         begins = not self._heard
         self._heard += new_messages
@@ -165,14 +165,14 @@ class _SlippingConversation:
         """Draw anything that stands out in the first picture, and end with it. The slip is over where that fails."""
         first = self._heard[1]
         view = Box(0, 0, *_told(first)["image"])
-        things = look(first.pictures[0].pixels)
+        things = detect(first.pictures[0].pixels)
         if not things:
             return
         thing = things[int(self._dice.integers(len(things)))]
         views = [facts["view"] for message in self._heard if (facts := _told(message)).get("view")]
         if views and Box(*views[-1]) != view:
             yield ResetView()
-        yield Segment(Sight(first.pictures[0].pixels, view, tuple(things)).box(thing.box, 2.0))
+        yield Segment(ObservedView(first.pictures[0].pixels, view, tuple(things)).box(thing.box, 2.0))
         if mask := _told(self._heard[-1]).get("mask"):
             yield Finish((mask,))
 

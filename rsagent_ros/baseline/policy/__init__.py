@@ -1,9 +1,10 @@
-"""The embedded default: a policy that needs no weights and understands colours, simple shapes, sizes and places.
+"""The reference policy: colours, simple shapes, sizes and places, without weights.
 
-Reading order: `policy` (the protocol), `search` (the conduct of an episode), `drawing` (prompt, inspect, correct);
-then what they rest on: `language` and `vocabulary` (words to a phrase), `perception` (a picture to things; from
-`patches`, `background`, `figures` and `touching`), `colours` and `outlines` (what a thing looks like), `grounding` and
-`places` (which things a phrase means), `inspection` (what an overlay shows), `prompts` and `wording`.
+Reading order:
+`policy` (the protocol), `chat` (messages to observations), `search` (the conduct of an episode), `drawing` (prompt,
+inspect, correct) with `prompts`, `observed_view` and `overlay`; `verification` (the second look);
+from words to meaning: `vocabulary`, `language`, `grounding`, `spatial`, and back: `wording`;
+from pixels to objects: `superpixels`, `foreground`, `touching`, `shape_models`, `shapes`, `colours`, `objects`.
 """
 
 from rsagent_ros.baseline.policy.policy import ReferencePolicy

@@ -1,4 +1,4 @@
-"""Names of colours: how well each of twelve fits the pixels of a thing, whatever side of it the light comes from."""
+"""Colour names: the fit of each of twelve to the pixels of an object, whatever side of it the light comes from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class _Range:
-    """Where a colour lies: (lowest, highest) of hue in degrees, saturation and value, with soft ends.
+    """Extent of a colour: (lowest, highest) of hue in degrees, saturation and value, with soft ends.
 
     Hue runs over 360 where the range does; value is relative to the brightness of the picture's light.
     """
@@ -38,10 +38,10 @@ _RANGES: dict[str, tuple[_Range, ...]] = {
 }
 COLOURS = tuple(_RANGES)
 _SOFT = (8.0, 0.10, 0.07)
-"""How far outside a range a colour's fit falls to 0: degrees of hue, saturation, value."""
+"""Distance outside a range at which a colour's fit falls to 0: degrees of hue, saturation, value."""
 
 _LIT_SHARE = 0.7
-"""A thing's brightness is this quantile of its pixels': its lit side, without the highlights."""
+"""An object's brightness is this quantile of its pixels': its lit side, without the highlights."""
 
 
 def light_of(pixels: NDArray[np.uint8]) -> float:
@@ -50,7 +50,7 @@ def light_of(pixels: NDArray[np.uint8]) -> float:
 
 
 def fits_of(pixels: NDArray[np.uint8], light: float) -> dict[str, float]:
-    """How well each colour name fits the (n, 3) RGB pixels of a thing, 0..1 each; several may fit a little.
+    """Fit of each colour name to the (n, 3) RGB pixels of an object, 0..1 each; several may fit a little.
 
     Args:
         pixels: At least one; all of its visible surface.

@@ -11,10 +11,10 @@ from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
+from rsagent_ros.baseline.policy.chat import Observation, observed
 from rsagent_ros.baseline.policy.drawing import Move
-from rsagent_ros.baseline.policy.observation import Observation, observed
 from rsagent_ros.baseline.policy.search import Moves, search
-from rsagent_ros.baseline.policy.second_look import is_second_look, second_look
+from rsagent_ros.baseline.policy.verification import is_verification, verify
 
 _RESERVE = 0.3
 """Seconds before the deadline from which on the search ends with what it has: this, or twice the slowest turn."""
@@ -24,7 +24,7 @@ class ReferencePolicy:
     """A policy over colours, simple shapes, sizes and places, from the pictures of the chat alone.
 
     For set-up checks, continuous integration and simple scenes; docs/baseline.md lists what it understands. It
-    is no stand-in for a vision-language model: it does not know what things are or what they are for.
+    is no stand-in for a vision-language model: it does not know what objects are or what they are for.
     Deterministic. Keeps nothing between conversations, which may run at the same time.
     """
 
@@ -40,7 +40,7 @@ class ReferencePolicy:
 
 
 class _ReferenceConversation:
-    """One episode's talk. Each reply takes milliseconds, but those to a clean picture: about 0.2 s at 640x480."""
+    """The chat of one episode. Each reply takes milliseconds, but those to a clean picture: about 0.2 s at 640x480."""
 
     def __init__(self, pictures: PictureFormat) -> None:
         self._pictures = pictures
@@ -49,7 +49,7 @@ class _ReferenceConversation:
         self._moves: Moves | None = None
         self._instruction = ""
         self._previous: tuple[str, ...] = ()
-        self._sent = 0.0
+        self._replied = 0.0
         self._slowest = 0.0
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
@@ -57,48 +57,48 @@ class _ReferenceConversation:
         started = time.monotonic()
         if cancel.is_set or started >= limits.deadline:
             return Reply("", "cancel" if cancel.is_set else "deadline")
-        if is_second_look(new_messages[-1]):
-            move = second_look(new_messages[-1], self._pictures)
-            return self._said(move, started, limits, cancel)
-        told = [observed(message) for message in new_messages if message.role == "user"]
-        observation = told[-1]
-        for one in told:
+        if is_verification(new_messages[-1]):
+            return self._reply(verify(new_messages[-1], self._pictures), started, limits, cancel)
+        observations = [observed(message) for message in new_messages if message.role == "user"]
+        for one in observations:
             self._view = one.view or self._view
             if one.picture is not None:
                 width, height = round(self._view.width), round(self._view.height)
                 self._extent = self._pictures.extent(width, height, one.picture.kind)
         if self._moves is None:
-            first = self._taken_over(told)
+            first = self._first(observations)
             if first is None:
                 return Reply(f"<think>I take over, and look at all of it again.</think>{render(ResetView())}")
             self._moves = search(first, self._pictures)
             move = next(self._moves)
         else:
-            self._slowest = max(self._slowest, started - self._sent)
+            self._slowest = max(self._slowest, started - self._replied)
             reserve = max(_RESERVE, 2 * self._slowest)
-            move = self._moves.send(replace(observation, hurried=limits.deadline - started < reserve))
-        return self._said(move, started, limits, cancel)
+            move = self._moves.send(replace(observations[-1], hurried=limits.deadline - started < reserve))
+        return self._reply(move, started, limits, cancel)
 
-    def _said(self, move: Move, started: float, limits: ReplyLimits, cancel: CancelToken) -> Reply:
-        """A move as a reply to what came at `started`."""
-        self._sent = time.monotonic()
-        seconds = self._sent - started
-        if cancel.is_set or self._sent >= limits.deadline:
+    def _reply(self, move: Move, started: float, limits: ReplyLimits, cancel: CancelToken) -> Reply:
+        """A move as the reply to messages that came at `started`."""
+        self._replied = time.monotonic()
+        seconds = self._replied - started
+        if cancel.is_set or self._replied >= limits.deadline:
             return Reply("", "cancel" if cancel.is_set else "deadline", seconds=seconds)
         return Reply(f"<think>{move.thought}</think>{render(move.action, self._extent)}", seconds=seconds)
 
-    def _taken_over(self, told: list[Observation]) -> Observation | None:
-        """What to begin with; None where the whole image must be seen again first.
+    def _first(self, observations: list[Observation]) -> Observation | None:
+        """The observation to begin with; None where the whole image must be seen again first.
 
         More than one observation at once means that another policy has led the chat so far. Only the first one shows
-        the whole image, and it only counts as long as that is what is looked at.
+        the whole image, and it only counts as long as that is the view.
         """
-        if told[0].instruction:
-            self._instruction, self._previous = told[0].instruction, told[0].previous
-        views = [one.view for one in told if one.view is not None]
+        first = observations[0]
+        if first.instruction:
+            self._instruction, self._previous = first.instruction, first.previous
+        views = [one.view for one in observations if one.view is not None]
         if views and views[-1] != views[0]:
             return None
-        return replace(told[0], instruction=self._instruction, previous=self._previous, turns_left=told[-1].turns_left)
+        turns_left = observations[-1].turns_left
+        return replace(first, instruction=self._instruction, previous=self._previous, turns_left=turns_left)
 
     def close(self) -> None:
         """Forget the episode."""

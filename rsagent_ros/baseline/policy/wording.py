@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rsagent_ros.baseline.policy import places
+from rsagent_ros.baseline.policy import spatial
 from rsagent_ros.baseline.policy.language import Phrase
-from rsagent_ros.baseline.policy.perception import Thing
+from rsagent_ros.baseline.policy.objects import SceneObject
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _RANKS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
@@ -24,21 +24,20 @@ def indefinite(words: str) -> str:
     return f"an {words}" if words[:1] in tuple("aeiou") else f"a {words}"
 
 
-def looks(thing: Thing) -> str:
-    """What a thing looks like: "red ball"; "red thing" where its outline is like no shape."""
-    names = {"disc": "circle"}
-    shape, distance = min(thing.shapes.items(), key=lambda pair: pair[1])
-    noun = names.get(shape, shape) if distance < 0.05 and thing.solidity > 0.85 else "thing"
-    return f"{thing.colour} {noun}".strip()
+def looks(item: SceneObject) -> str:
+    """Colour and shape of an object: "red ball"; "red thing" where its outline is like no shape."""
+    shape, distance = min(item.shapes.items(), key=lambda pair: pair[1])
+    noun = {"disc": "circle"}.get(shape, shape) if distance < 0.05 and item.solidity > 0.85 else "thing"
+    return f"{item.colour} {noun}".strip()
 
 
-def inventory(things: Sequence[Thing]) -> str:
-    """What is in view, at most a few of them by name: "a red ball, a blue box and two more things"."""
-    if not things:
+def inventory(objects: Sequence[SceneObject]) -> str:
+    """The objects in view, at most a few of them by name: "a red ball, a blue box and two more things"."""
+    if not objects:
         return "nothing that stands out from the background"
-    named = [indefinite(looks(thing)) for thing in things[:_MOST_NAMED]]
-    if len(things) > _MOST_NAMED:
-        named.append(count(len(things) - _MOST_NAMED, "smaller thing"))
+    named = [indefinite(looks(item)) for item in objects[:_MOST_NAMED]]
+    if len(objects) > _MOST_NAMED:
+        named.append(count(len(objects) - _MOST_NAMED, "smaller thing"))
     return listed(named)
 
 
@@ -52,31 +51,35 @@ def unknown_words(phrase: Phrase) -> str:
     return listed([f'"{word}"' for word in phrase.unknown]) if phrase.unknown else "these words"
 
 
-def question(phrase: Phrase, things: Sequence[Thing]) -> str:
-    """What to ask when a phrase fits several things."""
-    return f"There are {count(len(things), _noun(phrase))}: {listed(_told_apart(things), 'or')}?"
+def short(phrase: Phrase) -> str:
+    """A phrase's colour and noun alone: "red ball"."""
+    return str(Phrase(phrase.noun, phrase.colours, unknown_noun=phrase.unknown_noun))
 
 
-def _noun(phrase: Phrase) -> str:
+def question(phrase: Phrase, objects: Sequence[SceneObject]) -> str:
+    """The question to ask when a phrase fits several objects."""
     # A plural has room for the short form only: "two balls left of the box" would not be clear.
-    return str(Phrase(phrase.noun, phrase.colours, phrase.size, unknown_noun=phrase.unknown_noun))
+    noun = f"{phrase.size} {short(phrase)}".strip()
+    return f"There are {count(len(objects), noun)}: {listed(_told_apart(objects), 'or')}?"
 
 
-def _told_apart(things: Sequence[Thing]) -> list[str]:
-    """Words for each thing that fit it alone: its colour, its shape, else its place."""
-    colours = [thing.colour for thing in things]
+def _told_apart(objects: Sequence[SceneObject]) -> list[str]:
+    """Words for each object that fit it alone: its colour, its shape, else its place."""
+    colours = [item.colour for item in objects]
     if all(colours) and len(set(colours)) == len(colours):
         return [f"the {colour} one" for colour in colours]
-    kinds = [looks(thing) for thing in things]
+    kinds = [looks(item) for item in objects]
     if len(set(kinds)) == len(kinds):
         return [f"the {kind}" for kind in kinds]
-    across = max(thing.centre.x for thing in things) - min(thing.centre.x for thing in things)
-    down = max(thing.centre.y for thing in things) - min(thing.centre.y for thing in things)
+    across, down = (
+        max(values) - min(values) for values in zip(*((item.centre.x, item.centre.y) for item in objects), strict=True)
+    )
     direction, names = ("left", ("left", "right")) if across >= down else ("top", ("upper", "lower"))
-    order = places.row(things, direction)
-    ranks = {id(thing): rank for rank, thing in enumerate(order)}
-    if len(things) == 2:
-        return [f"the {names[ranks[id(thing)]]} one" for thing in things]
-    start = "from the left" if direction == "left" else "from the top"
-    words = [_RANKS[rank] if rank < len(_RANKS) else f"{rank + 1}th" for rank in range(len(things))]
-    return [f"the {words[ranks[id(thing)]]}{f' {start}' if ranks[id(thing)] == 0 else ''}" for thing in things]
+    row = spatial.in_order(objects, direction)
+    ranks = [next(rank for rank, other in enumerate(row) if other is item) for item in objects]
+    if len(objects) == 2:
+        return [f"the {names[rank]} one" for rank in ranks]
+    words = [_RANKS[rank] if rank < len(_RANKS) else f"{rank + 1}th" for rank in ranks]
+    return [
+        f"the {word}{f' from the {direction}' if rank == 0 else ''}" for rank, word in zip(ranks, words, strict=True)
+    ]

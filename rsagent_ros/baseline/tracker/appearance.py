@@ -1,4 +1,4 @@
-"""What a thing looks like: its colours, kept as a histogram, and which pixels of a later frame they explain."""
+"""The colours of an object, kept as a histogram, and the pixels of a later frame that they explain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.baseline.segmenter.crop import TONES_PER_LOG, encoded
-from rsagent_ros.baseline.tracker.shape import resized
+from rsagent_ros.baseline.tracker.carried_mask import resized
 
 Histogram = NDArray[np.float32]
 
@@ -23,7 +23,7 @@ _SPREAD = 0.5
 """Weight that goes to the two neighbouring bins: a histogram's walls are where chance puts them."""
 
 _OWN = 0.02
-"""Share of the thing's own pixels at the beginning, the rarest ones, whose colours do not count as its own."""
+"""Share of the object's own pixels at the beginning, the rarest ones, whose colours do not count as its own."""
 
 _ANCHOR = 0.5
 """Weight of the first look, for ever: without it a slow swap would be learned step by step."""
@@ -31,18 +31,18 @@ _ANCHOR = 0.5
 _RATE = 0.1
 _SPECK = 3
 _HIDING = 0.04
-"""Least share of a mask that something unlike the thing must cover, in one piece, to count as standing before it."""
+"""Least share of a mask that something unlike the object must cover, in one piece, to count as standing before it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What is under a mask.
+class AppearanceMatch:
+    """Comparison of the pixels under a mask with the object.
 
     Attributes:
-        visible: (h, w) bool: the mask without what stands before the thing.
-        visible_share: Of the mask, 0..1; exactly 1 where nothing does.
-        similarity: How much the visible colours are the thing's, and in the same shares, 0..1 (Bhattacharyya).
-        histogram: Of the visible colours.
+        visible: (h, w) bool: the mask without anything that stands before the object.
+        visible_share: Visible share of the mask, 0..1; exactly 1 where nothing stands before it.
+        similarity: Bhattacharyya coefficient of the visible colours and the object's, 0..1.
+        histogram: Histogram of the visible colours.
     """
 
     visible: Mask
@@ -52,7 +52,7 @@ class Look:
 
 
 class Appearance:
-    """The colours of one thing: those of the first look, and those of lately. A fixed 32 KB."""
+    """The colours of one object: those of the first look, and those of lately. A fixed 32 KB."""
 
     def __init__(self, picture: NDArray[np.uint8], mask: Mask) -> None:
         """Learn the pixels of a (h, w) mask that is not empty, in a (h, w, 3) uint8 RGB picture."""
@@ -63,27 +63,27 @@ class Appearance:
         self._least = float(np.quantile(self._anchor[codes[inside]], _OWN)) * _ANCHOR
 
     def explains(self, picture: NDArray[np.uint8], brighter: float) -> Mask:
-        """(h, w) bool: pixels of a picture that have one of the thing's colours.
+        """(h, w) bool: pixels of a picture that have one of the object's colours.
 
         Args:
             picture: (h, w, 3) uint8 RGB.
-            brighter: Than at the beginning, the whole camera picture, as a natural logarithm.
+            brighter: Increase in brightness of the whole camera picture since the beginning, as a natural logarithm.
         """
         return resized(self._own(_codes(picture, brighter)), picture.shape[:2])
 
-    def look(self, picture: NDArray[np.uint8], mask: Mask, brighter: float) -> Look:
-        """What is under a (h, w) mask that is not empty; otherwise as in `explains`."""
+    def match(self, picture: NDArray[np.uint8], mask: Mask, brighter: float) -> AppearanceMatch:
+        """Compare the pixels under a (h, w) mask that is not empty; otherwise as in `explains`."""
         codes = _codes(picture, brighter)
         inside = resized(mask, codes.shape)
         strange = _pieces(inside & ~self._own(codes), _HIDING * np.count_nonzero(inside))
         visible = mask & ~resized(strange, mask.shape)
         histogram = _histogram(codes[inside & ~strange])
         share = np.count_nonzero(visible) / np.count_nonzero(mask)
-        return Look(visible, float(share), float(np.sqrt(histogram * self._reference).sum()), histogram)
+        return AppearanceMatch(visible, float(share), float(np.sqrt(histogram * self._reference).sum()), histogram)
 
-    def learn(self, look: Look) -> None:
-        """Let the recent colours follow what is surely the thing."""
-        self._recent = np.asarray((1 - _RATE) * self._recent + _RATE * look.histogram, dtype=np.float32)
+    def learn(self, match: AppearanceMatch) -> None:
+        """Let the recent colours follow a match that is surely the object."""
+        self._recent = np.asarray((1 - _RATE) * self._recent + _RATE * match.histogram, dtype=np.float32)
 
     def _own(self, codes: NDArray[np.int64]) -> Mask:
         return np.asarray(self._reference[codes] >= self._least)
@@ -94,9 +94,9 @@ class Appearance:
 
 
 def brightening(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    """By how much a (h, w) grey picture as a whole became brighter, as a natural logarithm.
+    """Increase in brightness of a whole (h, w) grey picture, as a natural logarithm.
 
-    The median over coarse blocks: a thing that moves does not count, another exposure or lamp does.
+    The median over coarse blocks: an object that moves does not count, another exposure or lamp does.
     """
     blocks = [cv2.resize(grey, (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32) for grey in (before, after)]
     return float(np.median(np.log((blocks[1] + 8.0) / (blocks[0] + 8.0))))

@@ -14,21 +14,21 @@ from rsagent_ros.agent.mask import Mask, bounding_box, iou
 from rsagent_ros.agent.segmenter import MaskPrompt, Segmenter
 
 _TRUSTED = 0.9
-"""IoU with the mask that the track began with from which on the segmenter's opinion of this thing counts."""
+"""IoU with the mask that the track began with from which on the segmenter's opinion of this object counts."""
 
 _AGREES = 0.85
 _AREA = 1.12
-"""By how much one drawing may change the area, as a factor."""
+"""Factor by which one drawing may change the area."""
 
 _AREA_IN_ALL = 1.3
-"""By how much all of them together may: half of a plain thing would else become all of it, little by little."""
+"""Factor for all of them together: half of a plain object would else become all of it, little by little."""
 
 _LOGIT = 6.0
 _GROWN = 2.0
 
 
 class EdgeFitter:
-    """Re-fits edges with a segmenter that has shown at the first frame that it sees this thing as the agent did.
+    """Re-fits edges with a segmenter that has shown at the first frame that it sees this object as the agent did.
 
     Drift is slow, and a wrong edge is worse than one of a second ago: only small corrections are taken.
     """

@@ -1,4 +1,4 @@
-"""How a patch of the picture moved from one frame to the next: optical flow, checked there and back, one transform."""
+"""Motion of a patch between two frames: optical flow, checked there and back, and one transform for all of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IDENTITY: Matrix = np.eye(3)
 _MOST_POINTS = 120
 _LEAST_POINTS = 6
 _QUALITY = 0.005
-"""Of the weakest corner that is followed, relative to the strongest: weak ones are checked there and back, too."""
+"""Quality of the weakest corner that is followed, relative to the strongest: weak ones are checked, too."""
 
 _AFFINE_POINTS = 16
 _AFFINE_SPREAD = 0.5
@@ -34,15 +34,15 @@ _REPROJECTION = 1.5
 _MAX_SCALE = 1.5
 _DENSE_SIDE = 160
 _ALIKE = 0.6
-"""Correlation of shape and colours from which on a thing counts as seen there."""
+"""Correlation of shape and colours from which on an object counts as seen there."""
 
 _BETTER = 0.03
-"""By how much another place must be better: where the thing ends is less sure than how its points moved."""
+"""Margin by which another place must be better: where the object ends is less sure than how its points moved."""
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """Where a patch went.
+    """Motion of a patch.
 
     Attributes:
         matrix: (3, 3) float64, from pixels (x, y, 1) of the older frame to those of the newer; affine.
@@ -134,7 +134,7 @@ def shift_to(own: Mask, body: Mask, reach: int) -> Matrix | None:
     """The shift that lays a shape onto pixels that look like it, as a (3, 3) matrix.
 
     Args:
-        own: (h, w) bool: pixels that have the thing's colours.
+        own: (h, w) bool: pixels that have the object's colours.
         body: (h, w) bool: the shape, somewhere in the same window.
         reach: Most pixels to either side.
 

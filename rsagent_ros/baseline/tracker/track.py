@@ -13,19 +13,19 @@ from rsagent_ros.agent.mask import Mask, area, iou
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.baseline.tracker.appearance import Appearance, brightening
+from rsagent_ros.baseline.tracker.carried_mask import CarriedMask, Region, touches_border
 from rsagent_ros.baseline.tracker.edge import EdgeFitter
 from rsagent_ros.baseline.tracker.motion import Grey, Motion, dense_motion, shift_to, sparse_motion
 from rsagent_ros.baseline.tracker.resolution import Resolution
-from rsagent_ros.baseline.tracker.shape import Shape, Window, touches_border
 from rsagent_ros.trackers.lost import LostLimits, area_jumped, lost_sentence
 from rsagent_ros.trackers.tracker import LostReason, TrackedMask, check_start, check_step
 
 _SURE = 0.6
-"""Score from which on the track learns what the thing looks like now."""
+"""Score from which on the track learns what the object looks like now."""
 
 _VISIBLE_AGAIN = 0.7
 _SCORE_AGAIN = 0.6
-"""A lost thing counts as found again from here on; more than it takes to keep it, else it would flicker."""
+"""A lost object counts as found again from here on; more than it takes to keep it, else it would flicker."""
 
 _WHOLE = 0.9
 """Visible share from which on the edge may be drawn again; with less, what is hidden now would be forgotten."""
@@ -37,7 +37,7 @@ _STEP = 3
 """Pixels by which colours may correct the flow in one step."""
 
 _STANDS_OUT = 0.7
-"""IoU of what has the thing's colours, around it, with the thing: from here on its colours say where it is."""
+"""IoU of the pixels with the object's colours, around it, with the object: from here on its colours say where it is."""
 
 _AGREEMENT = 0.4
 """Weight of how many points moved as one, in the score."""
@@ -45,15 +45,15 @@ _AGREEMENT = 0.4
 
 @dataclass(frozen=True, slots=True)
 class ClassicalConfig:
-    """How a classical track works.
+    """Configuration of a classical track.
 
     Attributes:
         side: Longest side in pixels at which frames are compared; larger ones are shrunk.
         refit_every: Steps from one drawing of the edge to the next; 0 leaves the edge as it was carried.
-        limits: When the thing counts as lost.
+        limits: Limits beyond which the object counts as lost.
 
     Raises:
-        ValueError: A value that can't be.
+        ValueError: A value out of range.
     """
 
     side: int = 640
@@ -73,11 +73,11 @@ class ClassicalTracker:
     name = "classical"
 
     def __init__(self, config: ClassicalConfig | None = None, segmenter: Segmenter[Any] | None = None) -> None:
-        """Nothing runs yet.
+        """Take a configuration; nothing runs yet.
 
         Args:
-            config: How tracks work; the defaults if None.
-            segmenter: Who draws edges again, from the mask as a prior; the classical one if None.
+            config: Configuration of the tracks; the defaults if None.
+            segmenter: Segmenter that draws edges again, with the mask as `mask_input`; the classical one if None.
         """
         self._config = ClassicalConfig() if config is None else config
         self._segmenter: Segmenter[Any] = ClassicalSegmenter() if segmenter is None else segmenter
@@ -94,7 +94,7 @@ class ClassicalTracker:
 
 
 class ClassicalTrack:
-    """One thing that is followed. Holds one grey frame, two masks and three histograms, however long it runs."""
+    """One object that is followed. Holds one grey frame, two masks and three histograms, however long it runs."""
 
     def __init__(
         self, frame: NDArray[np.uint8], mask: Mask, stamp_ns: int, config: ClassicalConfig, segmenter: Segmenter[Any]
@@ -104,9 +104,9 @@ class ClassicalTrack:
         self._resolution = Resolution.of((frame.shape[0], frame.shape[1]), config.side)
         picture = self._resolution.shrink(frame)
         self._visible = self._resolution.shrink_mask(mask)
-        self._shape = Shape.drawn(self._visible)
-        window = Window.around(self._visible)
-        first, part = window.cut(picture), window.cut(self._visible)
+        self._carried = CarriedMask.drawn(self._visible)
+        region = Region.around(self._visible)
+        first, part = region.cut(picture), region.cut(self._visible)
         self._appearance = Appearance(first, part)
         self._stands_out = iou(self._appearance.explains(first, 0.0), part) >= _STANDS_OUT
         self._fitter = EdgeFitter(segmenter, first, part) if config.refit_every else None
@@ -117,7 +117,7 @@ class ClassicalTrack:
         self._closed = False
 
     def step(self, frame: NDArray[np.uint8], stamp_ns: int) -> TrackedMask:
-        """Follow the thing into a newer frame; see `Track.step`.
+        """Follow the object into a newer frame; see `Track.step`.
 
         Raises:
             ValueError: As in `Track.step`.
@@ -128,86 +128,86 @@ class ClassicalTrack:
         check_step(frame, stamp_ns, self._resolution.camera, self._stamp)
         picture = self._resolution.shrink(frame)
         grey = _grey(picture)
-        motion = self._surroundings_motion(grey) if self._lost else self._thing_motion(grey)
+        motion = self._surroundings_motion(grey) if self._lost else self._object_motion(grey)
         if motion is not None:
-            self._shape = self._shape.moved(motion.matrix)
+            self._carried = self._carried.moved(motion.matrix)
         self._brighter += brightening(self._grey, grey)
         self._grey, self._stamp = grey, stamp_ns
         self._steps += 1
-        return self._looked(picture, 0.0 if motion is None else motion.support)
+        return self._matched(picture, 0.0 if motion is None else motion.support)
 
     def close(self) -> None:
         """Refuse further steps; what is held goes with the track itself. May be called twice."""
         self._closed = True
 
-    def _thing_motion(self, grey: Grey) -> Motion | None:
-        # Its outline is part of it: a thing without texture has all its corners there.
+    def _object_motion(self, grey: Grey) -> Motion | None:
+        # Its outline is part of it: an object without texture has all its corners there.
         patch = cv2.dilate(self._visible.view(np.uint8), np.ones((5, 5), np.uint8)) > 0
         return sparse_motion(self._grey, grey, patch) or dense_motion(self._grey, grey, self._visible)
 
     def _surroundings_motion(self, grey: Grey) -> Motion | None:
-        """What hides a thing moves as it likes; where the thing would be now, only what is around it can say."""
-        body = self._shape.placed()
+        """Motion of the surroundings: it tells where a hidden object would be now."""
+        body = self._carried.placed()
         ring = cv2.dilate(body.view(np.uint8), np.ones((_RING, _RING), np.uint8)) > 0
         return sparse_motion(self._grey, grey, ring & ~body) or sparse_motion(self._grey, grey, ~body)
 
-    def _looked(self, picture: NDArray[np.uint8], support: float) -> TrackedMask:
-        """What is under the carried shape: the thing, something else, or the border of the picture."""
+    def _matched(self, picture: NDArray[np.uint8], support: float) -> TrackedMask:
+        """Decide what is under the carried mask: the object, something else, or the border of the picture."""
         limits = self._config.limits
-        self._shape = self._sought(picture)
-        body = self._shape.placed()
+        self._carried = self._sought(picture)
+        body = self._carried.placed()
         pixels = area(body)
-        in_view = pixels / max(self._shape.whole_area, 1.0)
+        in_view = pixels / max(self._carried.whole_area, 1.0)
         if pixels == 0 or in_view < limits.min_in_view:
             return self._without(LostReason.LEFT_VIEW, in_view, limits.min_in_view)
-        window = Window.around(body)
-        seen = window.cut(picture)
-        look = self._appearance.look(seen, window.cut(body), self._brighter)
+        region = Region.around(body)
+        seen = region.cut(picture)
+        match = self._appearance.match(seen, region.cut(body), self._brighter)
         needed = max(limits.min_visible, _VISIBLE_AGAIN) if self._lost else limits.min_visible
-        if look.visible_share < needed:
-            return self._without(LostReason.HIDDEN, look.visible_share, needed)
-        # Colours say whether it is still the same, the points whether it moves as one thing.
+        if match.visible_share < needed:
+            return self._without(LostReason.HIDDEN, match.visible_share, needed)
+        # Colours say whether it is still the same, the points whether it moves as one object.
         agreement = 1 - _AGREEMENT + _AGREEMENT * support
-        score = min(1.0, look.similarity * look.visible_share**0.5 * agreement)
+        score = min(1.0, match.similarity * match.visible_share**0.5 * agreement)
         needed = max(limits.min_score, _SCORE_AGAIN) if self._lost else limits.min_score
         if score < needed:
             return self._without(LostReason.LOW_SCORE, score, needed)
-        visible = window.pasted(look.visible, body.shape)
-        if self._edge_is_due() and look.visible_share > _WHOLE and not touches_border(visible):
-            visible = self._fitted(seen, look.visible, window, visible)
+        visible = region.pasted(match.visible, body.shape)
+        if self._edge_is_due() and match.visible_share > _WHOLE and not touches_border(visible):
+            visible = self._fitted(seen, match.visible, region, visible)
         now, before = area(visible), area(self._visible)
         if not self._lost and area_jumped(now, before, limits):
             return self._without(LostReason.AREA_JUMP, now / before, limits.max_area_ratio)
-        if score > _SURE and look.visible_share == 1.0:
-            self._appearance.learn(look)
+        if score > _SURE and match.visible_share == 1.0:
+            self._appearance.learn(match)
         self._visible, self._lost = visible, False
         return TrackedMask(self._stamp, self._resolution.enlarge(visible), score, False)
 
     def _edge_is_due(self) -> bool:
         return bool(self._config.refit_every) and self._steps % self._config.refit_every == 0
 
-    def _fitted(self, seen: NDArray[np.uint8], part: Mask, window: Window, carried: Mask) -> Mask:
+    def _fitted(self, seen: NDArray[np.uint8], part: Mask, region: Region, carried: Mask) -> Mask:
         """The edge drawn again, where the segmenter has an opinion that counts; else as it was carried."""
         drawn = None if self._fitter is None else self._fitter.fit(seen, part)
         if drawn is None:
             return carried
-        whole = window.pasted(drawn, carried.shape)
-        self._shape = Shape.drawn(whole)
+        whole = region.pasted(drawn, carried.shape)
+        self._carried = CarriedMask.drawn(whole)
         return whole
 
-    def _sought(self, picture: NDArray[np.uint8]) -> Shape:
-        """The shape moved to where its colours are: a step at most, or anywhere near when it is lost.
+    def _sought(self, picture: NDArray[np.uint8]) -> CarriedMask:
+        """The carried mask moved to where its colours are: a step at most, or anywhere near when it is lost.
 
-        Points on the outline may be the background's, and a thing without texture has no others.
+        Points on the outline may be the background's, and an object without texture has no others.
         """
-        body = self._shape.placed()
+        body = self._carried.placed()
         if not body.any() or not (self._lost or self._stands_out):
-            return self._shape
-        window = Window.around(body)
-        own = self._appearance.explains(window.cut(picture), self._brighter)
-        here = window.cut(body)
+            return self._carried
+        region = Region.around(body)
+        own = self._appearance.explains(region.cut(picture), self._brighter)
+        here = region.cut(body)
         found = shift_to(own, here, max(here.shape) // 4 if self._lost else _STEP)
-        return self._shape if found is None else self._shape.moved(found)
+        return self._carried if found is None else self._carried.moved(found)
 
     def _without(self, reason: LostReason, figure: float, limit: float) -> TrackedMask:
         """The answer for a frame without a mask to be trusted."""

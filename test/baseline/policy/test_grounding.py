@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from rsagent_ros.baseline.policy.grounding import Grounding, ground
 from rsagent_ros.baseline.policy.language import understood
-from rsagent_ros.baseline.policy.perception import Thing, look
+from rsagent_ros.baseline.policy.objects import SceneObject, detect
 
 RED, BLUE, GREEN = (205, 35, 40), (35, 70, 200), (40, 150, 60)
 WIDTH, HEIGHT = 640, 240
 
 
 @pytest.fixture(scope="module")
-def things() -> tuple[Thing, ...]:
+def objects() -> tuple[SceneObject, ...]:
     """From left to right: a large red circle, a red square, a green circle on a blue square, a small red circle."""
     pixels: NDArray[np.uint8] = np.full((HEIGHT, WIDTH, 3), 195, np.uint8)
     cv2.circle(pixels, (80, 120), 55, RED, -1, cv2.LINE_AA)
@@ -24,14 +24,14 @@ def things() -> tuple[Thing, ...]:
     cv2.rectangle(pixels, (340, 70), (450, 180), BLUE, -1)
     cv2.circle(pixels, (395, 125), 25, GREEN, -1, cv2.LINE_AA)
     cv2.circle(pixels, (560, 120), 26, RED, -1, cv2.LINE_AA)
-    found = sorted(look(pixels), key=lambda thing: (round(thing.centre.x / 20), -thing.area))
-    assert [thing.colour for thing in found] == ["red", "red", "blue", "green", "red"]
+    found = sorted(detect(pixels), key=lambda one: (round(one.centre.x / 20), -one.area))
+    assert [one.colour for one in found] == ["red", "red", "blue", "green", "red"]
     return tuple(found)
 
 
-def grounded(words: str, things: tuple[Thing, ...]) -> tuple[Grounding, list[int]]:
-    found = ground(understood(words)[0], things, WIDTH, HEIGHT)
-    return found, sorted(number for number, thing in enumerate(things) if any(thing is one for one in found.targets))
+def grounded(words: str, objects: tuple[SceneObject, ...]) -> tuple[Grounding, list[int]]:
+    found = ground(understood(words)[0], objects)
+    return found, sorted(number for number, one in enumerate(objects) if any(one is target for target in found.targets))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def grounded(words: str, things: tuple[Thing, ...]) -> tuple[Grounding, list[int
         ("the red circle furthest to the right", [4]),
     ],
 )
-def test_what_is_meant_beyond_doubt(things: tuple[Thing, ...], words: str, numbers: list[int]) -> None:
-    found, targets = grounded(words, things)
+def test_what_is_meant_beyond_doubt(objects: tuple[SceneObject, ...], words: str, numbers: list[int]) -> None:
+    found, targets = grounded(words, objects)
     assert (targets, found.ambiguous) == (numbers, False), found.missing
 
 
@@ -79,8 +79,8 @@ def test_what_is_meant_beyond_doubt(things: tuple[Thing, ...], words: str, numbe
         ("the striped red circle", [0, 4]),
     ],
 )
-def test_more_fit_than_are_meant(things: tuple[Thing, ...], words: str, numbers: list[int]) -> None:
-    found, targets = grounded(words, things)
+def test_more_fit_than_are_meant(objects: tuple[SceneObject, ...], words: str, numbers: list[int]) -> None:
+    found, targets = grounded(words, objects)
     assert (targets, found.ambiguous) == (numbers, True)
 
 
@@ -90,7 +90,7 @@ def test_more_fit_than_are_meant(things: tuple[Thing, ...], words: str, numbers:
      "the red circle left of the yellow square", "the green circle left of the red circle's square", "the mug",
      "the red circle's box", "the circle or the square", "the green thing that is not a circle"],
 )  # fmt: skip
-def test_what_is_not_there_or_not_understood(things: tuple[Thing, ...], words: str) -> None:
-    found, targets = grounded(words, things)
+def test_what_is_not_there_or_not_understood(objects: tuple[SceneObject, ...], words: str) -> None:
+    found, targets = grounded(words, objects)
     assert not targets
     assert found.missing

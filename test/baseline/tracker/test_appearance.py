@@ -20,9 +20,9 @@ def scene(colour: tuple[int, int, int] = (200, 40, 40), light: float = 1.0) -> N
 
 
 def test_the_thing_is_explained_and_its_surroundings_are_not() -> None:
-    look = Appearance(scene(), MASK).look(scene(), MASK, 0.0)
-    assert look.visible_share == 1.0
-    assert look.similarity > 0.95
+    found = Appearance(scene(), MASK).match(scene(), MASK, 0.0)
+    assert found.visible_share == 1.0
+    assert found.similarity > 0.95
     own = Appearance(scene(), MASK).explains(scene(), 0.0)
     assert own[MASK].mean() > 0.9
     assert own[~MASK].mean() < 0.05
@@ -30,31 +30,31 @@ def test_the_thing_is_explained_and_its_surroundings_are_not() -> None:
 
 @pytest.mark.parametrize("light", [0.6, 0.8, 1.2])
 def test_another_light_that_is_known_makes_no_difference(light: float) -> None:
-    look = Appearance(scene(), MASK).look(scene(light=light), MASK, float(np.log(light)))
-    assert look.visible_share == 1.0
-    assert look.similarity > 0.5  # a plain thing is a few bins wide; a track learns the new ones step by step
+    found = Appearance(scene(), MASK).match(scene(light=light), MASK, float(np.log(light)))
+    assert found.visible_share == 1.0
+    assert found.similarity > 0.5  # a plain thing is a few bins wide; a track learns the new ones step by step
 
 
 def test_another_colour_is_not_the_thing() -> None:
-    look = Appearance(scene(), MASK).look(scene((40, 60, 200)), MASK, 0.0)
-    assert look.visible_share < 0.05
+    found = Appearance(scene(), MASK).match(scene((40, 60, 200)), MASK, 0.0)
+    assert found.visible_share < 0.05
 
 
 def test_what_stands_before_it_is_cut_away() -> None:
     picture = scene()
     picture[30:70, 70:90] = (60, 160, 70)
-    look = Appearance(scene(), MASK).look(picture, MASK, 0.0)
-    assert look.visible_share == pytest.approx(0.6, abs=0.05)
-    assert not look.visible[35:65, 73:88].any()
-    assert look.visible[35:65, 43:67].all()
+    found = Appearance(scene(), MASK).match(picture, MASK, 0.0)
+    assert found.visible_share == pytest.approx(0.6, abs=0.05)
+    assert not found.visible[35:65, 73:88].any()
+    assert found.visible[35:65, 43:67].all()
 
 
 def test_a_swap_is_never_learned_however_slow() -> None:
     appearance = Appearance(scene(), MASK)
-    other = Appearance(scene((40, 60, 200)), MASK).look(scene((40, 60, 200)), MASK, 0.0)
+    other = Appearance(scene((40, 60, 200)), MASK).match(scene((40, 60, 200)), MASK, 0.0)
     for _ in range(200):
         appearance.learn(other)
-    assert appearance.look(scene(), MASK, 0.0).visible_share == 1.0
+    assert appearance.match(scene(), MASK, 0.0).visible_share == 1.0
 
 
 def test_brightening_is_that_of_the_whole_picture() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask, area, bounding_box, fit
 from rsagent_ros.baseline.policy.colours import COLOURS
-from rsagent_ros.baseline.policy.perception import look
+from rsagent_ros.baseline.policy.objects import detect
 
 _SIDE = 640
 """Pixels of the longer side of the picture that is looked at; larger ones take much longer and show no more things."""
@@ -65,7 +65,7 @@ def look_around(image: NDArray[np.uint8], truths: tuple[Mask, ...]) -> Surroundi
     small = fit(image, _SIDE) if max(height, width) > _SIDE else image
     others = []
     colours = [""] * len(truths)
-    for thing in look(small):
+    for thing in detect(small):
         mask = np.asarray(
             cv2.resize(thing.mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.bool_
         )

@@ -1,4 +1,4 @@
-"""The shape of a thing: drawn once, carried by transforms, and the window of the picture around it."""
+"""The mask of an object: drawn once, carried by transforms, and the region of the picture around it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rsagent_ros.baseline.tracker.motion import IDENTITY, Matrix
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _MARGIN = 0.6
-"""What a window shows around the shape, relative to its longer side."""
+"""Margin of a region around the mask, relative to its longer side."""
 
 
 @dataclass(frozen=True, eq=False)
-class Shape:
+class CarriedMask:
     """A mask and how far it has been carried. The mask is warped once, not step by step: that would wear its edge.
 
     Attributes:
@@ -31,11 +31,11 @@ class Shape:
     carried: Matrix
 
     @staticmethod
-    def drawn(mask: Mask) -> Shape:
-        """A shape that was drawn on the newest frame."""
-        return Shape(mask, IDENTITY)
+    def drawn(mask: Mask) -> CarriedMask:
+        """A mask that was drawn on the newest frame."""
+        return CarriedMask(mask, IDENTITY)
 
-    def moved(self, matrix: Matrix) -> Shape:
+    def moved(self, matrix: Matrix) -> CarriedMask:
         """Carried on by one step."""
         return replace(self, carried=matrix @ self.carried)
 
@@ -45,42 +45,42 @@ class Shape:
         return int(np.count_nonzero(self.template)) * abs(float(np.linalg.det(self.carried[:2, :2])))
 
     def placed(self) -> Mask:
-        """(h, w) bool: where it is on the newest frame."""
+        """(h, w) bool: its place on the newest frame."""
         size = self.template.shape[1], self.template.shape[0]
         soft = self.template.astype(np.float32)
         return np.asarray(cv2.warpAffine(soft, self.carried[:2], size, flags=cv2.INTER_LINEAR) > 0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Rows and columns of a picture."""
+class Region:
+    """A rectangle of a picture: its rows and columns."""
 
     rows: slice
     columns: slice
 
     @staticmethod
-    def around(mask: Mask, margin: float = _MARGIN) -> Window:
-        """The window around a (h, w) mask that is not empty."""
+    def around(mask: Mask, margin: float = _MARGIN) -> Region:
+        """The region around a (h, w) mask that is not empty."""
         x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
         reach = 12 + round(margin * max(width, height))
-        return Window(
+        return Region(
             slice(max(0, y - reach), min(mask.shape[0], y + height + reach)),
             slice(max(0, x - reach), min(mask.shape[1], x + width + reach)),
         )
 
     def cut(self, whole: NDArray[_Scalar]) -> NDArray[_Scalar]:
-        """What it shows of a (h, w, ...) array, without a copy."""
+        """The part of a (h, w, ...) array, without a copy."""
         return whole[self.rows, self.columns]
 
     def pasted(self, part: Mask, size: tuple[int, int]) -> Mask:
-        """A mask of the window as one of the whole picture of `size` (height, width)."""
+        """A mask of the region as one of the whole picture of `size` (height, width)."""
         whole = np.zeros(size, np.bool_)
         whole[self.rows, self.columns] = part
         return whole
 
 
 def touches_border(mask: Mask) -> bool:
-    """Whether a mask reaches the border of its picture: what it shows may be cut off there."""
+    """Whether a mask reaches the border of its picture: the object may be cut off there."""
     return bool(mask[[0, -1]].any() or mask[:, [0, -1]].any())
 
 

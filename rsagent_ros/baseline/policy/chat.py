@@ -1,4 +1,4 @@
-"""What the policy is told, read from the messages of the chat."""
+"""The chat as the policy reads it: one observation for each message of the agent."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ class Observation:
 
     Attributes:
         instruction: In the first message; empty after that.
-        previous: What was asked for before, where the instruction answers a question; oldest first.
-        error: What went wrong in the last turn; empty when nothing did.
         mask: Id of the mask that was made; 0 for none.
-        view: What is looked at, pixels of the frame, where the message tells; None where it is as before.
+        view: The view, pixels of the frame, where the message tells; None where it is as before.
         picture: Its picture; None for none.
         turns_left: Replies that are left, the next one included.
+        previous: Earlier instructions, where this one answers a question; oldest first.
         hurried: Time is nearly up; set by the conversation.
     """
 
     instruction: str
-    error: str
     mask: int
     view: Box | None
     picture: Picture | None
@@ -42,7 +40,6 @@ def observed(message: Message) -> Observation:
         view = [0, 0, *facts["image"]]
     return Observation(
         facts.get("instruction", ""),
-        facts.get("error", ""),
         facts.get("mask", 0),
         None if view is None else Box(*view),
         message.pictures[-1] if message.pictures else None,

@@ -14,7 +14,7 @@ What an answer would have been without second looks is the first answer of the s
 deterministic, and an episode is the same until then. The cost is all that comes after it: the second looks, and the
 turns of an answer that was sent back. Seconds are those of the processor, so that what else the machine does is not in
 them: everything here computes in one thread. Right is an answer that is expected and has an IoU of 0.5 or more with the
-truth; a wrong object is as in `baseline_scenes`.
+truth; a wrong object and a right answer are those of docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from baseline_scenes import WORKERS, score, span, wrong_object
+from baseline_scenes import WORKERS, span
 from entry import Entry, not_here, reported
 
 from rsagent_ros.agent.actions import Action, Finish, ResetView, Segment, render
@@ -42,8 +42,7 @@ from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.geometry import Box
-from rsagent_ros.agent.mask import bounding_box
-from rsagent_ros.agent.outcome import Instance, Outcome, Result
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Conversation, Policy, Reply, ReplyLimits
 from rsagent_ros.agent.turn import Trace, Turn
@@ -53,12 +52,13 @@ from rsagent_ros.baseline.policy.observed_view import ObservedView
 from rsagent_ros.baseline.policy.verification import is_verification
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.data.example import Example
+from rsagent_ros.scoring.prediction import Prediction, prediction_of
+from rsagent_ros.scoring.score import score
 
 HELD_OUT = range(7000, 7300)
 SLIPS = 0.25
 POLICIES = ("reference", "slips")
 RESAMPLES = 10_000
-_RIGHT = 0.5
 _UNHURRIED = Budget(seconds=600.0, second_look=True)
 
 
@@ -212,16 +212,17 @@ def answered(scene: Example, name: str, number: int) -> Pair:
     policy = Clocked(Slips(number) if name == "slips" else ReferencePolicy())
     started = time.process_time()
     episode = Episode(scene.image, scene.instruction, ClassicalSegmenter(), _UNHURRIED, pictures=policy.pictures)
-    result = drive(episode, policy)
+    drive(episode, policy)
     ended = time.process_time()
     answer = next((turn for turn in episode.trace.turns if turn.second_looks), None)
-    before = result if answer is None else _first_answer(episode.trace, answer)
+    after = score(prediction_of(episode.trace), scene)
+    before = after if answer is None else score(_first_answer(episode.trace, answer), scene)
     asked = ended if policy.first is None else policy.first
     return Pair(
         name,
         f"{scene.id} {scene.category}: {scene.instruction}",
-        (wrong_object(scene, before), wrong_object(scene, result)),
-        (_right(scene, before), _right(scene, result)),
+        (before.wrong_object, after.wrong_object),
+        (before.right, after.right),
         answer is not None,
         "" if answer is None else next((one.reason for one in answer.second_looks if one.verdict == "no"), ""),
         (asked - started, ended - asked),
@@ -229,21 +230,10 @@ def answered(scene: Example, name: str, number: int) -> Pair:
     )
 
 
-def _first_answer(trace: Trace, turn: Turn) -> Result:
+def _first_answer(trace: Trace, turn: Turn) -> Prediction:
     """The answer that the episode would have ended with, without verification."""
-    masks = [(one.mask_id, trace.mask(one.mask_id)) for one in turn.second_looks]
-    return Result(
-        Outcome.FOUND,
-        instances=tuple(
-            Instance(mask, bounding_box(mask) or Box(0, 0, 1, 1), 1.0, number)
-            for number, mask in masks
-            if mask is not None
-        ),
-    )
-
-
-def _right(scene: Example, result: Result) -> bool:
-    return result.outcome is scene.expected and score(scene, result) >= _RIGHT
+    masks = tuple(mask for one in turn.second_looks if (mask := trace.mask(one.mask_id)) is not None)
+    return Prediction(Outcome.FOUND, mask=np.logical_or.reduce(masks), instances=masks)
 
 
 def figures(name: str, given: Sequence[Pair]) -> list[Entry]:

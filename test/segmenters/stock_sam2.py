@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 from sam2_cases import BOX, NEGATIVE, POINT, POSITIVE, picture  # noqa: E402
 
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt  # noqa: E402
-from rsagent_ros.segmenters.sam2 import Sam2Segmenter, open_sam2  # noqa: E402
+from rsagent_ros.segmenters.sam2 import Sam2Segmenter  # noqa: E402
 from rsagent_ros.segmenters.sam2_config import Sam2Config  # noqa: E402
 from rsagent_ros.segmenters.sam2_tensors import to_pixels  # noqa: E402
 
@@ -57,15 +57,16 @@ def processor(architecture: str) -> Answers:
     """transformers' own processor around the same checkpoint."""
     from transformers import AutoModelForMaskGeneration
 
+    from rsagent_ros.segmenters.transformers_sam2 import TransformersSam2
     from rsagent_ros.weights import tiny_sam2
 
     answers: Answers = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         getattr(tiny_sam2, f"save_tiny_{architecture}")(folder)
-        segmenter = open_sam2(Sam2Config(str(folder), device="cpu"))
-        answers |= ours(segmenter)
-        expected = segmenter._network.input_format
+        network = TransformersSam2.load(Sam2Config(str(folder), device="cpu"))
+        answers |= ours(Sam2Segmenter(network))
+        expected = network.input_format
         answers["ours_pixels"] = to_pixels(picture(), expected, torch.device("cpu")).numpy()
         model = AutoModelForMaskGeneration.from_pretrained(folder).eval()
     size = {"height": expected.image_size, "width": expected.image_size}

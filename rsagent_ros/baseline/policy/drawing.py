@@ -37,7 +37,7 @@ class DrawnMask:
 
 
 def draw(
-    seen: ObservedView, target: SceneObject, lead: str, *, keep: int
+    seen: ObservedView, target: SceneObject, lead: str, *, keep: int, careful: bool
 ) -> Generator[Move, Observation, DrawnMask | None]:
     """Moves that draw a mask of one object.
 
@@ -46,12 +46,13 @@ def draw(
         target: One of its objects.
         lead: Beginning of the first thought.
         keep: Turns to leave over.
+        careful: Get it right at the first go where that is possible: there are few turns.
 
     Returns:
         The best mask; None where none of them shows the object.
     """
     expected = f"Its overlay should cover about {seen.share(target):.2g} % of the view."
-    move = Move(f"{lead} {expected}".strip(), prompts.first(seen, target))
+    move = Move(f"{lead} {expected}".strip(), prompts.first(seen, target, careful=careful))
     best: DrawnMask | None = None
     failures = corrections = 0
     while True:

@@ -96,7 +96,7 @@ def _fitting(phrase: Phrase, objects: Sequence[SceneObject]) -> list[SceneObject
 
 
 def _noun_fit(noun: str, item: SceneObject) -> float:
-    """How likely the outline is one of the noun's, against those of the other families of shapes."""
+    """Likelihood that the outline is one of the noun's, against those of the other families of shapes."""
     own = min(item.shapes[shape] + handicap for shape, handicap in _SHAPES[noun].items())
     # An object without shading is a drawing as far as a word for drawings is concerned.
     families = _FLAT_FAMILIES if item.flat and noun in _FLAT_NOUNS else _FAMILIES

@@ -1,4 +1,4 @@
-"""From an instruction to what it asks for: a small grammar over the words of `vocabulary`."""
+"""From an instruction to phrases: a small grammar over the words of `vocabulary`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rsagent_ros.baseline.policy.vocabulary import (
 
 @dataclass(frozen=True)
 class Pick:
-    """Some of a row: `count` from the `rank`-th on, from a direction of `vocabulary.EXTREMES`; rank -1 for the last."""
+    """Some objects of a row: `count` from the `rank`-th on, from a direction of `EXTREMES`; rank -1 for the last."""
 
     direction: str
     rank: int = 1
@@ -43,20 +43,20 @@ class Relation:
 
 @dataclass(frozen=True)
 class Phrase:
-    """A description of things.
+    """A description of objects.
 
     Attributes:
         noun: One of `vocabulary.NOUNS`; "thing" for any.
         colours: Any of these.
         size: "small" or "large", by comparison.
         side: Part of the picture it is in, a direction as of a Pick.
-        pick: Which of those that fit.
+        pick: Selection among those that fit.
         relations: All must hold.
-        excluded: What fits one of these is not meant.
+        excluded: An object that fits one of these is not meant.
         every: All that fit are meant, not one.
-        number: So many of them there are, by what is said; 0 where nothing is said.
+        number: Number of objects that the words name; 0 where they name none.
         unknown: Words that were not understood.
-        unknown_noun: They say what kind of thing it is or what it is for; or nothing at all was understood.
+        unknown_noun: They name a kind of object or a use; or nothing at all was understood.
         muddled: Known words in an order that means nothing here, such as "the ball's box".
     """
 
@@ -75,7 +75,7 @@ class Phrase:
 
     @property
     def decided(self) -> bool:
-        """Whether it can be told which things it means, if need be by something other than noun and size."""
+        """Whether it tells which objects it means, if need be by something other than noun and size."""
         told = self.colours or self.excluded or self.relations or self.side
         return not self.muddled and (bool(told) or not self.unknown_noun)
 
@@ -93,7 +93,7 @@ class Phrase:
 
 
 def understood(instruction: str) -> tuple[Phrase, ...]:
-    """What an instruction asks for: one phrase, or several joined by "and". At least one; never raises."""
+    """Parse an instruction: one phrase, or several joined by "and". At least one; never raises."""
     reader = _Reader(_tokens(instruction))
     phrases = [reader.phrase()]
     while reader.tokens:
@@ -116,7 +116,7 @@ def _tokens(instruction: str) -> list[str]:
 
 
 class _Reader:
-    """Takes phrases from the front of a list of tokens."""
+    """A reader that takes phrases from the front of a list of tokens."""
 
     def __init__(self, tokens: list[str]) -> None:
         self.tokens = tokens
@@ -218,7 +218,7 @@ class _Reader:
         return phrase if excluded in (Phrase(), _NOTHING) else replace(phrase, excluded=(*phrase.excluded, excluded))
 
     def _another_follows(self) -> bool:
-        """Whether what comes after "and" is a thing of its own: "the ball and the box", not "red and green"."""
+        """Whether an object of its own follows "and": "the ball and the box", not "red and green"."""
         rest = [token for token in self.tokens[1:] if token not in FILLERS]
         if rest[:1] and rest[0].partition(":")[0] in ("RELATION", "SIDE", "NOT", "FROM"):
             return False  # "the ball left of the box and behind the cone"
@@ -245,4 +245,4 @@ def _rounded_off(phrase: Phrase, rank: int, named: bool) -> Phrase:
 
 
 _NOTHING = Phrase(unknown_noun=True)
-"""What is read where nothing was said."""
+"""The phrase for no words at all."""

@@ -16,9 +16,9 @@ _MARGIN = 0.02
 _MOST_POINTS = 4
 
 
-def first(seen: ObservedView, target: SceneObject) -> Segment:
-    """A box around the object, a point on it, and points on other objects that reach into the box."""
-    negative = tuple(seen.point(innermost(other.mask)) for other in _intruders(seen, target))
+def first(seen: ObservedView, target: SceneObject, *, careful: bool) -> Segment:
+    """A box around the object and a point on it; `careful`: also points on other objects that reach into the box."""
+    negative = tuple(seen.point(innermost(other.mask)) for other in _intruders(seen, target)) if careful else ()
     return Segment(_box(seen, target), (seen.point(innermost(target.mask)),), negative)
 
 
@@ -57,7 +57,7 @@ def zoom_box(seen: ObservedView, target: SceneObject, factor: float) -> Box:
 
 
 def position(seen: ObservedView, target: SceneObject) -> str:
-    """Where an object is, in coordinates of the view: "[430, 520]"."""
+    """Position of an object in coordinates of the view, as in "[430, 520]"."""
     middle = seen.point(innermost(target.mask))
     return f"[{middle.x:.0f}, {middle.y:.0f}]"
 

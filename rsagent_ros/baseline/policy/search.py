@@ -118,7 +118,7 @@ def _draw_all(
     drawn = []
     for number, target in enumerate(objects):
         lead = lead or f"Next, the {wording.looks(target)} at {prompts.position(seen, target)}."
-        one = yield from draw(seen, target, lead, keep=len(objects) - number)
+        one = yield from draw(seen, target, lead, keep=len(objects) - number, careful=len(objects) > 1)
         drawn += [] if one is None else [one]
         lead = ""
     return drawn

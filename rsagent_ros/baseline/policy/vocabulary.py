@@ -1,4 +1,4 @@
-"""The words that the reference policy knows, each with what it means to it."""
+"""The words that the reference policy knows, and their meanings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOUNS: dict[str, tuple[str, ...]] = {
     "rectangle": ("rectangle",),
     "triangle": ("triangle",),
 }
-"""What each noun covers; an outline decides, see `grounding`."""
+"""Words for each noun; an outline decides, see `grounding`."""
 
 COLOURS: dict[str, tuple[str, ...]] = {
     "red": ("red", "crimson", "scarlet", "reddish"),
@@ -83,7 +83,7 @@ SEVERAL = frozenset("all every each both everything".split())
 GROUND = frozenset(
     "table tabletop desk floor ground counter wall shelf tablecloth cloth paper sheet page canvas background".split()
 )
-"""What things stand or hang on: "the ball on the table" is just the ball."""
+"""Words for the ground: "the ball on the table" is just the ball."""
 
 _THE = r"(?:the |its |my )?"
 _SIDE = r"(?: hand)?(?: side| edge| border| end| corner| half| part)?"
@@ -98,28 +98,19 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"(?:what|it|that|there|where|who|which|let)'s", ""),
     (r"right (?:now|away|here|there)", ""),
     (r"'s", "POSSESSIVE"),
-    (rf"{_FROM}left{_SIDE}", "FROM:left"),
-    (rf"{_FROM}right{_SIDE}", "FROM:right"),
-    (rf"{_FROM}top{_SIDE}", "FROM:top"),
-    (rf"{_FROM}bottom{_SIDE}", "FROM:bottom"),
+    *((rf"{_FROM}{side}{_SIDE}", f"FROM:{side}") for side in ("left", "right", "top", "bottom")),
     (rf"{_FROM}front", "FROM:near"),
     (rf"{_FROM}(?:back|rear)", "FROM:far"),
     (rf"(?:{_NEAR}|near)(?: to)? {_CAMERA}", "EXTREME:near"),
     (rf"{_FAR}(?: away)?(?: from)? {_CAMERA}", "EXTREME:far"),
-    (rf"(?:{_OUTER})?left(?:most| most)", "EXTREME:left"),
-    (rf"(?:{_OUTER})?right(?:most| most)", "EXTREME:right"),
-    (rf"(?:{_OUTER}|far )left{_SIDE}(?! of)", "EXTREME:left"),
-    (rf"(?:{_OUTER}|far )right{_SIDE}(?! of)", "EXTREME:right"),
-    (rf"{_OUTER}top{_SIDE}", "EXTREME:top"),
-    (rf"{_OUTER}bottom{_SIDE}", "EXTREME:bottom"),
+    *((rf"(?:{_OUTER})?{side}(?:most| most)", f"EXTREME:{side}") for side in ("left", "right")),
+    *((rf"(?:{_OUTER}|far ){side}{_SIDE}(?! of)", f"EXTREME:{side}") for side in ("left", "right")),
+    *((rf"{_OUTER}{side}{_SIDE}", f"EXTREME:{side}") for side in ("top", "bottom")),
     (rf"{_FAR} away(?! from)", "EXTREME:far"),
     (rf"{_NEAR}(?: to|(?= the| a| an))", "RELATION:closest"),
     (rf"{_FAR} (?:away )?from", "RELATION:farthest"),
-    (rf"{_AT}left{_SIDE}{_OF_ALL}", "SIDE:left"),
-    (rf"{_AT}right{_SIDE}{_OF_ALL}", "SIDE:right"),
-    (rf"{_AT}top{_SIDE}{_OF_ALL}", "SIDE:top"),
-    (rf"(?:{_AT})?left{_SIDE} of", "RELATION:left"),
-    (rf"(?:{_AT})?right{_SIDE} of", "RELATION:right"),
+    *((rf"{_AT}{side}{_SIDE}{_OF_ALL}", f"SIDE:{side}") for side in ("left", "right", "top")),
+    *((rf"(?:{_AT})?{side}{_SIDE} of", f"RELATION:{side}") for side in ("left", "right")),
     (rf"(?:on|at) {_THE}top of", "RELATION:on"),
     (rf"(?:in|at) {_THE}front of", "RELATION:front"),
     (rf"behind|(?:at|in) {_THE}back of", "RELATION:behind"),
@@ -129,12 +120,9 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"(?:in )?between", "RELATION:between"),
     (r"(?:larger|bigger|greater) than", "RELATION:larger"),
     (r"smaller than", "RELATION:smaller"),
-    (rf"{_AT}(?:top|upper) left{_SIDE}{_OF_IT}", "SIDE:top EXTREME:left"),
-    (rf"{_AT}(?:top|upper) right{_SIDE}{_OF_IT}", "SIDE:top EXTREME:right"),
-    (rf"{_AT}(?:bottom|lower) left{_SIDE}{_OF_IT}", "SIDE:bottom EXTREME:left"),
-    (rf"{_AT}(?:bottom|lower) right{_SIDE}{_OF_IT}", "SIDE:bottom EXTREME:right"),
-    (rf"{_AT}left{_SIDE}", "SIDE:left"),
-    (rf"{_AT}right{_SIDE}", "SIDE:right"),
+    *((rf"{_AT}(?:top|upper) {side}{_SIDE}{_OF_IT}", f"SIDE:top EXTREME:{side}") for side in ("left", "right")),
+    *((rf"{_AT}(?:bottom|lower) {side}{_SIDE}{_OF_IT}", f"SIDE:bottom EXTREME:{side}") for side in ("left", "right")),
+    *((rf"{_AT}{side}{_SIDE}", f"SIDE:{side}") for side in ("left", "right")),
     (rf"{_AT}(?:top|upper){_SIDE}", "SIDE:top"),
     (rf"{_AT}(?:bottom|lower){_SIDE}{_OF_IT}", "SIDE:bottom"),
     (rf"(?:in|at) {_THE}front", "SIDE:near"),
@@ -149,7 +137,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"isn't|aren't|not|non|neither|except|excluding", "NOT"),
     (r"do you have|(?:can|could|would|will|do|did) (?:you|i|we|it)", ""),
 )
-"""What is said in several words, and the token or tokens that stand for it; of two that fit, the earlier one counts."""
+"""Patterns of several words, and the token or tokens that stand for them; of two that fit, the earlier one counts."""
 
 FILLERS = frozenset(
     "a an of is are was be it its that which who this these those there here where what please kindly could would will"

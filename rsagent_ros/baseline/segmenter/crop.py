@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 _ENCODED_SIDE = 512
 _CROP_SIDE = 144
 _SURROUNDINGS = 0.3
-"""How far the crop reaches beyond the box, relative to the box's longer side."""
+"""Margin of the crop around the box, relative to the box's longer side."""
 
 TONES_PER_LOG = 50.0
 """Third tone of an encoded image per unit of log brightness."""

@@ -72,7 +72,7 @@ def _points(prompt: MaskPrompt) -> tuple[list[Point], list[Point]]:
 
 
 def _region(encoding: EncodedImage, prompt: MaskPrompt) -> Box:
-    """Where to look, pixels of the image: the prompt's box, or around the earlier mask or the points."""
+    """The region of the object, pixels of the image: the prompt's box, or around the earlier mask or the points."""
     image = Box(0, 0, encoding.width, encoding.height)
     if prompt.box is not None:
         box = Box(*prompt.box.tolist()).intersection(image)

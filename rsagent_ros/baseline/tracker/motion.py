@@ -88,7 +88,7 @@ def sparse_motion(before: Grey, after: Grey, patch: Mask) -> Motion | None:
 
 
 def _followed(before: Grey, after: Grey, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where (N, 1, 2) points went, and (N,) whether they were found."""
+    """New positions of (N, 1, 2) points, and (N,) whether they were found."""
     start = points.copy()
     there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, start, winSize=_WINDOW, maxLevel=_LEVELS)
     return np.asarray(there, dtype=np.float32), np.asarray(found)[:, 0] > 0

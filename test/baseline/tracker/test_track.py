@@ -228,7 +228,7 @@ def test_what_a_track_holds_does_not_grow_with_frames() -> None:
     for stamp in range(1, 8 * len(loop) + 1):
         answer = track.step(loop[(stamp - 1) % len(loop)], stamp)
         if stamp % len(loop) == 0:
-            sizes.append(len(pickle.dumps({name: value for name, value in vars(track).items() if name != "_fitter"})))
+            sizes.append(len(pickle.dumps(track)))
     assert not answer.lost
     assert iou(answer.mask, film.frame(1)[1]) > 0.8
     # Two of the arrays may or may not be one and the same at the end of a round.
@@ -260,6 +260,5 @@ def test_an_area_that_jumps_is_a_loss_and_then_a_new_beginning() -> None:
     limits = LostLimits(max_area_ratio=1.15)
     answers = followed(film, 3, ClassicalTracker(ClassicalConfig(limits=limits)))
     assert answers[0].lost_reason is LostReason.AREA_JUMP
-    assert "a factor of 1.2" in answers[0].reason
     assert not answers[1].lost
     assert iou(answers[1].mask, film.frame(2)[1]) > 0.8

@@ -38,7 +38,7 @@ MISSING, UNREADABLE = "MISSING", "UNREADABLE"
 MAX_LINE_BYTES = 16_000_000
 
 
-class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _PredictionLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     mask: str | dict[str, Any] | None = None
     confidence: float | None = None
@@ -70,7 +70,9 @@ def read_predictions(folder: Path) -> Predictions:
     files = sorted(folder.glob("*.png"))
     if not files:
         raise FileNotFoundError(f"{folder} holds neither {FILE} nor ID.png files")
-    return Predictions({path.stem: partial(_answer, _Row(path.stem, path.name), folder) for path in files}, [])
+    return Predictions(
+        {path.stem: partial(_answer, _PredictionLine(path.stem, path.name), folder) for path in files}, []
+    )
 
 
 def _of_lines(rows: Path) -> Predictions:
@@ -85,7 +87,7 @@ def _of_lines(rows: Path) -> Predictions:
             try:
                 if len(line) > MAX_LINE_BYTES:
                     raise ValueError(f"the line has over {MAX_LINE_BYTES} bytes")
-                row = msgspec.json.decode(line, type=_Row)
+                row = msgspec.json.decode(line, type=_PredictionLine)
                 check_id(row.id)
                 if row.id in load:
                     raise ValueError(f"a second prediction for {row.id}; the first counts")
@@ -99,10 +101,10 @@ def _of_lines(rows: Path) -> Predictions:
 def _read(rows: Path, start: int, size: int) -> Prediction:
     with rows.open("rb") as file:
         file.seek(start)
-        return _answer(msgspec.json.decode(file.read(size), type=_Row), rows.parent)
+        return _answer(msgspec.json.decode(file.read(size), type=_PredictionLine), rows.parent)
 
 
-def _answer(row: _Row, folder: Path) -> Prediction:
+def _answer(row: _PredictionLine, folder: Path) -> Prediction:
     if row.confidence is not None and not 0 <= row.confidence <= 1:
         raise ValueError(f"its confidence is {row.confidence:g}; it must be 0 to 1")
     mask = None if row.mask is None else load_mask(row.mask, folder)

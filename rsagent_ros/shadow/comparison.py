@@ -120,7 +120,7 @@ class Comparison:
 
     @property
     def folders(self) -> tuple[Path, Path]:
-        """Where the answers of incumbent and candidate are: two runs for `rsagent compare`."""
+        """The folders with the answers of incumbent and candidate: two runs for `rsagent compare`."""
         return self._answers[0].folder, self._answers[1].folder
 
     def run(self, cancel: CancelToken) -> bool:

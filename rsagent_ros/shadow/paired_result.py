@@ -14,7 +14,7 @@ GOALS = 30
 """Goals that a promotion needs at least, by default."""
 
 PRESENT_GOALS = 20
-"""Of these, goals where something is to be found: an answer "not in view" says little of how a robot finds things."""
+"""Goals among them where something is to be found: an answer "not in view" says little of how a robot finds things."""
 
 MARGIN = 0.02
 """Loss that is no loss: how far below 0 the interval of a difference may reach where there has to be no gain."""

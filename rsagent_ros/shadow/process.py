@@ -80,11 +80,11 @@ class ShadowProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._go = False
         self._told_go = False
-        self._unpaused_since: float | None = None  # it was told to pause, and has not yet said that it has
+        self._unpaused_since: float | None = None  # it was told to pause, and has not yet confirmed it
         self._paused_since = 0.0
         self._leaving_since: float | None = None
         self._answered = False
-        self._said = ""
+        self._last_problem = ""
         self._closed = False
         self.state: State = "waiting"
         self.result: PairedResult | None = None
@@ -95,7 +95,7 @@ class ShadowProcess:
 
     @property
     def pid(self) -> int | None:
-        """Of the worker; None while there is none."""
+        """Process id of the worker; None while there is none."""
         process = self._process
         return None if process is None else process.pid
 
@@ -169,10 +169,10 @@ class ShadowProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / LOG).open("wb") as said:
+        with (self._folder / LOG).open("wb") as log_file:
             # A session of its own: Ctrl-C in a terminal is for who started it, and reaches it as the end of stdin.
             process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log_file, start_new_session=True
             )
         if process.stdin is not None:
             os.set_blocking(process.stdin.fileno(), False)
@@ -180,7 +180,7 @@ class ShadowProcess:
             self._process = process
             self._told_go = False
             self._unpaused_since = self._leaving_since = None
-            self._said = ""
+            self._last_problem = ""
             self.starts += 1
             self.state = "starting"
             self._steer()
@@ -209,12 +209,12 @@ class ShadowProcess:
             self._process = None  # nobody steers it any more
             _close(process)
         _kill(process)  # what it has left behind, and may hold its stdout
-        self._listener.join()  # all it said is heard
+        self._listener.join()  # all that it wrote has been read
         code = process.wait()
         # To be interrupted is no fault of it: models take a minute to load, and goals come when they like.
-        if interrupted or (self._leaving_since is not None and not self._said):
+        if interrupted or (self._leaving_since is not None and not self._last_problem):
             return ""
-        return self._said or _death(code, self._folder / LOG)
+        return self._last_problem or _death(code, self._folder / LOG)
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         """Take what it says, in a thread that ends with it."""
@@ -223,25 +223,25 @@ class ShadowProcess:
         with process.stdout as lines:
             while line := lines.readline(MAX_LINE):
                 try:
-                    said = json.loads(line)
+                    message = json.loads(line)
                     with self._change:
-                        self._heard(said)
+                        self._take_in(message)
                         self._change.notify_all()
                 except (ValueError, TypeError, KeyError) as error:
-                    log.warning("the shadow process said what is no news: %s", describe(error))
+                    log.warning("a line of the shadow process cannot be used: %s", describe(error))
 
-    def _heard(self, said: dict[str, Any]) -> None:
-        if "state" in said:
-            self.state = said["state"]
+    def _take_in(self, message: dict[str, Any]) -> None:
+        if "state" in message:
+            self.state = message["state"]
             if self.state == "paused":
                 self._unpaused_since = None
-        if "goal" in said:
-            self._answered = self._answered or bool(said["goal"]["answered"])
+        if "goal" in message:
+            self._answered = self._answered or bool(message["goal"]["answered"])
             self.problem = "" if self._answered else self.problem
-        if "result" in said:
-            self.result = msgspec.convert(said["result"], PairedResult)
-        if "problem" in said:
-            self._said = str(said["problem"])
+        if "result" in message:
+            self.result = msgspec.convert(message["result"], PairedResult)
+        if "problem" in message:
+            self._last_problem = str(message["problem"])
             self._leaving_since = time.monotonic()
 
 
@@ -258,7 +258,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _death(code: int, said: Path) -> str:
+def _death(code: int, log_file: Path) -> str:
     """Why a process may have ended, in words."""
     how = f"ended with code {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
-    return f"it {how}; what it said last is in {said}"
+    return f"it {how}; its last lines are in {log_file}"

@@ -33,7 +33,7 @@ GRAPH_SECONDS = 1.0
 
 
 class Camera:
-    """A camera's subscriptions and its latest messages. May be used from any thread; `heard` by one at a time."""
+    """A camera's subscriptions and its latest messages. May be used from any thread; `subscribed` by one at a time."""
 
     def __init__(self, node: Node, parameters: Callable[[], NodeParameters], name: str = "") -> None:
         """Nothing is subscribed yet.
@@ -121,7 +121,7 @@ class Camera:
             self._unsubscribe()
 
     @contextmanager
-    def heard(self, user: object, poke: Callable[[], None]) -> Iterator[None]:
+    def subscribed(self, user: object, poke: Callable[[], None]) -> Iterator[None]:
         """Stay subscribed within the block; `poke` is called after each message, in the thread that brings it."""
         self._listener = poke
         self._join(user)

@@ -78,7 +78,7 @@ def wait_for_frame(
             f"the stamp lies {(now - wanted.stamp) / 1e9:.3f} s in the past, and camera_mode on_demand keeps no "
             "frames: set camera_mode to always",
         )
-    with camera.heard(wakeup, wakeup.poke):
+    with camera.subscribed(wakeup, wakeup.poke):
         frame = _next_frame(camera, wanted, until, wakeup)
         if frame is not None and buffer is not None:
             camera.watch(buffer, frame.stamp_ns)

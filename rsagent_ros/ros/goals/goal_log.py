@@ -39,7 +39,7 @@ class GoalLog:
         self._log = log
         self._as_json = as_json
 
-    def asked(self, request: GoalRequest) -> None:
+    def accepted(self, request: GoalRequest) -> None:
         """Log that a goal has come."""
         goal_id, words = request.id[:MAX_ID], request.instruction[:MAX_LOGGED]
         self._write(

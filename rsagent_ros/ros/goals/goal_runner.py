@@ -112,7 +112,7 @@ class GoalRunner:
 
     def begin(self, goal: ActiveGoal) -> None:
         """Take over a new goal: log it, and pause the shadow comparison. Does not block; `run` or `end` follows."""
-        self._log.asked(goal.request)
+        self._log.accepted(goal.request)
         self._shadow.goal_begun()
 
     def admit(self, request: GoalRequest, active: Sequence[ActiveGoal]) -> None:

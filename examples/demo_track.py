@@ -27,9 +27,9 @@ from rsagent_ros.ros.client import Agent, Answer, Tracked
 from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_training.simulate import DEMO_EXPRESSIONS, World, demo_examples, demo_world
 
-NUMBER = 1
+NUMBER = 0
 GOAL = DEMO_EXPRESSIONS[NUMBER][1]
-"""The small red box left of the blue cylinder."""
+"""The green ball: words that hold wherever the camera has come; "left of" does not."""
 
 SECONDS = 8.0
 TIME_BUDGET = 60.0

@@ -182,7 +182,7 @@ def test_killed_it_is_started_again_and_nothing_is_played_twice(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("candidate", "told"),
     [
-        (CRASHES, "it was killed by SIGKILL; what it said last is in"),
+        (CRASHES, "it was killed by SIGKILL; its last lines are in"),
         (NO_MODEL, "the candidate can't be loaded: FileNotFoundError: there are no weights"),
     ],
 )

@@ -49,7 +49,7 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         return int(arguments.command(arguments))
     except UsageError as error:
@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands: `arguments.command` is the function that runs one."""
     parser = argparse.ArgumentParser(
         prog="rsagent", description="Find what an instruction names in an image, and answer with a checked mask."
     )

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.drive import drive
@@ -21,7 +20,6 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.policy import Conversation, Policy
-from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Models
 from rsagent_ros.data.example import Example
@@ -29,6 +27,7 @@ from rsagent_ros.evaluation.recorded import RecordedPolicy
 from rsagent_ros.evaluation.results import ExampleResult, Measured
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import score
+from rsagent_ros.segmenters.one_at_a_time import OneAtATime
 
 GRACE = 30.0
 """Seconds past its deadline after which a reply or a tool counts as hung."""
@@ -70,7 +69,7 @@ class Answering:
             grace: Seconds past the deadline that are waited.
         """
         self._policy = models.policy
-        self._segmenter = _OneAtATime(models.segmenter)
+        self._segmenter = OneAtATime(models.segmenter)
         self._budget = budget
         self._seed = seed
         self._grace = grace
@@ -226,20 +225,3 @@ class _Seeded:
             return self._policy.open()
         seed = int(np.random.SeedSequence(self._entropy).generate_state(1)[0]) >> 1  # servers want 31 bits
         return self._policy.open(seed=seed)  # type: ignore[call-arg]  # not every policy has it
-
-
-class _OneAtATime:
-    """A segmenter for several threads."""
-
-    def __init__(self, segmenter: Segmenter[Any]) -> None:
-        self.name = segmenter.name
-        self._segmenter = segmenter
-        self._lock = threading.Lock()
-
-    def encode(self, image: NDArray[np.uint8]) -> Any:
-        with self._lock:
-            return self._segmenter.encode(image)
-
-    def masks(self, encoding: Any, prompt: MaskPrompt) -> list[Candidate]:
-        with self._lock:
-            return self._segmenter.masks(encoding, prompt)

@@ -36,7 +36,7 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize("words", [words for _, words in SHOWN if words[0] == "rsagent"], ids=" ".join)
 def test_every_command_is_parsed(words: list[str]) -> None:
-    arguments = cli._parser().parse_args(words[1:])
+    arguments = cli.parser().parse_args(words[1:])
     assert callable(arguments.command)
     recipe = getattr(arguments, "recipe", None)
     if words[1] == "miniature":

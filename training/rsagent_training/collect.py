@@ -14,7 +14,6 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -30,6 +29,7 @@ from rsagent_ros.scoring.prediction import is_bad_reply
 from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex
+from rsagent_training.simulation.layout import Vocabulary
 from rsagent_training.synthesis.attempt import Attempt, picture_of
 from rsagent_training.synthesis.config import SynthesisConfig
 from rsagent_training.synthesis.selection import select, summary
@@ -37,8 +37,6 @@ from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
 
 SAID = {"finish": Outcome.FOUND, "report_absent": Outcome.NOT_IN_VIEW, "report_ambiguous": Outcome.AMBIGUOUS}
 """Outcome that the policy means by each final call."""
-
-Vocabulary = Literal["plain", "full"]
 
 _MOST_IGNORED = 0.01
 """Share of the pixels of a sample that may be neither right nor wrong."""

@@ -18,18 +18,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from rsagent_ros.agent.drive import drive
-from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
+from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.data.example import Example
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.policy import ChatServerPolicy
 from rsagent_ros.policies.local.checkpoint import Checkpoint
+from rsagent_ros.segmenters.one_at_a_time import OneAtATime
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rollouts.episodes import make_episodes, traces_of
 from rsagent_training.trainer.run_folder import TrainingStopped
@@ -127,22 +127,3 @@ class ServerRollouts:
             raise TrainingStopped(f"{url} answered {error.code} ({' '.join(said.split())}); {remedy}") from None
         except (urllib.error.URLError, TimeoutError) as error:
             raise TrainingStopped(f"{url} can't be reached ({error}); is the server up?") from None
-
-
-class OneAtATime:
-    """A segmenter for many threads: one call after the other."""
-
-    def __init__(self, segmenter: Segmenter[Any]) -> None:
-        self.name = segmenter.name
-        self._segmenter = segmenter
-        self._lock = Lock()
-
-    def encode(self, image: Any) -> Any:
-        """As the segmenter's own."""
-        with self._lock:
-            return self._segmenter.encode(image)
-
-    def masks(self, encoding: Any, prompt: MaskPrompt) -> list[Candidate]:
-        """As the segmenter's own."""
-        with self._lock:
-            return self._segmenter.masks(encoding, prompt)

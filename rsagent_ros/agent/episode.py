@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent import actions, parsing
 from rsagent_ros.agent.accounting import limit_reached, tokens_left, totaled
-from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous
+from rsagent_ros.agent.actions import Action, Finish, ReportAbsent, ReportAmbiguous
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.chat import Message, Picture, PictureKind
 from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe
@@ -42,6 +42,7 @@ from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_pic
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.prompt import Exchange, format_observation, opening
 from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.agent.slips import Slip
 from rsagent_ros.agent.toolbox import Effect, Toolbox
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.agent.verification import verification_messages
@@ -200,10 +201,9 @@ class Episode:
         try:
             if reply.stop in ("cancel", "deadline") or started >= self._deadline:
                 raise ReplyError("broken_off", "The reply was broken off.")
-            extent = self._trace.pictures.extent(self._view.width, self._view.height, self._newest)
-            action = parsing.parse(reply.text, extent)
+            action, slips = self._read(reply)
             name, arguments = actions.to_json(action)
-            turn = replace(turn, tool=name, arguments=arguments)
+            turn = replace(turn, tool=name, arguments=arguments, slips=slips)
             if isinstance(action, Finish) and self._budget.second_look:
                 unverified = [pick(self._masks, number) for number in action.masks]
             elif isinstance(action, Finish | ReportAbsent | ReportAmbiguous):
@@ -217,6 +217,15 @@ class Episode:
         if unverified:
             return self._verify_next(PendingAnswer.begun(turn, started, unverified, self._masks))
         return self._record(turn, started, effect, answer, failure)
+
+    def _read(self, reply: Reply) -> tuple[Action, tuple[Slip, ...]]:
+        """The action of a reply, and its slips."""
+        pictures = self._trace.pictures
+        extent = pictures.extent(self._view.width, self._view.height, self._newest)
+        if not pictures.lenient:
+            return parsing.parse(reply.text, extent), ()
+        parsed = parsing.read(reply.text, extent, ended=reply.stop == "call", box_name=pictures.box_name)
+        return parsed.action, parsed.slips
 
     def submit_verification(self, reply: Reply | str) -> Turn | None:
         """Take the reply of a fresh conversation to `verification`, or a sentence that says why there is none.

@@ -1,13 +1,15 @@
 """The strict way from a reply's text to an action.
 
 A reply is `<think>...</think>` and then ONE `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, with nothing
-after it. Everything is checked before any state changes; a mistake is a `ReplyError` that the policy is told.
+after it. Everything is checked before any state changes; a mistake is a `ReplyError` that the policy is told. `read`
+takes a few slips for what they mean, and says so; `parse` takes none.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 
 from rsagent_ros.agent.actions import (
     CALL_CLOSE,
@@ -27,13 +29,22 @@ from rsagent_ros.agent.actions import (
 )
 from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.geometry import EXTENT, Box, Point
+from rsagent_ros.agent.slips import SLIPS, Slip, Slips, is_in_fence, without_beginning_of, without_fence
 
 MAX_REPLY_CHARS = 32_768
 MAX_CALL_CHARS = 4_096
 
 
+@dataclass(frozen=True, slots=True)
+class ParsedReply:
+    """The one action of a reply, and the slips that were passed over to read it."""
+
+    action: Action
+    slips: tuple[Slip, ...] = ()
+
+
 def parse(reply: str, extent: tuple[float, float] = (EXTENT, EXTENT)) -> Action:
-    """The one action of a reply.
+    """The one action of a reply, which has no slips.
 
     Args:
         reply: The policy's text.
@@ -42,7 +53,29 @@ def parse(reply: str, extent: tuple[float, float] = (EXTENT, EXTENT)) -> Action:
     Raises:
         ReplyError: The reply is not exactly one valid call. The message says what to do instead.
     """
-    call = _Call(*_split(reply), extent)
+    return _action(reply, extent, "", Slips(()))
+
+
+def read(reply: str, extent: tuple[float, float], *, ended: bool, box_name: str = "") -> ParsedReply:
+    """The one action of a reply, which may have slips.
+
+    Args:
+        reply: The policy's text.
+        extent: As in `parse`.
+        ended: The reply ended by itself: nothing of it is missing but, perhaps, its closing tag.
+        box_name: Another name that a box may have; empty for none.
+
+    Raises:
+        ReplyError: As in `parse`.
+    """
+    slips = Slips([slip for slip in SLIPS if ended or slip != "unclosed_call"])
+    action = _action(reply, extent, box_name, slips)
+    return ParsedReply(action, slips.found)
+
+
+def _action(reply: str, extent: tuple[float, float], box_name: str, slips: Slips) -> Action:
+    name, arguments = _split(reply, slips)
+    call = _Call(name, _with_box(name, arguments, box_name, slips), extent, slips)
     match call.name:
         case "segment":
             segment = Segment(
@@ -79,7 +112,7 @@ def thought(reply: str) -> str:
     return reply.split(CALL_OPEN, 1)[0].replace("<think>", "").replace("</think>", "").strip()
 
 
-def _split(reply: str) -> tuple[str, dict[str, object]]:
+def _split(reply: str, slips: Slips) -> tuple[str, dict[str, object]]:
     """Name and arguments of the one call in a reply, as parsed JSON."""
     if len(reply) > MAX_REPLY_CHARS:
         raise ReplyError(
@@ -94,14 +127,20 @@ def _split(reply: str) -> tuple[str, dict[str, object]]:
         )
     if calls > 1 or reply.count(CALL_CLOSE) > 1:
         raise ReplyError("two_calls", "The reply has more than one tool call. Make exactly one.")
-    body, closing, rest = reply.split(CALL_OPEN, 1)[1].partition(CALL_CLOSE)
+    before, _, call_text = reply.partition(CALL_OPEN)
+    body, closing, rest = call_text.partition(CALL_CLOSE)
+    cut_off = ReplyError(
+        "unclosed_call",
+        f"The tool call is cut off: {CALL_CLOSE} is missing. Think in fewer words.",
+    )
     if not closing:
-        raise ReplyError(
-            "unclosed_call",
-            f"The tool call is cut off: {CALL_CLOSE} is missing. Think in fewer words.",
-        )
-    if rest.strip():
+        if not slips.reads("unclosed_call"):
+            raise cut_off
+        body = without_beginning_of(CALL_CLOSE, body)
+    if rest.strip() and not (is_in_fence(before, rest) and slips.reads("code_fence")):
         raise ReplyError("text_after_call", f"There is text after {CALL_CLOSE}. Stop right after it.")
+    if (unfenced := without_fence(body)) is not None and slips.reads("code_fence"):
+        body = unfenced
     if len(body) > MAX_CALL_CHARS:
         raise ReplyError(
             "call_too_long",
@@ -112,6 +151,8 @@ def _split(reply: str) -> tuple[str, dict[str, object]]:
     except RecursionError:
         raise ReplyError("bad_json", "The call is nested too deeply.") from None
     except ValueError as error:
+        if not closing:
+            raise cut_off from None
         raise ReplyError("bad_json", f"The call is not valid JSON: {_quote(str(error))}.") from None
     if not isinstance(call, dict) or set(call) - {"name", "arguments"} or "name" not in call:
         raise ReplyError(
@@ -127,6 +168,15 @@ def _split(reply: str) -> tuple[str, dict[str, object]]:
     if not isinstance(arguments, dict):
         raise ReplyError("bad_call", f"The arguments of {name} must be a JSON object.")
     return name, arguments
+
+
+def _with_box(name: str, arguments: dict[str, object], box_name: str, slips: Slips) -> dict[str, object]:
+    """The arguments, with a box under its name here."""
+    if not box_name or box_name not in arguments or "box" in arguments or "box" not in TOOLS[name].arguments:
+        return arguments
+    if not slips.reads("box_name"):
+        return arguments
+    return {"box" if key == box_name else key: value for key, value in arguments.items()}
 
 
 def _no_constant(name: str) -> float:
@@ -151,7 +201,7 @@ def _quote(value: object) -> str:
 class _Call:
     """The arguments of one call, each read by what it should be."""
 
-    def __init__(self, name: str, arguments: dict[str, object], extent: tuple[float, float]) -> None:
+    def __init__(self, name: str, arguments: dict[str, object], extent: tuple[float, float], slips: Slips) -> None:
         spec = TOOLS[name].arguments
         for given in arguments:
             if given not in spec:
@@ -166,6 +216,7 @@ class _Call:
         self.name = name
         self._arguments = arguments
         self._extent = extent
+        self._slips = slips
 
     def has(self, key: str) -> bool:
         return key in self._arguments
@@ -179,10 +230,12 @@ class _Call:
             )
         x0, y0, x1, y1 = (self._coordinate(key, number, axis) for axis, number in zip("xyxy", value, strict=True))
         if x1 < x0 or y1 < y0:
-            raise ReplyError(
-                "reversed_box",
-                f"{self.name}: {key} {_quote(value)} is reversed; x0 < x1 and y0 < y1.",
-            )
+            if not self._slips.reads("reversed_box"):
+                raise ReplyError(
+                    "reversed_box",
+                    f"{self.name}: {key} {_quote(value)} is reversed; x0 < x1 and y0 < y1.",
+                )
+            (x0, x1), (y0, y1) = sorted((x0, x1)), sorted((y0, y1))
         if x1 == x0 or y1 == y0:
             raise ReplyError(
                 "empty_box",

@@ -35,6 +35,8 @@ class PictureFormat:
         coordinates: `thousandths` of the current view (Qwen3-VL), or `pixels` of the newest picture (Qwen2.5-VL).
         overlay: Shape of overlays. Squares are for policies trained by release 0.1.0 and for its records; with them,
             `pixels` are always those of the clean picture.
+        box_name: Another name that the model may give a box, that of its own training; empty for none.
+        lenient: Slips of a reply are read, and noted in its turn. Records of release 0.1.0 were made without.
 
     Raises:
         ValueError: Not even one multiple fits into the side.
@@ -44,6 +46,8 @@ class PictureFormat:
     multiple: int = 1
     coordinates: Literal["thousandths", "pixels"] = "thousandths"
     overlay: OverlayShape = "view"
+    box_name: str = ""
+    lenient: bool = True
 
     def __post_init__(self) -> None:
         if self.multiple < 1 or self.side < self.multiple:

@@ -18,6 +18,7 @@ from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, as_seen, draw_picture
 from rsagent_ros.agent.policy import Reply, Stop
 from rsagent_ros.agent.prompt import Exchange, opening
+from rsagent_ros.agent.slips import Slip
 from rsagent_ros.agent.verification import REJECTED_FACTOR, Verification
 
 VERSION = 2
@@ -57,6 +58,7 @@ class Turn:
             whose tokens and seconds the numbers of this turn do not hold.
         reply_chars: Characters of the whole reply, where `reply` is only its beginning; else 0.
         picture_sizes: As in `policy.Reply`: what this reply's model saw of the pictures before it.
+        slips: Of the reply, which was read all the same.
     """
 
     index: int
@@ -85,6 +87,7 @@ class Turn:
     second_looks: tuple[Verification, ...] = ()
     reply_chars: int = 0
     picture_sizes: tuple[tuple[int, int], ...] = ()
+    slips: tuple[Slip, ...] = ()
 
     @staticmethod
     def from_reply(index: int, reply: Reply, view: tuple[int, int, int, int]) -> Turn:
@@ -268,7 +271,10 @@ class Trace:
 
 
 def _from_version_1(trace: Trace) -> Trace:
-    """A trace of release 0.1.0: overlays were squares, and only the errors told the length of a reply cut short."""
+    """A trace of release 0.1.0.
+
+    Overlays were squares, no slip was read, and only the errors told the length of a reply cut short.
+    """
 
     def complete(turn: Turn) -> Turn:
         length = next((int(word) for word in turn.error_msg.split() if word.isdigit()), 0)
@@ -278,7 +284,7 @@ def _from_version_1(trace: Trace) -> Trace:
         )
         return replace(turn, second_looks=looks, reply_chars=length if turn.error_code == "too_long" else 0)
 
-    pictures = replace(trace.pictures, overlay="square")
+    pictures = replace(trace.pictures, overlay="square", lenient=False)
     return replace(trace, turns=tuple(map(complete, trace.turns)), pictures=pictures, version=VERSION)
 
 

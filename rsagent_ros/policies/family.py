@@ -35,12 +35,14 @@ class Family:
         model_type: As its checkpoints' config.json writes it.
         multiple: Sides of pictures are whole multiples of this many pixels; a square of that side is one token.
         coordinates: The unit in which it was trained to point: `pixels` of the picture it sees, or `thousandths` of it.
+        box_name: The name that a box has in its training.
     """
 
     name: str
     model_type: str
     multiple: int
     coordinates: Literal["thousandths", "pixels"]
+    box_name: str
 
     def pictures(self, side: int = 768, overlay: OverlayShape = "view") -> PictureFormat:
         """The format of pictures whose longest side is at most this many pixels.
@@ -52,7 +54,7 @@ class Family:
         Raises:
             ValueError: The side is smaller than one multiple.
         """
-        return PictureFormat(side, self.multiple, self.coordinates, overlay)
+        return PictureFormat(side, self.multiple, self.coordinates, overlay, self.box_name)
 
     def picture_tokens(self, width: int, height: int) -> int:
         """The number of tokens of a picture of this size in pixels, without the two around it.
@@ -67,8 +69,8 @@ class Family:
         return (width // self.multiple) * (height // self.multiple)
 
 
-QWEN2_5_VL = Family("Qwen2.5-VL", "qwen2_5_vl", 28, "pixels")
-QWEN3_VL = Family("Qwen3-VL", "qwen3_vl", 32, "thousandths")
+QWEN2_5_VL = Family("Qwen2.5-VL", "qwen2_5_vl", 28, "pixels", "bbox_2d")
+QWEN3_VL = Family("Qwen3-VL", "qwen3_vl", 32, "thousandths", "bbox_2d")
 FAMILIES = (QWEN2_5_VL, QWEN3_VL)
 
 

@@ -163,6 +163,9 @@ RATIOS: dict[str, Ratio] = {
     "turns": Ratio("turns", "mean", _every, lambda score: score.turns, 0),
     "tool_calls": Ratio("tool calls", "mean", _every, lambda score: score.tool_calls, 0),
     "bad_replies": Ratio("bad replies", "mean", _every, lambda score: score.bad_replies, -1),
+    "repaired_replies": Ratio(
+        "repaired replies", "mean of those read in spite of a slip", _every, lambda score: score.repaired_replies, -1
+    ),
     "prompt_tokens": Ratio("prompt tokens", "mean", _every, lambda score: score.prompt_tokens, 0),
     "sampled_tokens": Ratio("sampled tokens", "mean", _every, lambda score: score.sampled_tokens, 0),
 }

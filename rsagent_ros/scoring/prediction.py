@@ -29,6 +29,7 @@ class Prediction:
         partial: The mask is only the best so far.
         degraded: A fallback policy had a part in it.
         turns, tool_calls, bad_replies, prompt_tokens, sampled_tokens: Counts.
+        repaired_replies: Replies that were read in spite of a slip.
     """
 
     outcome: Outcome
@@ -46,6 +47,7 @@ class Prediction:
     bad_replies: int = 0
     prompt_tokens: int = 0
     sampled_tokens: int = 0
+    repaired_replies: int = 0
 
 
 def prediction_of(trace: Trace) -> Prediction:
@@ -84,6 +86,7 @@ def prediction_of(trace: Trace) -> Prediction:
         bad_replies=sum(map(is_bad_reply, trace.turns)),
         prompt_tokens=sum(reply.prompt_tokens for reply in replies),
         sampled_tokens=sum(reply.sampled_tokens for reply in replies),
+        repaired_replies=sum(bool(turn.slips) and not is_bad_reply(turn) for turn in trace.turns),
     )
 
 

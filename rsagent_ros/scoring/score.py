@@ -67,6 +67,7 @@ class Score:
         instances_matched: Pairs of both, one to one, with an IoU of MATCH_IOU or more.
         instances_iou: Sum of the IoU of these pairs, over the larger number of both, 0..1.
         instances_least_iou: Lowest IoU of these pairs; 0 where a mask of either side is in none.
+        repaired_replies: As in Prediction.
     """
 
     index: int
@@ -102,6 +103,7 @@ class Score:
     instances_matched: int = 0
     instances_iou: float = 0.0
     instances_least_iou: float = 0.0
+    repaired_replies: int = 0
 
     @property
     def value(self) -> float:
@@ -224,6 +226,7 @@ def score(answer: Prediction, example: Example, *, index: int = 0) -> Score:
         instances_matched=len(pairs),
         instances_iou=sum(pairs) / most if most else 0.0,
         instances_least_iou=min(pairs, default=0.0) if len(pairs) == most else 0.0,
+        repaired_replies=answer.repaired_replies,
     )
 
 

@@ -116,14 +116,14 @@ def version_1(trace: Trace) -> str:
     """The trace as release 0.1.0 wrote it."""
     data = json.loads(trace.to_json())
     data["version"] = 1
-    del data["pictures"]["overlay"]
+    del data["pictures"]["overlay"], data["pictures"]["box_name"], data["pictures"]["lenient"]
     for turn in data["turns"]:
-        del turn["reply_chars"], turn["picture_sizes"]
+        del turn["reply_chars"], turn["picture_sizes"], turn["slips"]
     return json.dumps(data)
 
 
 def test_overlays_of_a_trace_of_release_0_1_0_are_squares() -> None:
-    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=PictureFormat(overlay="square"))
+    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=PictureFormat(overlay="square", lenient=False))
     drive(episode, FakePolicy([SEGMENT, FINISH]))
     back = Trace.from_json(version_1(episode.trace))
     assert back == episode.trace
@@ -132,7 +132,7 @@ def test_overlays_of_a_trace_of_release_0_1_0_are_squares() -> None:
 
 
 def test_a_reply_of_release_0_1_0_that_was_too_long_is_too_long_again() -> None:
-    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=PictureFormat(overlay="square"))
+    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=PictureFormat(overlay="square", lenient=False))
     episode.step(Reply("x" * 40_000))
     back = Trace.from_json(version_1(episode.trace))
     assert back == episode.trace

@@ -56,7 +56,7 @@ def test_every_rate_by_hand(rows: list[Score]) -> None:
         "regressed": 1 / 2,  # of b and c
         "failed": 1 / 8,
         "unnecessary_clarification": 0.0,
-        "turns": 20 / 8, "tool_calls": 4 / 8, "bad_replies": 2 / 8,
+        "turns": 20 / 8, "tool_calls": 4 / 8, "bad_replies": 2 / 8, "repaired_replies": 0.0,
     }  # fmt: skip
     for name, value in expected.items():
         assert rates[name] == pytest.approx(value), name

@@ -124,7 +124,10 @@ def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: Synthesi
         scene, trace = scenes[name], record.trace
         if trace.outcome is None or _overruled(trace):
             continue
-        learn = tuple(not (is_bad_reply(turn) or turn.degraded or turn.error_code == SENT_BACK) for turn in trace.turns)
+        learn = tuple(
+            not (is_bad_reply(turn) or turn.slips or turn.degraded or turn.error_code == SENT_BACK)
+            for turn in trace.turns
+        )
         iou = trajectory_iou(trace, scene)
         attempts[name] = Attempt(f"{name}-own", name, scene.require_expected(), picture_of(scene), learn, iou, trace)
     kept, filters = select([summary(attempt, scenes, config) for attempt in attempts.values()], config)

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from played import box, play, scene_of, square
 from strategies import actions, thousandths
 
-from rsagent_ros.agent.actions import Action, Combine, Finish, ReportAbsent, ReportAmbiguous, ResetView, Segment, Zoom
+from rsagent_ros.agent.actions import (
+    Action,
+    Combine,
+    Finish,
+    ReportAbsent,
+    ReportAmbiguous,
+    ResetView,
+    Segment,
+    Zoom,
+    render,
+)
 from rsagent_ros.agent.geometry import Point
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example
@@ -164,6 +174,8 @@ def test_the_format_is_about_replies_that_could_be_used() -> None:
     assert worth(ONE, MALFORMED, EXACT, finish()).format == 0.5
     assert worth(ONE, finish(), EXACT, finish()).format == 0.5  # a mask that there is not
     assert worth(ONE, MALFORMED, MALFORMED, MALFORMED, EXACT, finish()).format == 0.0
+    # A reply that is read in spite of a slip costs no turn, and is not of the format all the same.
+    assert worth(ONE, EXACT, render(finish()).removesuffix("</tool_call>")).format == 0.5
     # A valid call whose tool had nothing to give is no mistake of format.
     assert worth(ONE, EXACT, ResetView(), finish()).format == 1.0
     assert [is_bad_reply(turn) for turn in play(ONE, [MALFORMED, finish(), EXACT, ResetView(), finish()]).turns] == [

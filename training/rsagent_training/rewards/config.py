@@ -26,7 +26,7 @@ class RewardConfig:
         novelty_limit: How often in an episode at most.
         novelty_below: Only while the best IoU is below this.
         novelty_iou: A prompt is elsewhere if its box has an IoU below this with that of every earlier prompt.
-        bad_reply_cost: Part of R_format that a reply costs that could not be used.
+        bad_reply_cost: Part of R_format that a reply costs that could not be used, or only in spite of a slip.
         epsilon: Added to the standard deviation when advantages are normalised, as TRL does.
 
     Raises:

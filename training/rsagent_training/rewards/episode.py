@@ -25,7 +25,7 @@ class Reward:
     Attributes:
         final: Credit of the answer, less the charge where it misleads; -wrong_charge..1.
         process: Earnings of each turn, one number per turn.
-        format: 1 where every reply could be used and the policy ended the episode itself, 0..1.
+        format: 1 where every reply was used as it was and the policy ended the episode itself, 0..1.
         total: The weighted sum; what is logged.
     """
 
@@ -84,4 +84,5 @@ def _process(trace: Trace, scene: Example, answer: float, config: RewardConfig) 
 def _format(made: Score, config: RewardConfig) -> float:
     if made.outcome not in OWN_ENDINGS:
         return 0.0
-    return max(0.0, 1.0 - config.bad_reply_cost * made.bad_replies)
+    # A reply that was read in spite of a slip cost no turn; its format is none of ours all the same.
+    return max(0.0, 1.0 - config.bad_reply_cost * (made.bad_replies + made.repaired_replies))

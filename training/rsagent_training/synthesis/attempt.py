@@ -114,7 +114,10 @@ class AttemptRunner:
             scene.id,
             scene.require_expected(),
             picture_of(scene),
-            tuple(good and not is_bad_reply(turn) for good, turn in zip(learn, trace.turns, strict=True)),
+            tuple(
+                good and not is_bad_reply(turn) and not turn.slips
+                for good, turn in zip(learn, trace.turns, strict=True)
+            ),
             trajectory_iou(trace, scene),
             trace,
         )

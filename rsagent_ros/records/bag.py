@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rsagent_ros.records.bag_files import bag_files
 from rsagent_ros.records.message_decoder import MessageDecoder
-from rsagent_ros.records.storage import Wanted, bag_files, plain_data, stored_messages
+from rsagent_ros.records.storage import plain_data, stored_messages
+from rsagent_ros.records.stored_message import Wanted
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +54,18 @@ class Bag:
         """Find its files; nothing is read yet.
 
         Args:
-            path: Its folder, or one of its files.
+            path: Its folder, its metadata.yaml, or one of its files.
             complain: Called with a sentence about what is lost; once, however often the bag is read.
             note: Called with a sentence about what is odd but loses nothing.
 
         Raises:
-            FileNotFoundError: There is no bag.
+            FileNotFoundError: There is no bag, or it is none of ROS 2.
         """
         self.path = path
         self.files = bag_files(path, note, complain)
         self._told: set[str] = set()
         self._complain = complain
+        self._note = note
         self._decoder = MessageDecoder()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
@@ -84,10 +87,13 @@ class Bag:
         return Path(self._scratch.name)
 
     def complain(self, sentence: str) -> None:
-        """Pass a sentence on, unless it was before."""
+        """Pass a sentence about a loss on, unless it was before."""
+        self._tell(sentence, self._complain)
+
+    def _tell(self, sentence: str, pass_on: Callable[[str], object]) -> None:
         if sentence not in self._told:
             self._told.add(sentence)
-            self._complain(sentence)
+            pass_on(sentence)
 
     def messages(self, wanted: Wanted = lambda topic, msgtype: True) -> Iterator[BagMessage]:
         """The messages for whose topic and type `wanted` says so, by time within a file, and files in their order."""
@@ -95,7 +101,8 @@ class Bag:
             for raw in stored_messages(file, wanted, self.complain, self._scratch_folder):
                 problem = self._decoder.define(raw.type, raw.encoding, raw.definition)
                 if problem:
-                    self.complain(f"{file}: {problem}")
+                    # With the definition of ROS 2 Jazzy nothing need be lost; if it does not fit, that is told.
+                    self._tell(f"{file}: {problem}", self._note if self._decoder.knows(raw.type) else self._complain)
                 yield BagMessage(raw.topic, raw.type, raw.time, raw.data, file)
 
     def decode(self, message: BagMessage) -> Any:

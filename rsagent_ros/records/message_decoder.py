@@ -29,8 +29,8 @@ class MessageDecoder:
 
     def define(self, msgtype: str, encoding: str, definition: str) -> str:
         """Take the definition of a type, unless there was one; returns what is wrong with it, empty if nothing is."""
-        if msgtype in self._seen or encoding not in FORMATS:
-            return ""
+        if msgtype in self._seen or encoding not in FORMATS or not definition.strip():
+            return ""  # with nothing said, or in a language that is not read, those of ROS 2 Jazzy are taken
         self._seen.add(msgtype)
         if self.knows(msgtype) and definition == ours(msgtype):
             return ""  # parsing takes longer than reading a record

@@ -8,38 +8,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import zstandard
 from mcap.exceptions import McapError
-from mcap.records import Channel, Chunk, DataEnd, McapRecord, Message, Schema
+from mcap.records import Channel, Chunk, DataEnd, McapRecord, Message, Schema, Statistics
 from mcap.stream_reader import StreamReader, breakup_chunk
 
 from rsagent_ros.agent.errors import describe
+from rsagent_ros.records.mcap_summary import BoundedStream, CutError, read_summary, ros_type
+from rsagent_ros.records.stored_message import StoredMessage
 
 MAX_CHUNK_BYTES = 1_000_000_000
 """Size of one chunk, uncompressed: the memory that a file may ask for."""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredMessage:
-    """A message as it stands in the file.
-
-    Attributes:
-        topic, type: As ROS names them.
-        encoding, definition: Of its schema; `ros2msg` or `ros2idl`.
-        time: When it was logged, nanoseconds.
-        data: CDR.
-    """
-
-    topic: str
-    type: str
-    encoding: str
-    definition: str
-    time: int
-    data: bytes
 
 
 def whole_messages(path: Path, complain: Callable[[str], object]) -> Iterator[StoredMessage]:
@@ -47,67 +28,63 @@ def whole_messages(path: Path, complain: Callable[[str], object]) -> Iterator[St
 
     Args:
         path: The file.
-        complain: Called with a sentence for all that is wrong: a chunk that can't be read, and the end, where the file
-            is cut, with how many messages were kept. What is whole is given all the same.
+        complain: Called with a sentence for all that is wrong: a chunk that can't be read, the end, where the file is
+            cut, with how many messages were kept, and where these are fewer than the file counts. What is whole is
+            given all the same.
 
     Raises:
         OSError: The file can't be read at all.
     """
-    schemas: dict[int, tuple[str, str, str]] = {}
-    channels: dict[int, Channel] = {}
+    summary = read_summary(path)
+    schemas: dict[int, Schema] = {} if summary is None else summary.schemas
+    channels: dict[int, Channel] = {} if summary is None else summary.channels
     kept, homeless, size, ended = 0, 0, path.stat().st_size, False
+    counted, complaints = 0, 0
+
+    def tell(sentence: str) -> None:
+        nonlocal complaints
+        complaints += 1
+        complain(f"{path}: {sentence}")
+
     with path.open("rb") as file:
-        whole = _Whole(file, size)
+        whole = BoundedStream(file, size)
         try:
-            for record in _records(whole, path, complain):
+            for record in _records(whole, tell):
                 match record:
                     case Schema():
-                        schemas[record.id] = (record.name, record.encoding, record.data.decode("utf-8", "replace"))
+                        schemas[record.id] = record
                     case Channel():
                         channels[record.id] = record
                     case Message() if record.channel_id not in channels:
                         homeless += 1  # the chunk that described its channel is damaged
                     case Message():
-                        channel = channels[record.channel_id]
-                        name, encoding, definition = schemas.get(channel.schema_id, ("", "", ""))
-                        yield StoredMessage(channel.topic, name, encoding, definition, record.log_time, record.data)
+                        yield _stored(record, channels[record.channel_id], schemas)
                         kept += 1
+                    case Statistics():
+                        counted = record.message_count
                     case DataEnd():
                         ended = True
-        except _Cut:
+        except CutError:
             lost = " in its index, behind the last message" if ended else ""
-            complain(f"{path}: cut at byte {size}{lost}; {kept} messages were kept")
+            tell(f"cut at byte {size}{lost}; {kept} messages were kept")
         except (McapError, ValueError, struct.error) as error:
-            complain(f"{path}: broken at byte {whole.start} of {size} ({describe(error)}); {kept} messages were kept")
+            tell(f"broken at byte {whole.start} of {size} ({describe(error)}); {kept} messages were kept")
     if homeless:
-        complain(f"{path}: {homeless} messages are left out, as the description of their topic is lost")
+        tell(f"{homeless} messages are left out, as the description of their topic is lost")
+    if kept < counted and not complaints:
+        tell(f"it counts {counted} messages, and {kept} are in it: the others are lost")
 
 
-class _Cut(Exception):
-    """The file ends in the middle of something."""
+def _stored(message: Message, channel: Channel, schemas: dict[int, Schema]) -> StoredMessage:
+    schema = schemas.get(channel.schema_id)
+    msgtype = ros_type(channel, schema)
+    encoding, definition = "", ""
+    if schema is not None:
+        encoding, definition = schema.encoding, schema.data.decode("utf-8", "replace")
+    return StoredMessage(channel.topic, msgtype, encoding, definition, message.log_time, message.data)
 
 
-class _Whole:
-    """A file of which no read comes back short: mcap would take the half of a message for the whole."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self._left = size
-        self._size = size
-        self.start = 0
-
-    def read(self, length: int) -> bytes:
-        # BagGoal before anything is read: a length that makes no sense must not become memory.
-        if length > self._left:
-            raise _Cut
-        if length < 0:
-            raise ValueError("a record that is shorter than its fields")
-        self.start = self._size - self._left
-        self._left -= length
-        return self._file.read(length)
-
-
-def _records(file: _Whole, path: Path, complain: Callable[[str], object]) -> Iterator[McapRecord]:
+def _records(file: BoundedStream, tell: Callable[[str], object]) -> Iterator[McapRecord]:
     """The file's records, chunks taken apart; one that is damaged is left out."""
     reader = StreamReader(file, emit_chunks=True, record_size_limit=None)  # type: ignore[arg-type]  # all it needs
     for record in reader.records:
@@ -121,6 +98,6 @@ def _records(file: _Whole, path: Path, complain: Callable[[str], object]) -> Ite
                 raise ValueError(f"it claims more than the limit of {MAX_CHUNK_BYTES} bytes")
             parts = breakup_chunk(record, validate_crc=True)
         except Exception as error:  # the libraries of three compressions raise what they like
-            complain(f"{path}: the chunk before byte {file.start} is damaged and left out ({describe(error)})")
+            tell(f"the chunk before byte {file.start} is damaged and left out ({describe(error)})")
             continue
         yield from parts

@@ -19,11 +19,11 @@ def complaints(goals: list[dict[str, Any]]) -> list[str]:
     """Faults of the demo's goals, one sentence each."""
     found = [] if goals else ["The demo sent no goal."]
     for goal in goals:
-        said = f"{goal['instruction']!r} ended as {goal['outcome']}"
+        ending = f"{goal['instruction']!r} ended as {goal['outcome']}"
         if goal["outcome"] != goal["expected"]:
-            found.append(f"{said}; {goal['expected']} was expected.")
+            found.append(f"{ending}; {goal['expected']} was expected.")
         elif goal["outcome"] == "found" and not (goal["iou"] or 0.0) >= MIN_IOU:
-            found.append(f"{said} with IoU {goal['iou']}; at least {MIN_IOU} was expected.")
+            found.append(f"{ending} with IoU {goal['iou']}; at least {MIN_IOU} was expected.")
     return found
 
 

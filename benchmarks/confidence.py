@@ -70,8 +70,8 @@ def measured(fitted: list[JudgedAnswer], unseen: list[JudgedAnswer]) -> list[Ent
         entries += [reported(f"{words}, before", old, "", note), reported(f"{words}, {calibration.kind}", new, "")]
     for threshold in THRESHOLDS:
         share, good = kept(after, right, threshold)
-        told = "none kept" if good is None else f"{good:.0%} of them right"
-        entries.append(reported(f"answers kept by a threshold of {threshold:g}", 100 * share, "%", told))
+        remark = "none kept" if good is None else f"{good:.0%} of them right"
+        entries.append(reported(f"answers kept by a threshold of {threshold:g}", 100 * share, "%", remark))
     return entries
 
 

@@ -73,9 +73,9 @@ def _metrics() -> Entry:
         pairs.append((encode_rle(blob), encode_rle(given)))
     before = time.perf_counter()
     for index in range(SAMPLES):
-        right, said = pairs[index % kinds]
+        right, predicted = pairs[index % kinds]
         example = Example("a", blank_image((HEIGHT, WIDTH)), "", Outcome.FOUND, (decode_rle(right),))
-        score(Prediction(Outcome.FOUND, decode_rle(said), confidence=0.5), example)
+        score(Prediction(Outcome.FOUND, decode_rle(predicted), confidence=0.5), example)
     return at_most(
         f"metrics of {SAMPLES} samples of {WIDTH}x{HEIGHT}",
         time.perf_counter() - before,

@@ -217,7 +217,7 @@ def answered(scene: Example, name: str, number: int) -> Pair:
     answer = next((turn for turn in episode.trace.turns if turn.second_looks), None)
     after = score(prediction_of(episode.trace), scene)
     before = after if answer is None else score(_first_answer(episode.trace, answer), scene)
-    asked = ended if policy.first is None else policy.first
+    first_answer = ended if policy.first is None else policy.first
     return Pair(
         name,
         f"{scene.id} {scene.category}: {scene.instruction}",
@@ -225,7 +225,7 @@ def answered(scene: Example, name: str, number: int) -> Pair:
         (before.right, after.right),
         answer is not None,
         "" if answer is None else next((one.reason for one in answer.second_looks if one.verdict == "no"), ""),
-        (asked - started, ended - asked),
+        (first_answer - started, ended - first_answer),
         policy.asking,
     )
 
@@ -247,7 +247,7 @@ def figures(name: str, given: Sequence[Pair]) -> list[Entry]:
             count = int(values[:, column].sum())
             entries.append(reported(f"{name}: {what}, {how} second looks", count, "", _share(count, len(given))))
     lost = int(((right[:, 0] == 1) & (right[:, 1] == 0)).sum())
-    asked = [pair for pair in given if pair.answered]
+    answered = [pair for pair in given if pair.answered]
     before = float(np.mean([pair.seconds[0] for pair in given]))
     asking = float(np.mean([pair.asking for pair in given]))
     saved = wrong[:, 0] - wrong[:, 1]
@@ -257,8 +257,8 @@ def figures(name: str, given: Sequence[Pair]) -> list[Entry]:
     return [
         *entries,
         reported(f"{name}: right answers that second looks lost", lost, "", f"of {int(right[:, 0].sum())}"),
-        _said_no(name, "wrong objects", [pair for pair in asked if pair.wrong[0]]),
-        _said_no(name, "right answers", [pair for pair in asked if pair.right[0]]),
+        _rejected(name, "wrong objects", [pair for pair in answered if pair.wrong[0]]),
+        _rejected(name, "right answers", [pair for pair in answered if pair.right[0]]),
         reported(f"{name}: seconds a goal, without second looks", before, "s", "640x480, one core"),
         reported(
             f"{name}: seconds a goal that they cost", float(cost.mean()), "s", f"{asking:.3f} of these for asking"
@@ -272,10 +272,10 @@ def figures(name: str, given: Sequence[Pair]) -> list[Entry]:
     ]
 
 
-def _said_no(name: str, what: str, given: Sequence[Pair]) -> Entry:
+def _rejected(name: str, what: str, given: Sequence[Pair]) -> Entry:
     """Count of first answers that a second look rejected."""
-    said = sum(bool(pair.no) for pair in given)
-    return reported(f"{name}: {what} that a second look said no to", said, "", f"of {len(given)} first answers")
+    rejected = sum(bool(pair.no) for pair in given)
+    return reported(f"{name}: {what} that a second look said no to", rejected, "", f"of {len(given)} first answers")
 
 
 def _share(count: int, number: int) -> str:

@@ -233,7 +233,7 @@ class Soak:
 
     def _ended(self, kind: Kind, goal: Goal) -> None:
         goal.wait()
-        self._stage.heard(goal)
+        self._stage.received(goal)
         self.endings[goal.ending] += 1
         self.wrong += goal.complaints()
         if goal.ending not in kind.ends and not (kind.budget < 1.0 and goal.ending == SPENT):
@@ -322,13 +322,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             stage.film(square())
             soak = Soak(stage, options.seed)
             soak.fill()
-            begun = told = time.monotonic()
+            begun = reported_at = time.monotonic()
             over = begun
             while (over - begun < options.seconds) if options.seconds else (soak.goals < options.goals):
                 soak.batch()
                 over = time.monotonic()
-                if over - told > 10:
-                    told = over
+                if over - reported_at > 10:
+                    reported_at = over
                     print(f"{soak.goals} goals, {soak.goals / (over - begun):.1f}/s, {soak.samples[-1]}", flush=True)
             figures = soak.figures(over - begun, options.seed)
         finally:

@@ -176,7 +176,7 @@ class Episode:
             pending = self._pending
             if self._result is None and pending is not None and outcome in (Outcome.GAVE_UP, Outcome.FAILED):
                 reason = error_msg or "no time was left for it"
-                pending = pending.unverified(reason, time.monotonic() - pending.asked)
+                pending = pending.unverified(reason, time.monotonic() - pending.asked_at)
                 turn, answer = pending.settled()
                 self._take_over(turn, None, None, answer, pending)
             if self._result is None:
@@ -241,7 +241,7 @@ class Episode:
         if isinstance(reply, Reply) and reply.stop == "cancel":
             self.stop(Outcome.CANCELED)
             return None
-        return self._verify_next(pending.verified(reply, time.monotonic() - pending.asked))
+        return self._verify_next(pending.verified(reply, time.monotonic() - pending.asked_at))
 
     def _verify_next(self, pending: PendingAnswer) -> Turn | None:
         """Ask about the mask that is due; or record the answer's turn, once none is or nothing is left to ask with."""
@@ -252,7 +252,7 @@ class Episode:
             messages = verification_messages(
                 trace.instruction, trace.previous, self._frame, entry.mask, view, trace.pictures
             )
-            self._pending = replace(pending, messages=tuple(messages), asked=time.monotonic())
+            self._pending = replace(pending, messages=tuple(messages), asked_at=time.monotonic())
             return None
         pending = pending.unverified(f"no {'time was' if over else 'tokens were'} left for it", 0.0)
         turn, answer = pending.settled()

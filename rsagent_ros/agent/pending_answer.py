@@ -27,7 +27,7 @@ class PendingAnswer:
         started: `time.monotonic()` when its reply came.
         entries: The masks of the answer; those that are verified hold the verification.
         verifications: Of these masks, in this turn.
-        asked: `time.monotonic()` from which on an opinion is waited for.
+        asked_at: `time.monotonic()` from which on an opinion is waited for.
         messages: The question about the mask that is due; empty before it is asked.
     """
 
@@ -35,7 +35,7 @@ class PendingAnswer:
     started: float
     entries: tuple[MaskEntry, ...]
     verifications: tuple[Verification, ...]
-    asked: float
+    asked_at: float
     messages: tuple[Message, ...] = ()
 
     @staticmethod

@@ -88,8 +88,8 @@ def _bootstrap(runs: list[Parts], seed: int, resamples: int) -> dict[str, Interv
         kept = kept[np.isfinite(kept)]
         counting = min(int(np.count_nonzero(over[:, column])) for _, over in runs)
         # A rate over a handful of examples may be without any in some resamples; the others tell enough.
-        told = counting > 1 and len(kept) > len(drawn) / 2
-        low, high = np.percentile(kept, tails).tolist() if told else (None, None)
+        enough = counting > 1 and len(kept) > len(drawn) / 2
+        low, high = np.percentile(kept, tails).tolist() if enough else (None, None)
         value = float(whole[column]) if np.isfinite(whole[column]) else None
         found[name] = Interval(value, low, high, float(runs[0][1][:, column].sum()))
     return found

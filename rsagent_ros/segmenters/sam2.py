@@ -116,8 +116,8 @@ class Sam2Segmenter:
         for numbers in alike.values():
             for first in range(0, len(numbers), PROMPTS_AT_ONCE):
                 part = numbers[first : first + PROMPTS_AT_ONCE]
-                asked = [prompts[number] for number in part]
-                answers |= zip(part, self._run(partial(self._answers, encoding, asked)), strict=True)
+                part_prompts = [prompts[number] for number in part]
+                answers |= zip(part, self._run(partial(self._answers, encoding, part_prompts)), strict=True)
         return [answers[number] for number in range(len(prompts))]
 
     def warm_up(self) -> None:

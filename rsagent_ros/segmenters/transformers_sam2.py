@@ -70,11 +70,11 @@ class TransformersSam2:
             RunFailed: MODEL_UNAVAILABLE: the checkpoint or the device can't be used. OUT_OF_MEMORY.
         """
         folder = Path(config.checkpoint).expanduser()
-        said = read_config(folder)
-        architecture = _architecture(folder, said["model_type"])
+        content = read_config(folder)
+        architecture = _architecture(folder, content["model_type"])
         check_weights(folder)
         # A folder of SAM 3 describes the detector of concepts too; of the video forms only the image part is wanted.
-        parts = said.get("tracker_config", said)
+        parts = content.get("tracker_config", content)
         wanted = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
         try:
             described = AutoConfig.for_model(
@@ -170,14 +170,14 @@ def read_input_format(
         if not path.is_file():
             continue
         content = read_json(path)
-        said = content.get("image_processor", content)
-        if not isinstance(said, dict):
+        settings = content.get("image_processor", content)
+        if not isinstance(settings, dict):
             raise unusable(f"{path}: its image_processor is no JSON object", AGAIN)
-        size = said.get("size", {"height": image_size, "width": image_size})
+        size = settings.get("size", {"height": image_size, "width": image_size})
         if size != {"height": image_size, "width": image_size}:
             raise unusable(f"{path} makes pictures of {size}, config.json wants {image_size} x {image_size}", AGAIN)
-        mean = _colours(path, said.get("image_mean", colours[0]))
-        return InputFormat(image_size, mask_input_size, mean, _colours(path, said.get("image_std", colours[1])))
+        mean = _colours(path, settings.get("image_mean", colours[0]))
+        return InputFormat(image_size, mask_input_size, mean, _colours(path, settings.get("image_std", colours[1])))
     return InputFormat(image_size, mask_input_size, *colours)
 
 

@@ -36,7 +36,7 @@ class Goal:
         ended: When its sender knew of its end; infinite before that.
         status: Of the action; None for a goal by topic.
         result: Of the action, or the message on `~/result` of a goal by topic.
-        told: All messages on `~/result` that name it.
+        results: All messages on `~/result` that name it.
         missed: What the sender was told where the agent died; empty else.
         sent: The action; None before it was accepted, and by topic.
     """
@@ -48,7 +48,7 @@ class Goal:
         self.ended = math.inf
         self.status: int | None = None
         self.result: Any = None
-        self.told: list[Any] = []
+        self.results: list[Any] = []
         self.missed = ""
         self.sent: SentGoal | None = None
         self._over = threading.Event()
@@ -109,9 +109,9 @@ class Goal:
         if self.missed:
             return []
         found = []
-        if len(self.told) != 1:
-            found.append(f"{self.id}: {len(self.told)} messages on ~/result")
-        if any((told.outcome, told.error_code) != (self.result.outcome, self.result.error_code) for told in self.told):
+        if len(self.results) != 1:
+            found.append(f"{self.id}: {len(self.results)} messages on ~/result")
+        if any((one.outcome, one.error_code) != (self.result.outcome, self.result.error_code) for one in self.results):
             found.append(f"{self.id}: ~/result does not say what the action says")
         if self.status is not None and self.status != STATUS[OUTCOMES[self.result.outcome]]:
             found.append(f"{self.id}: {self.ending} with the action state {self.status}")

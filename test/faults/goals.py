@@ -69,7 +69,7 @@ def canceled_at_once(stage: Stage) -> None:
 def canceled_after_the_end(stage: Stage) -> None:
     """Too late: it is refused, and the goal stays as it was."""
     goal = stage.ask()
-    until(lambda: bool(goal.told))
+    until(lambda: bool(goal.results))
     due = goal.due
     assert not goal.cancel().goals_canceling
     goal.due = due

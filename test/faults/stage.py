@@ -191,7 +191,7 @@ class Stage:
         goal = self._goals.get(message.goal_id)
         if goal is None:
             return
-        goal.told.append(message)
+        goal.results.append(message)
         if goal.by_topic and not goal.over:
             goal.end(message)
 
@@ -208,7 +208,7 @@ class Stage:
         for goal in goals:
             goal.wait()
         following = self.ask("the next goal", camera=self.camera is not None)
-        self.heard(following)  # and so the messages before it have come, too
+        self.received(following)  # and so the messages before it have come, too
         wrong = [what for goal in (*goals, following) for what in goal.complaints()]
         endings = Counter(goal.ending for goal in goals)
         if not (set(row.ends) <= set(endings) <= {*row.ends, *row.may}):
@@ -238,9 +238,9 @@ class Stage:
         )
         return wrong
 
-    def heard(self, goal: Goal) -> None:
+    def received(self, goal: Goal) -> None:
         """Wait until the message about its end has come on `~/result`."""
-        until(lambda: bool(goal.told))
+        until(lambda: bool(goal.results))
 
     def forget(self) -> None:
         """All goals so far, for one who sends very many."""

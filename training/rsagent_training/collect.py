@@ -35,7 +35,7 @@ from rsagent_training.synthesis.config import SynthesisConfig
 from rsagent_training.synthesis.selection import select, summary
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
 
-SAID = {"finish": Outcome.FOUND, "report_absent": Outcome.NOT_IN_VIEW, "report_ambiguous": Outcome.AMBIGUOUS}
+OUTCOMES = {"finish": Outcome.FOUND, "report_absent": Outcome.NOT_IN_VIEW, "report_ambiguous": Outcome.AMBIGUOUS}
 """Outcome that the policy means by each final call."""
 
 _MOST_IGNORED = 0.01
@@ -138,8 +138,8 @@ def own_trajectories(path: Path, scenes: SceneIndex, out: Path, config: Synthesi
 
 def _overruled(trace: Trace) -> bool:
     """Whether a threshold of confidence had the last word: what the policy said is not what was judged."""
-    said = SAID.get(trace.turns[-1].tool)
-    return trace.calibrated and said is not None and said is not trace.outcome
+    called = OUTCOMES.get(trace.turns[-1].tool)
+    return trace.calibrated and called is not None and called is not trace.outcome
 
 
 def _pair(attempt: Attempt, scenes: SceneIndex) -> tuple[Example, Trajectory]:

@@ -159,12 +159,12 @@ def unseen(
 
     def again(one: _Draft) -> str:
         question = one.question
-        said = earlier.setdefault(question.scene_id, [])
-        if any(alike(question.text, other, config.alike) for other in said):
+        earlier_questions = earlier.setdefault(question.scene_id, [])
+        if any(alike(question.text, other, config.alike) for other in earlier_questions):
             return "says what another about the same thing says"
         if wordings[wording(question.text)] >= config.repeats:
             return f"this wording is there {config.repeats} times already"
-        said.append(question.text)
+        earlier_questions.append(question.text)
         wordings[wording(question.text)] += 1
         return ""
 

@@ -20,10 +20,10 @@ def stems(text: str) -> list[str]:
 
 def names_outright(question: str, names: Iterable[str]) -> bool:
     """Whether a question says one of these names, in the singular or plural; articles do not count."""
-    said = f" {' '.join(stems(question))} "
+    spoken = f" {' '.join(stems(question))} "
     for name in names:
         words = [word for word in stems(name) if word not in _ARTICLES]
-        if words and (f" {' '.join(words)} " in said or f" {words[-1]} " in said):
+        if words and (f" {' '.join(words)} " in spoken or f" {words[-1]} " in spoken):
             return True
     return False
 

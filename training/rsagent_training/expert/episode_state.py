@@ -130,8 +130,8 @@ class EpisodeState:
     @property
     def wanted(self) -> str:
         """The instruction's own words where they fit into a sentence."""
-        asked = self.scene.instruction.strip().rstrip(".!?")
-        return asked if _WORDS.fullmatch(asked) else "what is asked for"
+        instruction = self.scene.instruction.strip().rstrip(".!?")
+        return instruction if _WORDS.fullmatch(instruction) else "what is asked for"
 
     @property
     def error(self) -> str:

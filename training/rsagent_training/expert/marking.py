@@ -147,8 +147,10 @@ class _Marking:
         if found.iou < _OTHER:
             return self._something_else()
         faults = (("missing", found.missing), ("extra", found.extra))
-        said = [self._fault(key, region) for key, region in faults if region is not None and region.share > _VISIBLE]
-        return " ".join(said) or state.thought("rough", target=self._target)
+        sentences = [
+            self._fault(key, region) for key, region in faults if region is not None and region.share > _VISIBLE
+        ]
+        return " ".join(sentences) or state.thought("rough", target=self._target)
 
     def _fault(self, key: str, region: FaultRegion) -> str:
         """Name a part that is missing or too much, and its place."""
@@ -216,7 +218,7 @@ class _Marking:
         found = self._compared(self._best)
         positive: tuple[Point, ...] = ()
         negative: tuple[Point, ...] = ()
-        said = []
+        sentences = []
         regions = [
             (region.share, key, region) for key, region in (("on", found.missing), ("off", found.extra)) if region
         ]
@@ -226,12 +228,12 @@ class _Marking:
                 continue
             spot = state.point.point(region.spot)
             positive, negative = ((spot,), negative) if key == "on" else (positive, (spot,))
-            said.append(state.thought(f"point_{key}", spot=spot_words(spot)))
-        if not said:
+            sentences.append(state.thought(f"point_{key}", spot=spot_words(spot)))
+        if not sentences:
             yield from self._anew(judgement)
             return
         segment = Segment(positive=positive, negative=negative, refine=self._best)
-        yield state.reply(" ".join([judgement, *said]).strip(), segment)
+        yield state.reply(" ".join([judgement, *sentences]).strip(), segment)
 
     def _look_closer(self, judgement: str) -> Replies:
         state = self._state

@@ -47,12 +47,12 @@ class Expert:
         """
         self.pictures = pictures
         self._state = EpisodeState(scene, np.random.default_rng(seed), pictures, config or ExpertConfig())
-        self._said: list[ExpertReply] = []
+        self._replies: list[ExpertReply] = []
 
     @property
     def learn(self) -> tuple[bool, ...]:
         """For each reply so far, whether it is worth learning."""
-        return tuple(reply.learn for reply in self._said)
+        return tuple(reply.learn for reply in self._replies)
 
     def see(self, turn: Turn) -> None:
         """The turn that was recorded; pass it as `on_turn` of `drive`."""
@@ -64,24 +64,24 @@ class Expert:
         Raises:
             RuntimeError: It has had its episode.
         """
-        if self._said:
+        if self._replies:
             raise RuntimeError("an Expert is made for one episode; make another one")
-        return ExpertConversation(self._state, self._said)
+        return ExpertConversation(self._state, self._replies)
 
 
 class ExpertConversation:
     """The expert's part in one episode."""
 
-    def __init__(self, state: EpisodeState, said: list[ExpertReply]) -> None:
+    def __init__(self, state: EpisodeState, replies: list[ExpertReply]) -> None:
         self._state = state
         self._replies: Iterator[ExpertReply] = play(state)
-        self._said = said
+        self._given = replies
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         """The next reply; takes milliseconds."""
         self._state.observe(new_messages[-1])
         reply = next(self._replies)
-        self._said.append(reply)
+        self._given.append(reply)
         return Reply(reply.text)
 
     def close(self) -> None:

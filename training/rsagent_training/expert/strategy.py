@@ -84,12 +84,12 @@ def _mark_all(
             break
         if not state.point.shows(state.target_box(target)):
             yield state.reply(state.thought("back"), ResetView())
-        said = state.thought(lead, "begin", target=target) if place == 0 else state.thought(next_lead, target=target)
+        thought = state.thought(lead, "begin", target=target) if place == 0 else state.thought(next_lead, target=target)
         if masks and masks[-1] == state.newest and _is_good(state, masks[-1], order[place - 1]):
-            said = f"{state.thought('one_done', target=order[place - 1])} {said}"
+            thought = f"{state.thought('one_done', target=order[place - 1])} {thought}"
         # One turn for each of the others, one for the end, and one to come back from a zoom.
         keep = left + (left > 1)
-        one = yield from mark(state, target, manner if place == odd_one else "straight", said, keep)
+        one = yield from mark(state, target, manner if place == odd_one else "straight", thought, keep)
         masks += [one] if one else []
     return masks
 

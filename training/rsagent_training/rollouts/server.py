@@ -118,12 +118,12 @@ class ServerRollouts:
             with opener.open(request, timeout=self._server.timeout):
                 return
         except urllib.error.HTTPError as error:
-            said = error.read(MAX_ANSWER).decode("utf-8", "replace")
+            answer = error.read(MAX_ANSWER).decode("utf-8", "replace")
             remedy = (
                 "start vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and --enable-lora"
                 if error.code == 404
                 else "see the server's log"
             )
-            raise TrainingStopped(f"{url} answered {error.code} ({' '.join(said.split())}); {remedy}") from None
+            raise TrainingStopped(f"{url} answered {error.code} ({' '.join(answer.split())}); {remedy}") from None
         except (urllib.error.URLError, TimeoutError) as error:
             raise TrainingStopped(f"{url} can't be reached ({error}); is the server up?") from None

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -171,11 +170,12 @@ def test_what_others_keep_in_the_folder_stays_and_does_not_count(tmp_path: Path)
     assert RecordWriter(tmp_path, ROOMY).count == 2
 
 
-def test_a_day_that_somebody_moved_away_costs_no_goal(tmp_path: Path) -> None:
+def test_a_day_that_somebody_moved_away_costs_no_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, day = tmp_path / "records", 86_400 * 10**9
     writer = RecordWriter(folder, Limits(days=1.0, free_megabytes=0))
     first = writer.write(recorded(goal_id="first"))
-    writer._stored[0] = replace(writer._stored[0], time=0.0)  # it has run for weeks
+    later = time.time() + 2 * 86_400
+    monkeypatch.setattr(time, "time", lambda: later)
     first.parent.rename(tmp_path / "moved")
     writer.write(recorded(goal_id="second", stamp_ns=STAMP + day))
     writer.write(recorded(goal_id="third", stamp_ns=STAMP + day))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from recorded import STAMP
 from shadow_cases import judged, middle, write_goals
 
 from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.data.ref import ExampleRef, Skipped
+from rsagent_ros.datasets import Dataset
 from rsagent_ros.records.record import Verdict
 from rsagent_ros.records.writer import add_verdict
 from rsagent_ros.shadow import judged_goals as module
@@ -29,8 +32,13 @@ def test_the_newest_judged_goals(tmp_path: Path) -> None:
 
 def test_files_are_read_once_and_again_when_a_verdict_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    original = module._example
-    monkeypatch.setattr(module, "_example", lambda path: read.append(path.name) or original(path))  # type: ignore[func-returns-value]
+    original = module.list_examples
+
+    def counted(dataset: Dataset) -> Iterator[ExampleRef | Skipped]:
+        read.append(Path(dataset.path).name)
+        return original(dataset)
+
+    monkeypatch.setattr(module, "list_examples", counted)
     first, second = write_goals(tmp_path, 2)
     goals = JudgedGoals(tmp_path)
     before = {goal.id: goal for goal in goals.look()}

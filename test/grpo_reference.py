@@ -1,6 +1,7 @@
 """GRPO's loss in plain torch, one episode after the other, without padding: what the trainer is held against.
 
-Shao et al., 2024 (DeepSeekMath), equation 3, with an advantage per turn and the k3 estimate of the KL divergence.
+Shao et al., 2024 (DeepSeekMath), equation 3, with an advantage per turn and the k3 estimate of the KL divergence;
+DAPO's mean over all tokens (Yu et al., 2025) and Dr. GRPO's sum over a constant (Liu et al., 2025).
 """
 
 from __future__ import annotations
@@ -30,17 +31,23 @@ def chances(model: Any, checkpoint: Checkpoint, episode: TokenSequence) -> torch
     return torch.cat([after_the_first.new_zeros(1), after_the_first])
 
 
-def normalised(values: Sequence[float]) -> torch.Tensor:
-    """Less the mean, over the standard deviation."""
-    row = torch.tensor(values, dtype=torch.float64)
-    return (row - row.mean()) / (row.std() + 1e-4)
-
-
 def grpo_loss(
     model: Any, old: Any, reference: Any, checkpoint: Checkpoint, episodes: Sequence[TokenSequence],
-    advantages: Sequence[Sequence[float]], *, epsilon: float, beta: float,
+    advantages: Sequence[Sequence[float]], *, epsilon: float, beta: float, epsilon_high: float | None = None,
+    loss_type: str = "grpo", longest: int = 0,
 ) -> torch.Tensor:  # fmt: skip
-    """The loss of one batch; `advantages` are those of each turn of each episode."""
+    """The loss of one batch.
+
+    Args:
+        model, old, reference: As it is now, as it sampled, and as it began.
+        checkpoint: Whose tokens.
+        episodes, advantages: Those of each turn of each episode.
+        epsilon, epsilon_high: Clipping below and above; the same without the second.
+        beta: Of the KL divergence.
+        loss_type: `grpo`, `dapo` or `dr_grpo`.
+        longest: Most tokens of a completion, for `dr_grpo`.
+    """
+    above = epsilon if epsilon_high is None else epsilon_high
     losses = []
     for episode, of_turns in zip(episodes, advantages, strict=True):
         now = chances(model, checkpoint, episode)
@@ -50,8 +57,12 @@ def grpo_loss(
         for (begin, end), advantage in zip(episode.reply_spans, of_turns, strict=True):
             for token in range(begin, end):
                 ratio = (now[token] - before[token]).exp()
-                gain = torch.min(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+                gain = torch.min(ratio * advantage, ratio.clamp(1 - epsilon, 1 + above) * advantage)
                 apart = start[token] - now[token]
                 terms.append(-gain + beta * (apart.exp() - apart - 1))
-        losses.append(torch.stack(terms).mean())
-    return torch.stack(losses).mean()
+        losses.append(torch.stack(terms))
+    if loss_type == "dapo":
+        return torch.cat(losses).mean()
+    if loss_type == "dr_grpo":
+        return torch.cat(losses).sum() / (len(losses) * longest)
+    return torch.stack([terms.mean() for terms in losses]).mean()

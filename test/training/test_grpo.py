@@ -17,7 +17,7 @@ pytest.importorskip("trl", reason="the extra [training] is not installed")
 
 import torch
 from fakes import FakePolicy, FakeSegmenter
-from grpo_reference import chances, grpo_loss, normalised
+from grpo_reference import chances, grpo_loss
 from local_cases import tiny_checkpoint
 from training_cases import (
     RIGHT,
@@ -157,23 +157,26 @@ def advantages_of(traces: Sequence[Trace], scenes: Sequence[Example], samples: i
     advantages: list[list[float]] = []
     for begin in range(0, len(rewards), samples):
         group = rewards[begin : begin + samples]
-        whole = normalised([reward.final + 0.2 * reward.format for reward in group])
-        own = [
-            normalised([sum(reward.process[turn:]) for reward in group])
-            for turn in range(max(len(reward.process) for reward in group))
+        totals = torch.tensor([reward.total for reward in group], dtype=torch.float64)
+        levels = (totals - totals.mean()) / totals.std().clamp(min=0.1)
+        advantages += [
+            [float(level)] * len(reward.process) for level, reward in zip(levels.tolist(), group, strict=True)
         ]
-        for place, reward in enumerate(group):
-            advantages.append([float(whole[place] + 0.5 * own[turn][place]) for turn in range(len(reward.process))])
     return advantages
 
 
-@EACH_FAMILY
-def test_loss_and_gradients_are_those_of_sixty_lines_of_plain_torch(tmp_path: Path, family: Family) -> None:
+@pytest.mark.parametrize(
+    ("family", "loss_type", "above"),
+    [(family, "grpo", None) for family in FAMILIES] + [(QWEN2_5_VL, "dapo", 0.28), (QWEN2_5_VL, "dr_grpo", None)],
+)
+def test_loss_and_gradients_are_those_of_sixty_lines_of_plain_torch(
+    tmp_path: Path, family: Family, loss_type: str, above: float | None
+) -> None:
     """Two steps on the same episodes: in the second the policy has moved, so that clipping and KL are at work."""
     rollouts = Scripted(family)
     trainer = trainer_for(
         tmp_path, family, rollouts, lora=None, freeze_vision=False, steps=2, iterations=2, beta=0.3,
-        optimisation={"learning_rate": 5e-3},
+        loss_type=loss_type, epsilon_high=above, optimisation={"learning_rate": 5e-3},
     )  # fmt: skip
     checkpoint = tiny_checkpoint(family)
     shaken(trainer.model, 0.01)  # away from the reference
@@ -187,13 +190,16 @@ def test_loss_and_gradients_are_those_of_sixty_lines_of_plain_torch(tmp_path: Pa
     ]
     advantages = advantages_of(traces, scenes)
     old, again = model_with(first.weights, family), model_with(second.weights, family)
-    wanted = grpo_loss(again, old, checkpoint.model, checkpoint, episodes, advantages, epsilon=0.2, beta=0.3)
+    wanted = grpo_loss(
+        again, old, checkpoint.model, checkpoint, episodes, advantages,
+        epsilon=0.2, epsilon_high=above, beta=0.3, loss_type=loss_type, longest=2 * 12,
+    )  # fmt: skip
     wanted.backward()
     assert any(abs(advantage) > 0.1 for of_turns in advantages for advantage in of_turns)
     assert second.loss == pytest.approx(wanted.item(), abs=1e-5, rel=1e-4)
     theirs = {name: weight.grad for name, weight in again.named_parameters() if weight.grad is not None}
     scale = max(float(gradient.abs().max()) for gradient in theirs.values())
-    assert scale > 1e-3
+    assert scale > 1e-4
     for name, gradient in theirs.items():
         torch.testing.assert_close(second.gradients[name], gradient, atol=1e-3 * scale, rtol=1e-2, msg=name)
 
@@ -283,6 +289,10 @@ def test_a_small_run_changes_the_adapter_and_leaves_the_rest(tmp_path: Path) -> 
     curve = json.loads((tmp_path / "out" / "curve.json").read_bytes())
     assert {"reward", "reward/final", "reward/process", "reward/format", "kl", "episodes/turns"} <= set(curve[0])
     assert curve[1]["kl"] > 0
+    # Each group of two: right after one correction, and right at once; or wrong at the end, and out of turns.
+    assert curve[0]["episodes/wrong_found"] == curve[0]["episodes/gave_up"] == 0.25
+    assert curve[0]["episodes/wrong_absent"] == curve[0]["episodes/asked"] == 0.0
+    assert curve[0]["reward/groups_under_floor"] == 0.5
 
 
 def test_a_reward_for_a_word_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +325,7 @@ def test_an_episode_that_could_not_be_run_stops_with_its_scene(tmp_path: Path) -
 
 def test_a_loss_that_is_no_number_stops_before_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def reward(trace: Trace, about: Example, config: Any) -> Any:
-        return replace(episode_reward(trace, about, config), final=math.nan)
+        return replace(episode_reward(trace, about, config), total=math.nan)
 
     monkeypatch.setattr(grpo, "episode_reward", reward)
     trainer = trainer_for(tmp_path, lora=None)

@@ -8,7 +8,8 @@ TRL's GRPOTrainer makes the groups, the loss and the steps. `_generate_and_score
 
 - tokens, pictures and log-probabilities are those that were recorded, never text that was tokenised again;
   observations and the chat's frame carry no loss;
-- the advantage is one number per turn (`rewards.credit`), laid over the tokens of that turn;
+- the advantage (`rewards.credit`) is one number for each turn, by default the same for all of an episode, laid over
+  the tokens of that turn;
 - where a server samples with older weights, the truncated ratio of both policies multiplies the advantage (Yao et al.,
   2025, "off-policy rollout"): the same as TRL's own correction, since clipping commutes with a factor of 0 or more.
 
@@ -37,15 +38,18 @@ from peft import PeftModel
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.trained_format import write_overlay
+from rsagent_ros.scoring.prediction import prediction_of
+from rsagent_ros.scoring.score import score
 from rsagent_training.command_line import main_of
 from rsagent_training.recipes import GrpoRecipe
-from rsagent_training.rewards import Reward, credit, episode_reward
-from rsagent_training.rewards.quality import trajectory_iou
+from rsagent_training.rewards import Reward, credit, episode_reward, under_floor
+from rsagent_training.rewards.quality import answer_quality
 from rsagent_training.rollouts.episodes import Rollouts, seeds_of
 from rsagent_training.rollouts.local import LocalRollouts
 from rsagent_training.trainer import run_folder
@@ -89,7 +93,8 @@ class EpisodeTrainer(GRPOTrainer):
                 **length,
                 num_generations=recipe.samples,
                 num_iterations=recipe.iterations,
-                loss_type="grpo",
+                loss_type=recipe.loss_type,
+                max_completion_length=recipe.max_turns * recipe.max_reply_tokens,  # what dr_grpo divides by
                 beta=recipe.beta,
                 epsilon=recipe.epsilon,
                 epsilon_high=recipe.epsilon_high,
@@ -225,14 +230,21 @@ class EpisodeTrainer(GRPOTrainer):
         self, traces: list[Trace], scenes: list[Example], rewards: list[Reward], sequences: list[TokenSequence]
     ) -> None:
         totals = np.array([reward.total for reward in rewards])
-        groups = totals.reshape(-1, self._recipe.samples)
+        samples, config = self._recipe.samples, self._recipe.reward
+        groups = [rewards[begin : begin + samples] for begin in range(0, len(rewards), samples)]
         self._note("reward", totals.mean())
         self._note("reward/final", np.mean([reward.final for reward in rewards]))
         self._note("reward/process", np.mean([sum(reward.process) for reward in rewards]))
         self._note("reward/format", np.mean([reward.format for reward in rewards]))
-        self._note("reward/equal_groups", np.mean(np.ptp(groups, axis=1) < 1e-6))
-        ious = [trajectory_iou(trace, scene) for trace, scene in zip(traces, scenes, strict=True)]
-        self._note("episodes/iou", np.mean(ious))
+        self._note("reward/equal_groups", np.mean([np.ptp([one.total for one in group]) < 1e-6 for group in groups]))
+        self._note("reward/groups_under_floor", np.mean([under_floor(group, config) for group in groups]))
+        scores = [score(prediction_of(trace), scene) for trace, scene in zip(traces, scenes, strict=True)]
+        self._note("episodes/iou", np.mean([answer_quality(one) for one in scores]))
+        self._note("episodes/right", np.mean([one.right for one in scores]))
+        self._note("episodes/wrong_found", np.mean([one.wrong_object for one in scores]))
+        self._note("episodes/wrong_absent", np.mean([one.wrong_absent for one in scores]))
+        self._note("episodes/gave_up", np.mean([one.outcome is Outcome.GAVE_UP for one in scores]))
+        self._note("episodes/asked", np.mean([one.outcome is Outcome.AMBIGUOUS for one in scores]))
         self._note("episodes/turns", np.mean([len(trace.turns) for trace in traces]))
         self._note("episodes/tokens", np.mean([len(sequence) for sequence in sequences]))
         self._note("episodes/sampled", np.mean([sequence.loss_mask.sum() for sequence in sequences]))

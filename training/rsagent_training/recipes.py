@@ -11,6 +11,7 @@ from typing import Any, Literal
 from rsagent_training.rewards import RewardConfig
 
 Precision = Literal["bfloat16", "float32"]
+LossType = Literal["grpo", "dapo", "dr_grpo"]
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,9 @@ class GrpoRecipe:
         segmenter, segmenter_settings: Who draws the masks, as `rsagent_ros.backends.Choice` has them.
         beta: Weight of the KL divergence to the checkpoint it began with; 0 turns it off.
         epsilon: Clipping of the ratio of new to old policy, below and above.
-        epsilon_high: Above, where it differs.
+        epsilon_high: Above, where it differs: asymmetric clipping, 0.28 in DAPO.
+        loss_type: Mean over the tokens of each episode and then over episodes (`grpo`), over all tokens of a step
+            (`dapo`), or the sum of tokens over the most there could be (`dr_grpo`), as TRL has them.
         iterations: Optimizer steps on the same episodes.
         lora: None trains all weights.
         freeze_vision: In full training, leave the vision tower as it is.
@@ -196,6 +199,7 @@ class GrpoRecipe:
     beta: float = 0.02
     epsilon: float = 0.2
     epsilon_high: float | None = None
+    loss_type: LossType = "grpo"
     iterations: int = 1
     lora: Lora | None = field(default_factory=Lora)
     freeze_vision: bool = True

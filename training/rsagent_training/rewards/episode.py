@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.turn import Trace
+from rsagent_ros.agent.actions import CALL_OPEN
+from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.data.example import Example
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import Score, score
@@ -25,7 +26,7 @@ class Reward:
     Attributes:
         final: Credit of the answer, less the charge where it misleads; -wrong_charge..1.
         process: Earnings of each turn, one number per turn.
-        format: 1 where every reply was used as it was and the policy ended the episode itself, 0..1.
+        format: 1 where every reply had its thought and was used as it was, and the episode ended cleanly; 0..1.
         total: The weighted sum; what is logged.
     """
 
@@ -51,7 +52,7 @@ def episode_reward(trace: Trace, scene: Example, config: RewardConfig = DEFAULTS
     made = score(prediction_of(trace), scene)
     final = made.credit - config.wrong_charge * made.charged
     turns = _process(trace, scene, _progress(made), config)
-    shape = _format(made, config)
+    shape = _format(trace, made, config)
     total = config.final_weight * final + config.process_weight * sum(turns) + config.format_weight * shape
     return Reward(final, tuple(turns), shape, total)
 
@@ -81,8 +82,18 @@ def _process(trace: Trace, scene: Example, answer: float, config: RewardConfig) 
     ]
 
 
-def _format(made: Score, config: RewardConfig) -> float:
-    if made.outcome not in OWN_ENDINGS:
+def _format(trace: Trace, made: Score, config: RewardConfig) -> float:
+    """Quality of the replies. It is not paid for an answer: saying anything would be a way to earn it."""
+    clean = trace.outcome in OWN_ENDINGS or trace.error_code is ErrorCode.TURNS_SPENT
+    if not clean:
         return 0.0
+    unthought = sum(not _thought(turn) for turn in trace.turns)
     # A reply that was read in spite of a slip cost no turn; its format is none of ours all the same.
-    return max(0.0, 1.0 - config.bad_reply_cost * (made.bad_replies + made.repaired_replies))
+    bad = made.bad_replies + made.repaired_replies
+    return max(0.0, 1.0 - config.bad_reply_cost * bad - config.no_thought_cost * unthought)
+
+
+def _thought(turn: Turn) -> bool:
+    """Whether a reply begins with the thought in its tags that the prompt asks for; an empty one is none."""
+    opening, closing, _ = turn.reply.partition(CALL_OPEN)[0].partition("</think>")
+    return opening.lstrip().startswith("<think>") and bool(closing) and bool(turn.thought)

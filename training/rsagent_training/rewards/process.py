@@ -7,9 +7,12 @@ it and can't be farmed (Ng, Harada and Russell, 1999: potential-based shaping).
 
 from __future__ import annotations
 
-from rsagent_ros.agent.geometry import Box, View
+from rsagent_ros.agent.geometry import Box, Point, View
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_training.rewards.config import RewardConfig
+
+POINT_SHARE = 0.1
+"""Sides of the box that a point stands for, as a share of the frame's."""
 
 
 def gains(best: list[float], answer: float) -> list[float]:
@@ -41,7 +44,7 @@ def costs(trace: Trace, ended_itself: bool, config: RewardConfig) -> list[float]
 
 
 def novelties(trace: Trace, best: list[float], config: RewardConfig) -> list[float]:
-    """The bonus of each turn for a mask from a box that is elsewhere than every earlier one."""
+    """The bonus of each turn for a mask whose prompt is elsewhere than every earlier one."""
     boxes: list[Box] = []
     bonuses = []
     given = 0
@@ -67,8 +70,23 @@ def _points(turn: Turn) -> int:
 
 
 def _box(turn: Turn, trace: Trace) -> Box | None:
-    """The box of a segment call in pixels of the frame; such a call leaves the view as it was."""
-    if turn.tool != "segment" or "box" not in (turn.arguments or {}):
+    """The place that a segment call points at, in pixels of the frame; such a call leaves the view as it was.
+
+    Its box, or a box around its positive points; None where it has neither.
+    """
+    arguments = turn.arguments or {}
+    if turn.tool != "segment":
         return None
     view = View(*turn.view, frame_width=trace.width, frame_height=trace.height)
-    return view.box_to_frame(Box(*(turn.arguments or {})["box"]))
+    if "box" in arguments:
+        return view.box_to_frame(Box(*arguments["box"]))
+    points = [view.to_frame(Point(*point)) for point in arguments.get("positive", ())]
+    if not points:
+        return None
+    across, down = (POINT_SHARE * side / 2 for side in (trace.width, trace.height))
+    return Box(
+        min(point.x for point in points) - across,
+        min(point.y for point in points) - down,
+        max(point.x for point in points) + across,
+        max(point.y for point in points) + down,
+    )

@@ -27,7 +27,7 @@ DATA = "data.json"
 CURVE = "curve.json"
 FINAL = "final"
 
-_GONE = frozenset({"gave_up_share", "match_iou"})
+_GONE = frozenset({"gave_up_share", "match_iou", "epsilon"})
 
 
 class TrainingStopped(RuntimeError):

@@ -124,7 +124,9 @@ class AgentNode(SafeLifecycleNode):
             if self._is_ending():
                 break
         if self._models is None:
-            self.get_logger().error(f"the models could not be loaded: {self._problem}")
+            sentence = f"the models could not be loaded: {self._problem}"
+            self.get_logger().error(sentence)
+            self._goal_publishers.status.publish(sentence)
             return FAILURE
         if self._worker.busy:
             self._worker.close()
@@ -161,10 +163,10 @@ class AgentNode(SafeLifecycleNode):
         self._queue.open()
         self._shadow.open(parameters, active, self._tracking)
         self._state = "active"
-        self.get_logger().info(
-            f"ready: {models.policy.name} and {models.segmenter.name}, camera "
-            + ", ".join(camera.topic for camera in self._cameras.all)
-        )
+        topics = ", ".join(camera.topic for camera in self._cameras.all)
+        ready = f"ready: {models.policy.name} and {models.segmenter.name}, camera {topics}"
+        self.get_logger().info(ready)
+        self._goal_publishers.status.publish(ready)
         return SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -176,6 +178,8 @@ class AgentNode(SafeLifecycleNode):
         self._shadow.close()
         self._cameras.close()
         self._goal_publishers.poses.close()
+        if self._state == "active":
+            self._goal_publishers.status.publish("not active: no goals are taken")
         self._tracking = None
         self._state = "inactive"
         return SUCCESS

@@ -15,7 +15,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from pycocotools import mask as coco
-from sensor_msgs.msg import RegionOfInterest
+from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from rsagent_ros.action import Segment
@@ -131,6 +131,7 @@ def result_message(
     header: Header,
     seconds: tuple[float, float],
     trace: Trace | None,
+    masks: bool = True,
 ) -> ResultMessage:
     """Convert a result to a message, for `~/result` and the action.
 
@@ -142,6 +143,7 @@ def result_message(
         header: Header of the source image; an empty one where there was none.
         seconds: Seconds spent waiting for the image, and from acceptance to now.
         trace: Trace of the episode; None where none began.
+        masks: Whether instances and candidates bring their pixels along; without, only their boxes and areas.
     """
     waited, total = seconds
     return ResultMessage(
@@ -154,8 +156,8 @@ def result_message(
         error_msg=text(result.error_msg),
         partial=result.partial,
         degraded=result.degraded,
-        instances=[_instance(instance, header) for instance in result.instances],
-        candidates=[_instance(instance, header) for instance in result.candidates],
+        instances=[_instance(instance, header, masks) for instance in result.instances],
+        candidates=[_instance(instance, header, masks) for instance in result.candidates],
         question=text(result.question),
         reason=text(result.reason),
         turns=_count(result.turns, 16),
@@ -227,9 +229,9 @@ def _count(number: int, bits: int) -> int:
     return min(max(int(number), 0), 2**bits - 1)
 
 
-def _instance(instance: Instance, header: Header) -> InstanceMessage:
+def _instance(instance: Instance, header: Header, with_mask: bool) -> InstanceMessage:
     return InstanceMessage(
-        mask=mask_image(instance.mask, header),
+        mask=mask_image(instance.mask, header) if with_mask else Image(header=header),
         roi=_region(instance.box),
         area=area(instance.mask),
         confidence=float(instance.confidence),

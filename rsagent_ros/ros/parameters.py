@@ -197,6 +197,12 @@ class NodeParameters:
         30.0, "idle time before the candidate runs; it pauses when a goal arrives", unit="s", low=0.0, high=86_400.0
     )
     shadow_goals: int = _node(GOALS, "fewest judged goals that a promotion needs", low=2, high=1000, since="activation")
+    result_masks: str = _node(
+        "full",
+        "pixels of the masks in results, or none, so that `ros2 topic echo` and `ros2 action send_goal` stay readable: "
+        "boxes and areas are there still, pixels on ~/mask and ~/label_image",
+        choices=("full", "none"),
+    )
     jpeg_quality: int = _node(90, "JPEG quality of the images on ~/trace", unit="%", low=1, high=100)
     result_timeout: int = _node(
         15, "how long an action result is kept for a client that asks late", unit="s", low=1, high=900, since="start"

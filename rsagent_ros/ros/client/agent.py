@@ -78,15 +78,19 @@ class Agent:
         if connection is not None:
             connection.close()
 
-    def wait_until_active(self, seconds: float) -> None:
+    def wait_until_active(self, seconds: float, *, on_state: Callable[[str], None] | None = None) -> None:
         """Block until the agent takes goals: its models may take minutes to load.
+
+        Args:
+            seconds: Longest time to wait.
+            on_state: Called with what it waits for, each time that changes: `not there`, or a lifecycle state.
 
         Raises:
             AgentUnavailable: It does not within that time; the message says in which state it is.
         """
         lifecycle = self._connected().lifecycle
         until = time.monotonic() + seconds
-        state = "not there"
+        state, told = "not there", ""
         while state != "active":
             if time.monotonic() >= until:
                 raise AgentUnavailable(f"the agent {self._name!r} is {state} after {seconds:g} s; see its log")
@@ -95,6 +99,9 @@ class Agent:
                 state = finished(future, min(RESEND_SECONDS, seconds)).current_state.label
             if state != "active":
                 lifecycle.remove_pending_request(future)
+                if on_state is not None and state != told:
+                    on_state(state)
+                    told = state
                 time.sleep(POLL)
 
     def segment(
@@ -111,6 +118,7 @@ class Agent:
         track: bool = False,
         reground: bool = False,
         on_turn: Callable[[Turn], None] | None = None,
+        on_progress: Callable[[str], None] | None = None,
         cancel: CancelToken | None = None,
         timeout: float | None = None,
     ) -> Answer:
@@ -128,6 +136,7 @@ class Agent:
             track: Track what was found, for `tracked`; from then on the client receives masks until it is closed.
             reground: The same, and let the agent look again when an object is lost.
             on_turn: Called with each turn when it was taken, in another thread.
+            on_progress: Called with what happens before the first turn, such as `waiting for image`, in another thread.
             cancel: Raised by another thread to cancel the goal; the answer, then CANCELED, is still waited for.
             timeout: Seconds to wait for the answer; None: no limit but the node's time budget.
 
@@ -148,13 +157,14 @@ class Agent:
         )
         if image is not None:
             goal.image = rgb_image(image, Header())
-        return self.send(goal, on_turn=on_turn, cancel=cancel, timeout=timeout)
+        return self.send(goal, on_turn=on_turn, on_progress=on_progress, cancel=cancel, timeout=timeout)
 
     def send(
         self,
         goal: Segment.Goal,
         *,
         on_turn: Callable[[Turn], None] | None = None,
+        on_progress: Callable[[str], None] | None = None,
         cancel: CancelToken | None = None,
         timeout: float | None = None,
     ) -> Answer:
@@ -166,7 +176,7 @@ class Agent:
             return answer_of(Segment.Result(outcome=canceled, goal_id=goal.id, instruction=goal.instruction))
         if goal.track or goal.reground:
             connection.tracked()  # subscribed before there is anything to miss
-        call = GoalCall(connection.actions, self._action, on_turn)
+        call = GoalCall(connection.actions, self._action, on_turn, on_progress)
         return answer_of(call.run(goal, self._seconds, cancel, timeout))
 
     def judge(

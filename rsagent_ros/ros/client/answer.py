@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +12,7 @@ from rsagent_ros.action import Segment
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.turn import Trace
 from rsagent_ros.images import to_mask
 from rsagent_ros.msg import Instance as InstanceMessage
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
@@ -112,13 +112,14 @@ class Answer:
 
 
 def answer_of(message: Segment.Result) -> Answer:
-    """The answer in a result of the action."""
+    """The answer in a result of the action. Masks that it does not bring (`result_masks: none`) are in its trace."""
+    objects = tuple(map(_object, [*message.instances, *message.candidates], _masks(message)))
     return Answer(
         outcome=OUTCOMES[message.outcome],
         error_code=ErrorCode(message.error_code),
         error_msg=message.error_msg,
-        instances=_objects(message.instances),
-        candidates=_objects(message.candidates),
+        instances=objects[: len(message.instances)],
+        candidates=objects[len(message.instances) :],
         question=message.question,
         reason=message.reason,
         partial=message.partial,
@@ -144,22 +145,25 @@ def position_text(position: NDArray[np.float64] | None, frame_id: str) -> str:
     return f", position=({', '.join(f'{part:.3f}' for part in position)}) in {frame_id!r}"
 
 
-def _objects(messages: Iterable[InstanceMessage]) -> tuple[DetectedObject, ...]:
-    return tuple(
-        DetectedObject(
-            mask=to_mask(message.mask),
-            box=Box(
-                message.roi.x_offset,
-                message.roi.y_offset,
-                message.roi.x_offset + message.roi.width,
-                message.roi.y_offset + message.roi.height,
-            ),
-            confidence=message.confidence,
-            track_id=message.track_id,
-            position=position_of(message),
-            size=np.array([message.size.x, message.size.y, message.size.z]) if message.has_pose else None,
-            frame_id=message.pose.header.frame_id if message.has_pose else "",
-            message=message,
-        )
-        for message in messages
+def _masks(message: Segment.Result) -> list[Mask]:
+    """The masks of instances, then candidates: as pixels, else as the run lengths that the trace has of them."""
+    given = [*message.instances, *message.candidates]
+    if all(one.mask.width for one in given):
+        return [to_mask(one.mask) for one in given]
+    trace = Trace.from_json(message.trace)
+    masks = [trace.mask(number) for number in (*trace.instance_ids, *trace.candidate_ids)]
+    return [mask for mask in masks if mask is not None]
+
+
+def _object(message: InstanceMessage, mask: Mask) -> DetectedObject:
+    roi = message.roi
+    return DetectedObject(
+        mask=mask,
+        box=Box(roi.x_offset, roi.y_offset, roi.x_offset + roi.width, roi.y_offset + roi.height),
+        confidence=message.confidence,
+        track_id=message.track_id,
+        position=position_of(message),
+        size=np.array([message.size.x, message.size.y, message.size.z]) if message.has_pose else None,
+        frame_id=message.pose.header.frame_id if message.has_pose else "",
+        message=message,
     )

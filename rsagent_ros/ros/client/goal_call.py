@@ -39,17 +39,25 @@ POLL = 0.01
 class GoalCall:
     """One goal. Used once, by one thread; feedback comes in another."""
 
-    def __init__(self, actions: SafeActionClient, action: str, on_turn: Callable[[Turn], None] | None) -> None:
+    def __init__(
+        self,
+        actions: SafeActionClient,
+        action: str,
+        on_turn: Callable[[Turn], None] | None,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
             actions: The action client.
             action: Its name, for messages.
             on_turn: Called with each turn, in the thread that spins.
+            on_progress: Called with what happens before the first turn, in the thread that spins.
         """
         self._actions = actions
         self._action = action
         self._on_turn = on_turn
+        self._on_progress = on_progress
         self._news = threading.Event()
         self._failures: list[Exception] = []
         self._turns = 0
@@ -85,14 +93,14 @@ class GoalCall:
 
     def _receive(self, message: Any) -> None:
         turn = message.feedback.turn
-        if not turn.index:
-            return  # progress before the first turn
         try:
-            if self._on_turn is not None:
+            if not turn.index and self._on_progress is not None:
+                self._on_progress(turn.thought)
+            if turn.index and self._on_turn is not None:
                 self._on_turn(turn_of(turn))
         except Exception as error:  # belongs to the caller of `run`, not to the thread that spins
             self._failures.append(error)
-        self._turns += 1
+        self._turns += bool(turn.index)
         self._news.set()
 
     def _wait(

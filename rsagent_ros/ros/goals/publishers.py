@@ -29,6 +29,7 @@ from rsagent_ros.ros.conversions import mask_message, result_message, turn_messa
 from rsagent_ros.ros.goals.active_goal import ActiveGoal
 from rsagent_ros.ros.goals.hints import fill
 from rsagent_ros.ros.goals.progress import Progress, progress_message
+from rsagent_ros.ros.goals.status_line import StatusLine, end_sentence, shortened, turn_sentence
 from rsagent_ros.ros.poses.poses import Poses
 
 STRIP = 20
@@ -48,6 +49,7 @@ class Publishers:
 
     Attributes:
         poses: Fills in poses, and publishes points.
+        status: For one sentence about each event.
         outcomes: Number of goals that ended so.
         seconds: From admission to the end, of the last goals with an image.
         last_end: `time.monotonic()` of the last goal's end; 0 before the first.
@@ -61,17 +63,21 @@ class Publishers:
         # Pictures for people to look at: drawn and sent only while somebody does.
         self._mask_image = node.create_publisher(Image, "~/mask_image", 1)
         self._overlay = node.create_publisher(Image, "~/overlay", 1)
+        self._goal_image = node.create_publisher(Image, "~/goal_image", 1)
         self._tracked = node.create_publisher(TrackedMaskMessage, "~/tracked_mask", TRACKS)
         self.poses = Poses(node)
+        self.status = StatusLine(node)
         self._lock = threading.Lock()
         self.outcomes: Counter[Outcome] = Counter()
         self.seconds: deque[float] = deque(maxlen=100)
         self.last_end = 0.0
 
     def progress(self, goal: ActiveGoal, progress: Progress) -> None:
-        """Send what happens before the first turn, as feedback alone."""
+        """Send what happens before the first turn, as feedback and status alone."""
+        request = goal.request
+        self.status.publish(f"goal {request.id!r}, {shortened(request.instruction)!r}: {progress}")
         if goal.feedback is not None:
-            goal.feedback(progress_message(goal.request, progress))
+            goal.feedback(progress_message(request, progress))
 
     def turn(self, goal: ActiveGoal, turn: Turn, frame: Frame, picture: Picture | None) -> None:
         """Send a turn as feedback and trace, and the picture that went with it to whoever watches."""
@@ -80,6 +86,7 @@ class Publishers:
         quality = goal.parameters.jpeg_quality
         message = turn_message(turn, request.id, request.instruction, frame.header, pixels, quality)
         self._trace.publish(message)
+        self.status.publish(turn_sentence(request.id, turn))
         if goal.feedback is not None:
             goal.feedback(message)
         if pixels is not None and self._overlay.get_subscription_count():
@@ -118,6 +125,7 @@ class Publishers:
             header=head,
             seconds=(waited, time.monotonic() - goal.started),
             trace=trace,
+            masks=goal.parameters.result_masks == "full",
         )
         for instance, track_id in zip(message.instances, track_ids, strict=False):
             instance.track_id = track_id
@@ -131,7 +139,10 @@ class Publishers:
             self._mask.publish(mask)
             if self._mask_image.get_subscription_count():
                 self._mask_image.publish(mask.image)
+        if frame is not None and self._goal_image.get_subscription_count():
+            self._goal_image.publish(rgb_image(frame.rgb, head))
         self._result.publish(message)
+        self.status.publish(end_sentence(request.id, request.instruction, result))
         with self._lock:
             self.outcomes[result.outcome] += 1
             self.last_end = time.monotonic()

@@ -339,5 +339,7 @@ class Tracking:
         if change is None:
             change = "found again" if one.published_state else "started"
         reason = f": {one.reason}" if one.reason else ""
-        self._logger.info(f"track {one.track_id} of goal {group.goal.request.id!r} {change}{reason}")
+        sentence = f"track {one.track_id} of goal {group.goal.request.id!r} {change}{reason}"
+        self._logger.info(sentence)
+        self._publishers.status.publish(sentence)
         one.published_state = message.state

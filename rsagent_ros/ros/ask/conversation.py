@@ -23,7 +23,7 @@ TRACK_PERIOD = 1.0
 
 @dataclass(frozen=True)
 class Options:
-    """What `ask` was told beside the instruction.
+    """Options of `ask` beside the instruction.
 
     Attributes:
         camera: Name of the camera; empty for the default.

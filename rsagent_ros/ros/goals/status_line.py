@@ -14,7 +14,7 @@ MAX_WORDS = 200
 """Characters of whatever was sent, thought or asked that stand in a sentence."""
 
 QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""Who comes late sees what happened last."""
+"""QoS of `~/status`: late subscribers get the last sentence."""
 
 
 class StatusLine:

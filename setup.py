@@ -98,6 +98,7 @@ setup(
         "scale": ["ray>=2.50,<3"],  # evaluate and synthesize on many workers
         "serve": ["vllm"],  # for an environment of its own: it pins another torch and another transformers
         "evaluation": EVALUATION,
+        "mcp": ["mcp>=2.3,<3"],  # the agent as tools for language models
         "training": [*MODELS, *EVALUATION, "trl>=1.16,<1.17", "accelerate", "datasets"],
         "sim": ["mujoco==3.3.7"],
         "dev": [
@@ -105,6 +106,7 @@ setup(
             "fastapi",  # with uvicorn and openai: for `transformers serve`, a server that the tests did not write
             "hypothesis",
             "import-linter",
+            "mcp>=2.3,<3",
             "mypy",
             "openai>=3.52,<4",
             "psutil",

@@ -31,6 +31,7 @@ from rsagent_ros.evaluation.commands.compare import add_command as add_compare
 from rsagent_ros.evaluation.commands.evaluate import add_command as add_evaluate
 from rsagent_ros.evaluation.commands.score import add_command as add_score
 from rsagent_ros.label.command import add_command as add_label
+from rsagent_ros.mcp_server.command import add_command as add_mcp
 from rsagent_ros.model_server.program import add_command as add_serve
 from rsagent_ros.records.commands.replay import add_command as add_replay
 from rsagent_ros.records.commands.view import add_command as add_view
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     add_compare(commands)
     add_calibrate(commands)
     add_label(commands)
+    add_mcp(commands)
     add_models(commands)
     add_replay(commands)
     add_view(commands)

@@ -107,7 +107,18 @@ def test_pip_installs_the_command_and_the_extras() -> None:
     installed = distribution("rsagent")
     extras = installed.metadata.get_all("Provides-Extra")
     assert extras is not None
-    assert set(extras) == {"chat", "dev", "evaluation", "models", "ros-wheels", "scale", "serve", "sim", "training"}
+    assert set(extras) == {
+        "chat",
+        "dev",
+        "evaluation",
+        "mcp",
+        "models",
+        "ros-wheels",
+        "scale",
+        "serve",
+        "sim",
+        "training",
+    }
     commands = {entry.name: entry.value for entry in installed.entry_points if entry.group == "console_scripts"}
     assert commands == {"rsagent": "rsagent_ros.cli:main"}
 
@@ -121,7 +132,7 @@ def test_every_ros_wheel_is_pinned() -> None:
 @pytest.mark.parametrize(
     ("package_folder", "extras"),
     [
-        ("rsagent_ros", (BASE, "chat", "evaluation", "models", "scale")),
+        ("rsagent_ros", (BASE, "chat", "evaluation", "mcp", "models", "scale")),
         ("training/rsagent_training", (BASE, "scale", "sim", "training")),
     ],
 )

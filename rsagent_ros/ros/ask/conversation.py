@@ -13,9 +13,10 @@ from pathlib import Path
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
-from rsagent_ros.ros.ask.answer_folder import GoalImages, save
+from rsagent_ros.ros.ask.answer_folder import save
 from rsagent_ros.ros.ask.lines import answer_lines, progress_line, tracked_line, turn_lines
 from rsagent_ros.ros.client import Agent, Answer
+from rsagent_ros.ros.client.goal_images import GoalImages
 
 TRACK_PERIOD = 1.0
 """Seconds between two lines about a track that goes on."""

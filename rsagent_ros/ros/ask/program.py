@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.ros.ask.answer_folder import GoalImages
 from rsagent_ros.ros.ask.conversation import Conversation, Options
 from rsagent_ros.ros.ask.lines import state_line
 from rsagent_ros.ros.client import Agent, AgentUnavailable
+from rsagent_ros.ros.client.goal_images import GoalImages
 from rsagent_ros.ros.client.own_node import own_node
 
 EXIT_CODES = {

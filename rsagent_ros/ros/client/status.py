@@ -1,0 +1,28 @@
+"""`StatusText`: the newest sentence of an agent's `~/status`."""
+
+from __future__ import annotations
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import String
+
+QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class StatusText:
+    """Subscription that keeps the last sentence.
+
+    Attributes:
+        newest: The sentence; empty before the first.
+    """
+
+    def __init__(self, node: Node, agent: str) -> None:
+        """Subscribe; the node has to be spun in another thread."""
+        self.newest = ""
+        # Without event handlers: those can't be destroyed while another thread waits for them.
+        handlers = SubscriptionEventCallbacks(use_default_callbacks=False)
+        node.create_subscription(String, f"{agent}/status", self._receive, QOS, event_callbacks=handlers)
+
+    def _receive(self, message: String) -> None:
+        self.newest = str(message.data)

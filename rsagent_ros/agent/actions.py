@@ -88,10 +88,11 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool: what it is for, and its arguments by name."""
+    """One tool: what it is for, its arguments by name, and the names of which a call must have at least one."""
 
     meaning: str
     arguments: dict[str, Argument]
+    one_of: tuple[str, ...] = ()
 
 
 TOOLS: dict[str, Tool] = {
@@ -103,6 +104,7 @@ TOOLS: dict[str, Tool] = {
             "negative": Argument("points", False, "points that are not on the thing"),
             "refine": Argument("mask", False, "id of an earlier mask to start from"),
         },
+        one_of=("box", "positive", "refine"),
     ),
     "zoom": Tool(
         "Look closer at a part of the current view. The clean picture of it comes back, and coordinates are its own.",

@@ -1,51 +1,108 @@
 """The tool calls as a regular expression, for servers that can hold a model to it.
 
-It comes from the table `actions.TOOLS`. Rollouts for training are never held to them: what could not be said wrongly
+It comes from the table `actions.TOOLS`, and lets through what `parse` reads, but for what only the episode knows: the
+size of the view, and which masks there are. Rollouts for training are never held to it: what could not be said wrongly
 could not be learned.
+
+A server compiles it against every word of a vocabulary. There a counted repeat of characters costs seconds and one of
+words hardly anything, so lengths are bounded in words.
 """
 
 from __future__ import annotations
 
-from rsagent_ros.agent.actions import (
-    CALL_CLOSE,
-    CALL_OPEN,
-    MAX_MASKS,
-    MAX_POINTS,
-    TOOLS,
-    ArgumentKind,
-    Tool,
-)
+from functools import cache
+from typing import NamedTuple
+
+from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, MAX_POINTS, TOOLS, ArgumentKind, Tool
+from rsagent_ros.agent.geometry import EXTENT
+
+THOUGHT_WORDS = 200
+SENTENCE_WORDS = 60
+LISTED_MASKS = range(1, 17)
+"""Ids of masks in a list. Two may stand in any order, three as well up to 9; more than that rise."""
 
 
-def grammar() -> str:
-    """A regular expression for one whole reply: a thought, then one call with its arguments in the table's order."""
-    number = r"(0|[1-9][0-9]{0,3})"
-    mask = r"[1-9][0-9]?"
-    masks = rf"\[{mask}(, {mask}){{0,{MAX_MASKS - 1}}}\]"
+@cache
+def grammar(largest: int = EXTENT) -> str:
+    """A regular expression for one whole reply: a thought, then one call with its arguments in the table's order.
+
+    Args:
+        largest: Coordinate that no other exceeds, in the unit that the policy writes.
+    """
+    number = f"({_numbers(largest)})"
+    mask = "[1-9][0-9]?"
     pair = rf"\[{number}, {number}\]"
+    word = r'[^"\\<\x00-\x20]'
     kinds: dict[ArgumentKind, str] = {
         "box": rf"\[{number}, {number}, {number}, {number}\]",
         "points": rf"\[{pair}(, {pair}){{0,{MAX_POINTS - 1}}}\]",
         "mask": mask,
-        "masks": masks,
-        "two_or_more_masks": rf"\[{mask}(, {mask}){{1,{MAX_MASKS - 1}}}\]",
-        "mask_or_masks": rf"({mask}|{masks})",
-        "sentence": r'"[^"\\<\x00-\x1f]{1,300}"',  # shorter than what is read: servers unroll a counted repeat
+        "masks": rf"\[({mask}|{_masks(1)})\]",
+        "two_or_more_masks": rf"\[({_masks(2)})\]",
+        "mask_or_masks": rf"({mask}|\[({mask}|{_masks(1)})\])",
+        "sentence": f'"{word}+( {word}*){{0,{SENTENCE_WORDS - 1}}}"',  # a character first: blanks say nothing
     }
-    calls = [rf'"name": "{name}", "arguments": {_arguments_grammar(tool, kinds)}' for name, tool in TOOLS.items()]
-    return rf"<think>[^<]*</think>\s?{CALL_OPEN}\{{({'|'.join(calls)})\}}{CALL_CLOSE}"
+    calls = [rf'"name": "{name}", "arguments": {_arguments(tool, kinds)}' for name, tool in TOOLS.items()]
+    thought = f"<think>[^< ]*( [^< ]*){{0,{THOUGHT_WORDS - 1}}}</think>"
+    return rf"{thought}\s?{CALL_OPEN}\{{({'|'.join(calls)})\}}{CALL_CLOSE}"
 
 
-def _arguments_grammar(tool: Tool, kinds: dict[ArgumentKind, str]) -> str:
+def _numbers(largest: int) -> str:
+    """The whole numbers from 0 on; none begins with a 0 but 0 itself."""
+    digits = str(largest)
+    options = ["0", *("[1-9]" + "[0-9]" * more for more in range(len(digits) - 1))]
+    for place, digit in enumerate(digits):  # as long as `largest`, and less from this place on
+        least = 1 if place == 0 else 0
+        if int(digit) > least:
+            options.append(f"{digits[:place]}[{least}-{int(digit) - 1}]" + "[0-9]" * (len(digits) - place - 1))
+    return "|".join([*options, digits])
+
+
+def _masks(least: int) -> str:
+    """One or two ids of masks at least, none of them twice."""
+    options = []
+    for one in LISTED_MASKS:
+        rising = [f"{two}{_rising(two)}" for two in LISTED_MASKS if two > one]
+        options += [f"{one}{_rising(one)}"] if least == 1 else [f"{one}, ({'|'.join(rising)})"] if rising else []
+        options += [f"{one}, ({'|'.join(map(str, range(1, one)))})"] if one > 1 else []
+    for one in range(1, 10):
+        for two in set(range(1, 10)) - {one}:
+            options.append(f"{one}, {two}, [{''.join(map(str, sorted(set(range(1, 10)) - {one, two})))}]")
+    return "|".join(options)
+
+
+def _rising(after: int) -> str:
+    return "".join(f"(, {mask})?" for mask in LISTED_MASKS if mask > after)
+
+
+def _arguments(tool: Tool, kinds: dict[ArgumentKind, str]) -> str:
     """Arguments in order, with the commas right whichever of the optional ones are there."""
-    items = [(rf'"{key}": {kinds[argument.kind]}', argument.required) for key, argument in tool.arguments.items()]
-    # One alternative for each argument that can come first; behind it every later one brings its own comma.
-    alternatives = []
-    for first, (text, required) in enumerate(items):
-        tail = "".join(f"(, {later})" + ("" if must else "?") for later, must in items[first + 1 :])
-        alternatives.append(text + tail)
-        if required:
+    items = [
+        _Item(key, f'"{key}": {kinds[argument.kind]}', argument.required) for key, argument in tool.arguments.items()
+    ]
+    options = []
+    for first, item in enumerate(items):
+        options.append(item.text + _later(items[first + 1 :], () if item.key in tool.one_of else tool.one_of))
+        if item.required:
             break
     else:
-        alternatives.append("")
-    return rf"\{{({'|'.join(alternatives)})\}}"
+        options += [] if tool.one_of else [""]
+    return rf"\{{({'|'.join(options)})\}}"
+
+
+def _later(items: list[_Item], one_of: tuple[str, ...]) -> str:
+    """Arguments behind the first, each with its own comma; one of those in `one_of` among them."""
+    if not one_of:
+        return "".join(f"(, {item.text})" + ("" if item.required else "?") for item in items)
+    options = []
+    for place, item in enumerate(items):
+        if item.key in one_of:
+            others = [earlier for earlier in items[:place] if earlier.key not in one_of]
+            options.append(f"{_later(others, ())}, {item.text}{_later(items[place + 1 :], ())}")
+    return f"({'|'.join(options)})"
+
+
+class _Item(NamedTuple):
+    key: str
+    text: str
+    required: bool

@@ -68,6 +68,11 @@ class PictureFormat:
         side = min(OVERLAY_SIDE, self.side)
         return self._whole(side) if self.overlay == "view" else math.ceil(side / self.multiple) * self.multiple
 
+    @property
+    def largest_coordinate(self) -> int:
+        """The largest that any view of these pictures has, in their unit."""
+        return EXTENT if self.coordinates == "thousandths" else self._whole(self.side)
+
     def extent(self, width: int, height: int, newest: PictureKind = "view") -> tuple[float, float]:
         """Width and height of the coordinate space over a view of this size in pixels.
 

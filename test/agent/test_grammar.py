@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import actions, whole_numbers
 
-from rsagent_ros.agent.actions import TOOLS, Action, render
+from rsagent_ros.agent.actions import TOOLS, Action, Finish, render
 from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.grammar import grammar
 from rsagent_ros.agent.parsing import parse
 
-# What only the numbers decide, and what a form therefore can't: see the messages in `actions`.
-VALUE_MISTAKES = {"out_of_range", "reversed_box", "empty_box", "duplicate_mask", "no_prompt", "bad_sentence"}
-# The grammar allows no escapes in sentences: these need none.
-easy_sentences = st.text("abc ,.?'äß中🤖", min_size=1, max_size=300).filter(str.strip)
+# What four numbers of a box decide together, and sentences that are too long or blank but for ASCII's blanks.
+VALUE_MISTAKES = {"reversed_box", "empty_box", "bad_sentence"}
+# The grammar allows no escapes in sentences, and no blank at their beginning: these need none.
+easy_sentences = st.text("abc ,.?'äß中🤖", min_size=1, max_size=300).map(str.strip).filter(str.strip)
 
 
 GRAMMAR = re.compile(grammar())
 
 
+def listed(*masks: int) -> bool:
+    """Whether the grammar has a list of these."""
+    rises = all(one < two for one, two in pairwise(masks))
+    return len(masks) < 2 or (max(masks) < 17 and (rises or len(masks) == 2 or (len(masks) == 3 and max(masks) < 10)))
+
+
 @given(actions(whole_numbers, easy_sentences), st.text("ab .,!\n\"'{}ü", max_size=30), st.sampled_from(["", "\n", " "]))
 def test_grammar_admits_every_action_with_a_thought(action: Action, before: str, between: str) -> None:
-    assert GRAMMAR.fullmatch(f"<think>{before}</think>{between}{render(action)}")
+    lists = [getattr(action, name, ()) for name in ("add", "subtract", "masks")]
+    admitted = GRAMMAR.fullmatch(f"<think>{before}</think>{between}{render(action)}") is not None
+    assert admitted is all(listed(*masks) for masks in lists)
+
+
+def test_grammar_admits_two_or_three_masks_in_any_order() -> None:
+    orders = [*permutations(range(1, 10), 2), *permutations(range(1, 10), 3)]
+    assert all(GRAMMAR.fullmatch(f"<think></think>{render(Finish(masks))}") for masks in orders)
 
 
 @given(st.from_regex(GRAMMAR, fullmatch=True))
@@ -56,6 +70,12 @@ def test_grammar_reaches_every_tool(name: str) -> None:
         '{"name": "zoom", "arguments": {"box": [1, 2, 3, 04]}}</tool_call>',
         '{"name": "zoom", "arguments": {"box": [1, 2, 3, -4]}}</tool_call>',
         '{"name": "segment", "arguments": {, "refine": 1}}</tool_call>',
+        '{"name": "segment", "arguments": {}}</tool_call>',
+        '{"name": "segment", "arguments": {"negative": [[1, 2]]}}</tool_call>',
+        '{"name": "zoom", "arguments": {"box": [1, 2, 3, 1001]}}</tool_call>',
+        '{"name": "finish", "arguments": {"mask": [1, 2, 1]}}</tool_call>',
+        '{"name": "combine", "arguments": {"add": [2, 2]}}</tool_call>',
+        '{"name": "report_absent", "arguments": {"reason": " "}}</tool_call>',
         '{"name": "finish", "arguments": {"mask": 0}}</tool_call>',
         '{"name": "report_ambiguous", "arguments": {"masks": [1], "question": "Which?"}}</tool_call>',
         '{"name": "report_absent", "arguments": {"reason": "</tool_call>"}}</tool_call>',
@@ -63,6 +83,21 @@ def test_grammar_reaches_every_tool(name: str) -> None:
 )
 def test_grammar_refuses_other_forms(call: str) -> None:
     assert not GRAMMAR.fullmatch(f"<think>So.</think><tool_call>{call}")
+
+
+@pytest.mark.parametrize("largest", [7, 10, 756, 999, 1000, 1540, 4096])
+def test_numbers_end_at_the_largest(largest: int) -> None:
+    form = re.compile(grammar(largest))
+    reply = '<think></think><tool_call>{{"name": "zoom", "arguments": {{"box": [0, 0, {}, 1]}}}}</tool_call>'
+    numbers = [n for n in range(2 * largest) if form.fullmatch(reply.format(n))]
+    assert numbers == list(range(largest + 1))
+
+
+def test_thoughts_and_sentences_end() -> None:
+    call = '<tool_call>{{"name": "report_absent", "arguments": {{"reason": "{}"}}}}</tool_call>'
+    for thought, reason, admitted in ((200, 60, True), (201, 60, False), (200, 61, False)):
+        reply = f"<think>{' '.join(['so'] * thought)}</think>" + call.format(" ".join(["no"] * reason))
+        assert bool(GRAMMAR.fullmatch(reply)) is admitted
 
 
 def test_grammar_wants_one_thought_before_the_call() -> None:

@@ -46,6 +46,7 @@ def test_unit_of_coordinates() -> None:
     assert pixels.extent(1920, 1080) == pixels.size(1920, 1080) == (756, 420)
     assert pixels.extent(1920, 1080, "overlay") == pixels.size(1920, 1080, "overlay") == (392, 224)
     assert PictureFormat(768, 28, "pixels", "square").extent(1920, 1080, "overlay") == (756, 420)
+    assert (PictureFormat(768, 28).largest_coordinate, pixels.largest_coordinate) == (1000, 756)
 
 
 @pytest.mark.parametrize(("side", "multiple"), [(768, 0), (768, -28), (27, 28), (0, 1)])

@@ -56,5 +56,5 @@ def body(
         "bad_words": list(VISION_TOKENS),
     }
     if dialect is Dialect.GRAMMAR:
-        request["structured_outputs"] = {"regex": grammar()}
+        request["structured_outputs"] = {"regex": grammar(config.pictures.largest_coordinate)}
     return request

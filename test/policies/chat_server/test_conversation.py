@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -64,6 +65,17 @@ def test_the_grammar_holds_a_model_to_a_call(server: OpenAIServer) -> None:
     assert parse(ask(policy_for(server).open()).text)
     assert ask(policy_for(server, constrained=False).open()).text == MALFORMED
     assert "structured_outputs" not in server.seen[1].body
+
+
+@pytest.mark.parametrize(("family", "largest"), [("qwen3_vl", 1000), ("qwen2_5_vl", 756)])
+def test_the_grammar_s_numbers_end_where_the_family_s_pictures_do(
+    server: OpenAIServer, family: str, largest: int
+) -> None:
+    policy = policy_for(server, family=family)
+    ask(policy.open())
+    form = re.compile(server.seen[0].body["structured_outputs"]["regex"])
+    call = '<think></think><tool_call>{{"name": "zoom", "arguments": {{"box": [0, 0, 9, {}]}}}}</tool_call>'
+    assert [bool(form.fullmatch(call.format(most))) for most in (largest, largest + 1)] == [True, False]
 
 
 def test_a_chat_only_grows_and_its_pictures_stay_byte_for_byte_the_same(server: OpenAIServer) -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -47,6 +48,14 @@ class UsageError(Exception):
     """The command line asks for something that can't be: exit code 2."""
 
 
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, the last and alone: the usage above it would be looked through for it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong on stderr, and exit with code 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
@@ -63,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all subcommands: `arguments.command` is the function that runs one."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rsagent", description="Find what an instruction names in an image, and answer with a checked mask."
     )
     parser.add_argument("--version", action="version", version=f"rsagent {__version__}")

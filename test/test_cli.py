@@ -88,10 +88,14 @@ def test_bad_usage(
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["fly"], ["run", "a.png", "b", "--out", "c", "--policy", "none"]])
-def test_usage_of_argparse_exits_with_2(arguments: list[str]) -> None:
+def test_what_argparse_refuses_is_one_line_and_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rsagent")
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:

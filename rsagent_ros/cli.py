@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all subcommands: `arguments.command` is the function that runs one."""
-    parser = CommandParser(
+    parser: argparse.ArgumentParser = CommandParser(
         prog="rsagent", description="Find what an instruction names in an image, and answer with a checked mask."
     )
     parser.add_argument("--version", action="version", version=f"rsagent {__version__}")

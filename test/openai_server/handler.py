@@ -41,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200 if owner.healthy and not owner.plain else 404 if owner.plain else 503, b"", "text/plain")
         elif not self._authorized():
             self._json(401, {"error": "Unauthorized"})
+        elif self.path == "/v1/models" and owner.card is not None:
+            self._send(200, owner.card, "application/json")
         elif self.path == "/v1/models":
             cards: list[dict[str, Any]] = [{"id": name, "object": "model"} for name in owner.models]
             cards[:1] = [card | {"max_model_len": owner.context} for card in cards[:1]]
@@ -57,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions":
             return self._error(404, "Not Found", "Not Found")
         body = json.loads(raw)
+        if body.get("max_completion_tokens") == 1 and not (owner.models and self._refusal(body)):
+            return self._one_token()
         seen = Seen(body, raw, {name.lower(): value for name, value in self.headers.items()})
         owner.seen.append(seen)
         refusal = self._refusal(body)
@@ -73,6 +77,12 @@ class Handler(BaseHTTPRequestHandler):
             case str():
                 self._say(Say(step), seen)
         return None
+
+    def _one_token(self) -> None:
+        """What a client asks to see whether the engine lives; no turn of an episode is that short."""
+        if self.owner.engine_hangs:
+            self.owner.released.wait()
+        self._send(200, b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n', "text/event-stream")
 
     def _authorized(self) -> bool:
         key = self.owner.api_key

@@ -26,6 +26,8 @@ class OpenAIServer:
         seen: Every chat request, in order.
         complaints: What no client should ever send; a test looks here, since a client may hide it behind a second try.
         healthy: What /health says.
+        card: The bytes of /v1/models; None: as vLLM lists `models`.
+        engine_hangs: No token comes, whatever /health says.
         lacks: Names of fields that this server refuses though vLLM knows them.
     """
 
@@ -62,6 +64,8 @@ class OpenAIServer:
         self.lacks = set(lacks)
         self.reply_to = reply_to
         self.healthy = True
+        self.card: bytes | None = None
+        self.engine_hangs = False
         self.seen: list[Seen] = []
         self.complaints: list[str] = []
         self.released = threading.Event()

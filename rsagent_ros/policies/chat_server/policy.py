@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.policies.chat_server.client import Client
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.conversation import ChatServerConversation
@@ -26,12 +29,12 @@ _MOST_NAMED = 10
 
 class _Model(msgspec.Struct):
     id: str
-    parent: str | None = None
-    max_model_len: int | None = None
+    parent: Any = None
+    max_model_len: Any = None
 
 
 class _Models(msgspec.Struct):
-    data: list[_Model]
+    data: list[_Model] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,23 +84,43 @@ class ChatServerPolicy:
         return ChatServerConversation(self._client, self._requester, self.config, seed)
 
     def check(self, seconds: float = 5.0) -> Served:
-        """Ask the server whether it is well and serves the model. Blocks for at most that long.
+        """Ask the server whether it is well, serves the model, and gives a token of it. Blocks for at most that long.
 
         Raises:
             RunFailed: MODEL_UNAVAILABLE, with what to do about it.
         """
-        served = self._client.run(self._served(), time.monotonic() + seconds, lambda: False)
+        deadline = time.monotonic() + seconds
+        served = self._client.run(self._served(), deadline, lambda: False)
         if not isinstance(served, Served):
             raise unavailable(self.config, f"did not answer within {seconds:g} s")
+        # A server may say that all is well while its engine hangs.
+        if self._client.run(self._one_token(), deadline, lambda: False) is not None:
+            what = f"says that it is well, and gave no token within {seconds:g} s: its engine hangs or is overloaded"
+            raise unavailable(self.config, f"{what}; restart it")
         return served
 
     def close(self) -> None:
         """Close the connections; replies under way are broken off as canceled."""
         self._client.close()
 
+    async def _one_token(self) -> None:
+        """Have the model say anything; a refusal is an answer too, and goals will tell what it is about."""
+        request = {
+            "model": self.config.model,
+            "messages": [{"role": "user", "content": "."}],
+            "max_completion_tokens": 1,
+            "stream": True,
+        }
+        try:
+            async with aclosing(self._client.events(request)) as events:
+                await anext(events, None)
+        except RequestFailed as error:
+            if error.failure.code is ErrorCode.MODEL_UNAVAILABLE:
+                raise error.failure from None
+
     async def _served(self) -> Served:
         try:
-            listed = msgspec.convert(await self._client.models(), _Models).data
+            listed = msgspec.convert(await self._client.models(), _Models).data or []
         except RequestFailed as error:
             raise error.failure from None
         except msgspec.ValidationError as error:
@@ -108,5 +131,6 @@ class ChatServerPolicy:
             raise unavailable(self.config, f"serves {known}; {self.config.model!r} is not among them")
         model = models.get(self.config.model)
         if model is not None and model.max_model_len is None:
-            model = models.get(model.parent or "")  # an adapter has the context of what it is an adapter for
-        return Served(tuple(models), None if model is None else model.max_model_len)
+            model = models.get(str(model.parent))  # an adapter has the context of what it is an adapter for
+        context = None if model is None else model.max_model_len
+        return Served(tuple(models), context if isinstance(context, int) else None)

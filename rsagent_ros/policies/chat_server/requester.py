@@ -19,12 +19,14 @@ from rsagent_ros.policies.chat_server.client import Client
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.dialect import Dialect, body
 from rsagent_ros.policies.chat_server.failures import RequestFailed, explained, unavailable
-from rsagent_ros.policies.chat_server.stream import StreamedReply
+from rsagent_ros.policies.chat_server.stream import CUT, ENDED, StreamedReply
 
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT = 0.25
 """Seconds before a request is sent again; each further time twice as long."""
+_END_SECONDS = 2.0
+"""Seconds that the end of the stream is waited for behind a whole call: only the counts come with it."""
 
 
 class Requester:
@@ -77,20 +79,36 @@ class Requester:
             again += 1
 
     async def _once(self, request: dict[str, Any], reply: StreamedReply) -> Stop:
-        async with aclosing(self._client.events(request)) as events:
-            async for event in events:
-                try:
-                    reply.add(event)
-                except msgspec.ValidationError as error:
-                    raise explained(error, self._config, "", answering=True) from None
-                if reply.enough:
-                    return "call" if reply.called else "length"
-        match reply.finish:
-            case "stop":
-                return "call"
-            case "length":
-                return "length"
-            case "":
-                raise RequestFailed(unavailable(self._config, "ended its answer before the reply was; see its log"))
-            case _:
-                raise RequestFailed(unavailable(self._config, f"ended the reply for the reason {reply.finish!r}"))
+        try:
+            await self._read(request, reply)
+        except RequestFailed as error:
+            if not reply.whole:
+                raise
+            log.info("behind a whole reply: %s", error)
+            return "call"
+        if reply.enough:
+            return "call" if reply.called else "length"
+        if reply.finish in CUT:
+            return "length"
+        if reply.finish in ENDED or reply.whole:
+            return "call"
+        if not reply.finish:
+            raise RequestFailed(unavailable(self._config, "ended its answer before the reply was; see its log"))
+        raise RequestFailed(unavailable(self._config, f"ended the reply for the reason {reply.finish!r}"))
+
+    async def _read(self, request: dict[str, Any], reply: StreamedReply) -> None:
+        """Read the stream to its end, or until nothing of use can come."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(None) as behind_call, aclosing(self._client.events(request)) as events:
+                async for event in events:
+                    try:
+                        reply.add(event)
+                    except msgspec.ValidationError as error:
+                        raise explained(error, self._config, "", answering=True) from None
+                    if reply.enough:
+                        return
+                    if reply.whole != (behind_call.when() is not None):
+                        behind_call.reschedule(loop.time() + _END_SECONDS if reply.whole else None)
+        except TimeoutError:
+            log.debug("the reply is whole, and its end did not come")

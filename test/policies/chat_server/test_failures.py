@@ -41,7 +41,12 @@ def failure(server: OpenAIServer, **settings: Any) -> RunFailed:
         (Say(after=3, then="drop"), 1, AWAY, "broke off in the middle of a reply; see its log"),
         (Say(after=0, then="drop"), 1, AWAY, "broke off in the middle of a reply"),
         (Say(after=3, then="end"), 1, AWAY, "ended its answer before the reply was; see its log"),
-        (Say(finish="abort"), 1, AWAY, "ended the reply for the reason 'abort'"),
+        (
+            Raw(b'data: {"choices": [{"delta": {"content": "<think>I"}, "finish_reason": "abort"}]}\n\n'),
+            1,
+            AWAY,
+            "ended the reply for the reason 'abort'",
+        ),
         (Say(after=3, then={"message": "engine died", "code": 500}), 1, AWAY, r"failed \(500: engine died\)"),
         (Say(after=3, then={"message": "no", "code": 400}), 1, ErrorCode.POLICY_FAILED, r"refuses .* \(400: no\)"),
         (Say(after=3, then={"message": "later", "code": 503}), 1, AWAY, r"is busy or not ready \(503: later\)"),

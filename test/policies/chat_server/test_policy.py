@@ -64,6 +64,28 @@ def test_a_sick_server_is_found(server: OpenAIServer) -> None:
         policy_for(server).check()
 
 
+def test_a_hung_engine_behind_good_health_is_found(server: OpenAIServer) -> None:
+    server.engine_hangs = True
+    with pytest.raises(RunFailed, match=r"gave no token within 0.5 s.*restart it") as caught:
+        policy_for(server).check(0.5)
+    assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        b'{"data": [{"id": "test-model", "max_model_len": "16k", "parent": 3}]}',
+        b'{"data": null}',
+        b'{"object": "list"}',
+    ],
+)
+def test_facts_that_are_not_needed_may_be_odd(
+    server: OpenAIServer, models: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "card", models)
+    assert policy_for(server).check().context is None
+
+
 def test_a_server_that_is_away_is_found(server: OpenAIServer) -> None:
     server.stop()
     with pytest.raises(RunFailed, match="can't be reached"):

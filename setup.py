@@ -72,6 +72,7 @@ setup(
             "synthesize = rsagent_training.data_commands:add_synthesize",
             "sft = rsagent_training.commands:add_sft",
             "grpo = rsagent_training.commands:add_grpo",
+            "rft = rsagent_training.commands:add_rft",
             "merge = rsagent_training.commands:add_merge",
             "miniature = rsagent_training.commands:add_miniature",
         ],

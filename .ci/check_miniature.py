@@ -10,7 +10,10 @@ from statistics import mean
 LEAST_GAIN = 0.1
 
 policies = json.loads(Path(sys.argv[1]).read_bytes())["policies"]
-quality = {name: mean(policies[name]["iou"]) for name in ("untrained", "sft", "grpo", "control")}
+quality = {
+    name: mean(policies[name][max(policies[name], key=int)]["iou"])
+    for name in ("untrained", "sft", "control", "grpo", "rft")
+}
 print("IoU on held-out scenes:", ", ".join(f"{name} {value:.2f}" for name, value in quality.items()))
 if quality["sft"] < quality["untrained"] + LEAST_GAIN:
     sys.exit(f"SFT gained less than {LEAST_GAIN} over the untrained policy")

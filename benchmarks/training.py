@@ -38,13 +38,13 @@ def run() -> list[Entry]:
 
     from rsagent_ros.data.folder import save_examples
     from rsagent_training.miniature.network import save_untrained
-    from rsagent_training.miniature.world import scenes
+    from rsagent_training.miniature.world import SearchWorld
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         save_untrained(folder / "checkpoint", seed=0)
-        drawn = list(scenes(0, EPISODES, "mixed"))
+        drawn = list(SearchWorld().scenes(0, EPISODES))
         save_examples(drawn, folder / "scenes")
         entries = [_batched(folder, drawn), *_sft(folder, drawn)]
         memory: list[float] = []
@@ -102,12 +102,13 @@ def _sft(folder: Path, drawn: list[Example]) -> list[Entry]:
     from rsagent_ros.baseline.segmenter import ClassicalSegmenter
     from rsagent_training import sft
     from rsagent_training.miniature.network import PICTURES
-    from rsagent_training.miniature.teacher import lesson
+    from rsagent_training.miniature.teacher import demonstration
+    from rsagent_training.miniature.world import SearchWorld
     from rsagent_training.recipes import SftRecipe
     from rsagent_training.trajectories import write_trajectories
 
-    segmenter = ClassicalSegmenter()
-    pairs = [(scene, lesson(scene, PICTURES, segmenter, 0)) for scene in drawn]
+    world, segmenter = SearchWorld(), ClassicalSegmenter()
+    pairs = [(scene, demonstration(scene, world, PICTURES, segmenter, 0)) for scene in drawn]
     write_trajectories(folder / "trajectories", pairs)
     recipe = SftRecipe(
         str(folder / "checkpoint"), (str(folder / "trajectories"),), _optimisation(8), epochs=3, batch=8, lora=None

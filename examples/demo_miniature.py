@@ -2,7 +2,8 @@
 
     source environment/activate && python examples/demo_miniature.py [--out out/demo-miniature]
 
-Goals are about scenes of its small world that it has not seen; each goes out with its picture. Writes `index.html` with
+Goals are about scenes of its small world (that of release 0.1.0, `rsagent_training.miniature.flat_world`) that it has
+not seen; each goes out with its picture. Writes `index.html` with
 all conversations, and `result.json`. Exit code 0 when the mean IoU is at least LEAST_IOU.
 """
 
@@ -24,7 +25,7 @@ import rsagent_ros
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.ros.client import Agent
 from rsagent_ros.viewer.page import Shown, render
-from rsagent_training.miniature.world import SIDE, scenes
+from rsagent_training.miniature.flat_world import SIDE, scenes
 from rsagent_training.rewards.quality import trajectory_iou
 
 SEED, GOALS = 20_261_121, 24
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stack.enter_context(Process("agent", node, out))
         agent = stack.enter_context(Agent(wait=START_SECONDS))
         agent.wait_until_active(START_SECONDS)
-        for scene in scenes(SEED, GOALS, "mixed"):
+        for scene in scenes(SEED, GOALS):
             answer = agent.segment(scene.instruction, image=scene.image)
             trace = Trace.from_json(answer.message.trace)
             score = trajectory_iou(trace, scene)

@@ -14,12 +14,12 @@ from rsagent_ros.agent.drive import drive_batch
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.policies.local.policy import LocalPolicy
-from rsagent_training.miniature import world
+from rsagent_training.miniature import flat_world
 from rsagent_training.rewards.quality import trajectory_iou
 
 CHOICE = Choice(
     policy="local",
-    view_side=world.SIDE,
+    view_side=flat_world.SIDE,
     settings={
         "local.checkpoint": str(Path(rsagent_ros.__file__).parent / "policies/miniature"),
         "local.device": "cpu",
@@ -29,7 +29,7 @@ CHOICE = Choice(
 
 
 def test_it_finds_what_it_was_trained_to_find() -> None:
-    scenes = list(world.scenes(20_261_121, 40, "mixed"))
+    scenes = list(flat_world.scenes(20_261_121, 40))
     with open_models(CHOICE) as models:
         policy = models.policy
         assert isinstance(policy, LocalPolicy)

@@ -115,16 +115,19 @@ def test_scenes_of_the_future_are_named(tiny: Golden) -> None:
     tiny.rsagent("grpo", "config/grpo.yaml", "--out", "new").refused(f"version {FUTURE}")
 
 
-def test_a_miniature_is_not_gone_on_with_otherwise(golden: Golden) -> None:
-    ran = golden.rsagent("miniature", "config/miniature.yaml", "--out", "miniature", "--set", "held_out=5")
-    ran.refused("recipe.yaml is another recipe")
+def test_a_miniature_of_the_old_world_is_refused(golden: Golden) -> None:
+    golden.rsagent("miniature", "config/miniature.yaml", "--out", "new").refused("there is no lessons")
+    recipe = Path(__file__).resolve().parents[2] / "config" / "training" / "miniature_smoke.yaml"
+    ran = golden.rsagent("miniature", str(recipe), "--out", "miniature")
+    ran.refused("recipe.yaml is of another release", "choose another folder")
 
 
-def test_a_miniature_is_reported(golden: Golden) -> None:
+def test_figures_of_the_old_world_are_not_reported_as_ones_of_the_new(golden: Golden) -> None:
     (golden / "figures").mkdir()
     shutil.copy(golden / "miniature/results.json", golden / "figures/seed-0.json")
     document = golden / "training.md"
     document.write_text("<!-- miniature: begin -->\n<!-- miniature: end -->\n")
     command = [sys.executable, "-m", "rsagent_training.miniature.report", str(document), str(golden / "figures")]
-    subprocess.run(command, check=True)
-    assert "SFT + GRPO" in document.read_text(encoding="utf-8")
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "the results are of the miniature of release 0.1.0, which was another world" in ran.stderr

@@ -1,4 +1,4 @@
-"""`rsagent sft`, `grpo`, `merge` and `miniature`: flags, and nothing heavy until one of them runs."""
+"""`rsagent sft`, `grpo`, `rft`, `merge` and `miniature`: flags, and nothing heavy until one of them runs."""
 
 from __future__ import annotations
 
@@ -30,6 +30,20 @@ def add_grpo(commands: Any) -> None:
     )
     add_run_arguments(parser)
     parser.set_defaults(command=with_exit_code(_grpo))
+
+
+def add_rft(commands: Any) -> None:
+    """Add `rsagent rft`."""
+    parser = commands.add_parser(
+        "rft",
+        help="rollouts that came right, as trajectories",
+        description="Play the episodes of a recipe of grpo with its checkpoint and keep those that came right, as a "
+        "folder of trajectories for `rsagent sft`.",
+    )
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="of grpo, such as config/training/grpo.yaml")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the trajectories")
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
+    parser.set_defaults(command=with_exit_code(_rft))
 
 
 def add_merge(commands: Any) -> None:
@@ -73,6 +87,15 @@ def _grpo(arguments: argparse.Namespace) -> str:
     from rsagent_training.recipes import GrpoRecipe
 
     return train_from(arguments, GrpoRecipe, train)
+
+
+def _rft(arguments: argparse.Namespace) -> str:
+    from rsagent_ros.yaml_file import read_yaml
+    from rsagent_training.recipes import GrpoRecipe
+    from rsagent_training.rft import sample
+
+    count = sample(read_yaml(arguments.recipe, GrpoRecipe, arguments.changes), arguments.out)
+    return f"{count} right rollouts in {arguments.out}"
 
 
 def _merge(arguments: argparse.Namespace) -> str:

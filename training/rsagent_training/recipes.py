@@ -170,6 +170,8 @@ class GrpoRecipe:
         samples: Episodes of each scene.
         rollout_batch: Episodes that are sampled at the same time in this process.
         max_turns, max_reply_tokens, side: Of the episodes.
+        min_turns: Draw the limit of turns of each group from this to `max_turns`, so that what is learned does not hang
+            on one limit; None for `max_turns` always.
         segmenter, segmenter_settings: Who draws the masks, as `rsagent_ros.backends.Choice` has them.
         beta: Weight of the KL divergence to the checkpoint it began with; 0 turns it off.
         epsilon: Clipping of the ratio of new to old policy, below and above.
@@ -206,11 +208,16 @@ class GrpoRecipe:
     reward: RewardConfig = field(default_factory=RewardConfig)
     server: VllmServer | None = None
     max_tokens: int = 16_384
+    min_turns: int | None = None
 
     def __post_init__(self) -> None:
         names = ("batch", "rollout_batch", "max_turns", "max_reply_tokens", "side", "iterations", "max_tokens")
         _at_least(self, 1, *names)
         _at_least(self, 2, "samples")
+        if self.min_turns is not None and not 1 <= self.min_turns <= self.max_turns:
+            raise ValueError(
+                f"min_turns is {self.min_turns}; it must be 1 to max_turns ({self.max_turns}), or left out"
+            )
         if not self.checkpoint or not self.mix:
             raise ValueError("checkpoint must name a folder, and mix at least one folder of scenes")
         if self.beta < 0 or not 0 < self.epsilon < 1 or (self.epsilon_high or self.epsilon) < self.epsilon:

@@ -12,35 +12,55 @@ import numpy as np
 import pytest
 
 from rsagent_training.miniature.curves import TrainingCurve, draw
-from rsagent_training.miniature.report import BEGIN, END, estimate, main, part_of_document, pictures
+from rsagent_training.miniature.report import BEGIN, END, main, part_of_document, pictures
+from rsagent_training.miniature.statistics import estimate
 
 PAIR = re.compile(r"[ML] (\S+) (\S+)")
 SVG = "{http://www.w3.org/2000/svg}"
 DOCS = Path(__file__).resolve().parents[3] / "docs"
+SCENES = 40
 
 
-def columns(iou: list[float]) -> dict[str, list[Any]]:
-    count = len(iou)
-    absent = [number % 4 == 3 for number in range(count)]
-    first = [None if gone else value / 2 for gone, value in zip(absent, iou, strict=True)]
-    return {"iou": iou, "absent": absent, "first": first, "turns": [2] * count, "bad_replies": [0] * count}
+def columns(iou: list[float], outcomes: str = "FFFN") -> dict[str, Any]:
+    """A quarter of the scenes is without the thing; outcomes are repeated."""
+    absent = [number % 4 == 3 for number in range(SCENES)]
+    return {
+        "iou": iou,
+        "value": iou,
+        "first": [None if gone else value / 2 for gone, value in zip(absent, iou, strict=True)],
+        "outcome": (outcomes * SCENES)[:SCENES],
+        "right": "".join(str(int(value >= 0.5)) for value in iou),
+        "absent": "".join(str(int(gone)) for gone in absent),
+        "wrong_found": "0" * SCENES,
+        "turns": "2" * SCENES,
+        "bad_replies": "0" * SCENES,
+    }
 
 
 def results(seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     policies = {
-        name: columns(np.clip(rng.normal(mean, 0.05, 40), 0, 1).tolist())
+        name: {
+            limit: columns(np.clip(rng.normal(mean + gain, 0.05, SCENES), 0, 1).tolist())
+            for limit, gain in (("3", 0.0), ("4", 0.1), ("8", 0.1), ("12", 0.1))
+        }
         for name, mean in (("grpo", 0.8), ("untrained", 0.0), ("sft", 0.5), ("mine", 0.6))
     }
-    curves = {
-        "sft-1": {"step": [1, 2], "loss": [4.0, 2.0]},
-        "sft-2": {"step": [1, 2], "loss": [2.0, 1.0]},
-        "grpo": {"step": [1, 2], "reward": [0.1, 0.3], "episodes/iou": [0.2, 0.4], "episodes/turns": [2.0, 2.5]},
-    }
-    return {
-        "seed": seed, "policies": policies, "curves": curves, "recipe": {"seed": seed, "batch": 4, "variants": []},
-        "seconds": {"sft-1": 60.0, "sft-2": 90.0, "grpo": 120.0, "merge sft": 1.0},
+    practice = {
+        "step": [1, 2], "reward": [0.1, 0.3], "episodes/iou": [0.2, 0.4], "episodes/turns": [2.0, 2.5],
+        "episodes/wrong_found": [0.3, 0.1], "episodes/gave_up": [0.1, 0.2],
     }  # fmt: skip
+    return {
+        "world": "search", "seed": seed, "policies": policies,
+        "curves": {"sft": {"step": [1, 2], "loss": [4.0, 2.0]}, "grpo": practice},
+        "recipe": {"seed": seed, "batch": 4, "variants": [], "turn_limits": [3]},
+        "seconds": {"sft": 90.0, "grpo": 120.0, "merge sft": 1.0},
+    }  # fmt: skip
+
+
+def rows_of(part: str) -> list[list[str]]:
+    lines = [line for line in part.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def paths(svg: str) -> list[list[tuple[float, float]]]:
@@ -50,27 +70,44 @@ def paths(svg: str) -> list[list[tuple[float, float]]]:
     return [[(float(x), float(y)) for x, y in PAIR.findall(line[0].attrib["d"])] for line in lines]
 
 
-def test_rows_stand_in_order_with_intervals_and_each_seed() -> None:
+def test_rows_stand_in_order_with_intervals_under_every_limit() -> None:
     part = part_of_document([results(0), results(1)], "training")
     assert part.startswith(BEGIN)
     assert part.endswith(END)
-    rows = [line.split(" | ")[0].removeprefix("| ") for line in part.splitlines() if line.startswith("| ")]
-    policies = rows[rows.index("Policy") + 1 : rows.index("On the same scenes")]
-    assert policies == ["untrained", "SFT", "SFT + GRPO", "mine"]
-    (gained,) = (line for line in part.splitlines() if line.startswith("| SFT + GRPO, over SFT |"))
-    mean, low, high = (float(word.strip("[],|")) for word in gained.split("|")[2].split())
+    rows = rows_of(part)
+    assert rows[0] == ["IoU, turns at most", "3", "4", "8", "12"]
+    assert [row[0] for row in rows[1:5]] == ["untrained", "SFT", "SFT + GRPO", "mine"]
+    (gained,) = (row for row in rows if row[0] == "SFT + GRPO, over SFT")
+    mean, low, high = (float(word.strip("[],")) for word in gained[1].split())
     assert 0.25 < low < mean < high < 0.35
-    (minutes,) = (line for line in part.splitlines() if line.startswith("| sft-2 |"))
-    assert minutes == "| sft-2 | 1.5, 1.5 |"
+    assert ["SFT", "1.5, 1.5"] in rows
 
 
-def test_limits_of_turns_have_a_table_where_they_were_tried() -> None:
-    limited = {"limited": {"sft": {"1": [0.0, 0.5]}, "grpo": {"1": [0.5, 0.5]}}}
-    part = part_of_document([results(0) | limited, results(1) | limited], "training")
-    assert "| Turns at most | SFT | SFT + GRPO |" in part
-    assert "| 1 | 0.250 [" in part
-    assert "| 0.500 [0.500, 0.500] |" in part
-    assert "Turns at most" not in part_of_document([results(0), results(1)], "training")
+def test_what_not_every_seed_has_says_so() -> None:
+    ones = [results(0), results(1)]
+    ones[0]["policies"]["without_process"] = ones[0]["policies"]["grpo"]
+    del ones[1]["policies"]["grpo"]
+    rows = rows_of(part_of_document(ones, "training"))
+    assert [row[0] for row in rows[1:7]] == [
+        "untrained", "SFT", "SFT + GRPO (1 seed)", "SFT + GRPO without R_process (1 seed)", "mine",
+        "IoU gained on the same scenes",
+    ]  # fmt: skip
+    (same,) = (row for row in rows if row[0].startswith("SFT + GRPO, over SFT + GRPO without R_process"))
+    assert same[1] == "+0.000 [+0.000, +0.000]"
+
+
+def test_how_episodes_end_stands_in_a_table_and_giving_up_more_than_sft_is_told() -> None:
+    one = results(0)
+    for limit in one["policies"]["grpo"]:
+        one["policies"]["grpo"][limit]["outcome"] = "FGNNFFFN" * 5
+        one["policies"]["grpo"][limit]["wrong_found"] = "10" + "0" * (SCENES - 2)
+    rows = rows_of(part_of_document([one], "training"))
+    (head,) = (row for row in rows if row[0] == "At most 8 turns")
+    row = dict(zip(head, next(row for row in rows[rows.index(head) :] if row[0] == "SFT + GRPO"), strict=True))
+    assert row["wrong FOUND"] == "0.03"
+    assert row["wrong absent"] == "0.12"
+    # One present thing in six, where SFT gives up on none.
+    assert row["gave up"] == "0.12 (of things that are there 0.17, SFT 0.00)"
 
 
 def test_an_interval_holds_what_seeds_differ_by() -> None:
@@ -83,31 +120,33 @@ def test_an_interval_holds_what_seeds_differ_by() -> None:
     assert alone.high - alone.low == pytest.approx(2 * 1.96 * 0.1 / 20, rel=0.1)
 
 
-def test_results_of_two_recipes_are_refused() -> None:
+def test_results_of_two_recipes_or_of_the_old_world_are_refused() -> None:
     other = results(1)
     other["recipe"]["batch"] = 8
     with pytest.raises(ValueError, match="of one recipe and different seeds"):
         part_of_document([results(0), other], "training")
     with pytest.raises(ValueError, match=r"the seeds are \[0, 0\]"):
         part_of_document([results(0), results(0)], "training")
+    old = results(0)
+    del old["world"]
+    with pytest.raises(ValueError, match=r"of the miniature of release 0\.1\.0"):
+        part_of_document([old], "training")
 
 
-def test_lessons_follow_one_another_on_the_axis() -> None:
-    first, second = paths(pictures([results(0)])["lessons"])
-    assert max(x for x, _ in first) < min(x for x, _ in second)
+def test_without_results_the_document_says_so(tmp_path: Path) -> None:
+    document = tmp_path / "training.md"
+    document.write_text(f"{BEGIN}\nold\n{END}\n")
+    assert main([str(document), str(tmp_path)]) == 0
+    assert document.read_text() == f"{BEGIN}\nNo seed has been run yet.\n{END}\n"
 
 
-def test_other_rewards_have_rows_and_differences_but_no_curves() -> None:
-    ones = [results(seed) for seed in (0, 1)]
-    for one in ones:
-        one["policies"]["without_final"] = one["policies"]["sft"]
-        one["curves"]["without_final"] = one["curves"]["grpo"]
-    part = part_of_document(ones, "training")
-    assert part.count("| SFT + GRPO without R_final | ") == 2  # masks at the end, and corrections
-    gained = [line.split(" | ")[1:] for line in part.splitlines() if line.startswith("| SFT + GRPO, over ")]
-    assert len(gained) == 2  # over SFT, and over its copy
-    assert gained[0] == gained[1]
-    assert "without" not in pictures(ones)["practice"]
+def test_only_what_was_practised_has_curves() -> None:
+    one = results(0)
+    assert {*pictures([one])} == {"lessons", "practice", "wrong"}
+    one["curves"]["without_final"] = one["curves"]["grpo"]
+    assert "without" not in pictures([one])["practice"]
+    del one["curves"]["grpo"]
+    assert {*pictures([one])} == {"lessons"}
 
 
 def test_a_picture_keeps_its_points_inside_and_its_words_harmless() -> None:

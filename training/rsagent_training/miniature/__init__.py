@@ -3,5 +3,5 @@
     rsagent miniature config/training/miniature.yaml --out runs/miniature
 
 In reading order: `world` (what there is to see), `teacher` (who shows how), `network` (what learns), `recipe`, `stages`
-(one after the other), `evaluation`.
+(one after the other), `evaluation`, `statistics`, `report`. `flat_world` is the world of the committed checkpoint.
 """

@@ -20,8 +20,7 @@ from rsagent_training.miniature.teacher import phrases
 from rsagent_training.miniature.world import SIDE
 
 SIZE = Size(width=96, heads=4, layers=3, vision_width=64, vision_heads=2, vision_layers=2, spread=0.03)
-PICTURES = QWEN3_VL.pictures(SIDE, "square")
-"""Its scenes are squares; the prompt says what it said when the committed figures were made."""
+PICTURES = QWEN3_VL.pictures(SIDE)
 ROPE_THETA = 1e6
 """Base of the rotary positions in the text: most of a head's few channels turn so slowly that they can match words at
 any distance."""

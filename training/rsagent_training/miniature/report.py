@@ -3,7 +3,7 @@
     python -m rsagent_training.miniature.report docs/training.md docs/training
 
 reads docs/training/seed-*.json, which are the `results.json` of runs that differ in their seed, and writes the part of
-the document between its two marks and docs/training/*.svg.
+the document between its two marks and docs/training/*.svg. Seeds that are not through all stages count where they are.
 """
 
 from __future__ import annotations
@@ -11,110 +11,84 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rsagent_training.miniature.curves import TrainingCurve, draw
+from rsagent_training.miniature.statistics import SeedResults, estimate, seeds_with, values
 
 BEGIN, END = "<!-- miniature: begin -->", "<!-- miniature: end -->"
 ROWS = {
     "untrained": "untrained",
     "sft": "SFT",
-    "rl_only": "RL only (GRPO from untrained)",
-    "grpo": "SFT + GRPO",
     "control": "control: SFT goes on for GRPO's compute",
+    "grpo": "SFT + GRPO",
+    "rft": "RFT: right rollouts learned",
     "without_final": "SFT + GRPO without R_final",
     "without_process": "SFT + GRPO without R_process",
     "without_format": "SFT + GRPO without R_format",
-    "final_alone": "SFT + GRPO with R_final alone",
-    "process_alone": "SFT + GRPO with R_process alone",
+    "turn_credit": "SFT + GRPO, credit by turn",
+    "undivided": "SFT + GRPO, advantages not divided",
+    "rl_only": "RL only (GRPO from untrained)",
 }
 """Names in the results, and what they are called. Others are called by their name."""
 
 PAIRS = (
-    ("sft", "untrained"),
     ("grpo", "sft"),
-    ("grpo", "control"),
-    ("grpo", "rl_only"),
     ("control", "sft"),
+    ("rft", "sft"),
+    ("grpo", "control"),
+    ("rft", "control"),
+    ("grpo", "rft"),
     ("grpo", "without_final"),
     ("grpo", "without_process"),
     ("grpo", "without_format"),
-    ("grpo", "final_alone"),
-    ("grpo", "process_alone"),
+    ("grpo", "turn_credit"),
+    ("grpo", "undivided"),
+    ("grpo", "rl_only"),
 )
 PLOTTED = ("grpo", "rl_only")
 """Practices whose curves are drawn; all of them would hide each other."""
 
-RESAMPLES = 10_000
+RATES = {
+    "right": "right", "wrong_found": "wrong FOUND", "wrong_absent": "wrong absent", "gave_up": "gave up",
+    "asked": "asked", "turns": "turns", "bad_replies": "bad replies",
+}  # fmt: skip
 
-SeedResults = Sequence[dict[str, Any]]
-Values = Sequence[NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds and scenes, its 95 % interval, and the mean of each seed."""
-
-    mean: float
-    low: float
-    high: float
-    seeds: tuple[float, ...]
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def estimate(seeds: Values) -> Estimate:
-    """Estimate the mean of a number of every held-out scene, by seed.
-
-    The interval is the percentile bootstrap's on two levels: seeds are drawn with replacement, then scenes within each
-    that was drawn. With three seeds that is coarse, but it counts what differs from one training to the next.
-    """
-    random = np.random.default_rng(0)
-    drawn = np.stack(
-        [values[random.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1) for values in seeds]
-    )
-    means = np.empty((RESAMPLES, len(seeds)))
-    for place in range(len(seeds)):
-        # Each place takes another draw of scenes, also where one seed comes twice.
-        rolled = np.roll(drawn, place * (RESAMPLES // len(seeds)), axis=1)
-        means[:, place] = rolled[random.integers(0, len(seeds), RESAMPLES), np.arange(RESAMPLES)]
-    low, high = np.percentile(means.mean(axis=1), [2.5, 97.5])
-    own = tuple(float(values.mean()) for values in seeds)
-    return Estimate(float(np.mean(own)), float(low), float(high), own)
+MORE_GIVEN_UP = 0.05
+"""A policy that gives up on things that are there by so much more than SFT is told so in the table."""
 
 
 def part_of_document(results: SeedResults, folder: str) -> str:
     """The part of the document between the marks.
 
     Args:
-        results: One for each seed, of the same recipe.
+        results: One for each seed, of the same recipe; there may be none yet.
         folder: Of the pictures, as the document links it.
 
     Raises:
-        ValueError: The results are not of one recipe.
+        ValueError: The results are not of one recipe, or of the world of release 0.1.0.
     """
+    if not results:
+        return f"{BEGIN}\nNo seed has been run yet.\n{END}"
     _check(results)
-    scenes = len(results[0]["policies"]["sft"]["iou"])
+    limits = _limits(results)
+    scenes = len(next(iter(results[0]["policies"].values()))[limits[0]]["iou"])
     seeds = ", ".join(str(one["seed"]) for one in results)
+    shown = [limits[len(limits) // 3], limits[-2 if len(limits) > 1 else -1]]
     return "\n".join(
         [
             BEGIN,
             f"Seeds {seeds}; {scenes} held-out scenes each.",
             "",
-            *_policies(results),
+            *_policies(results, limits),
             "",
-            *_pairs(results),
+            *_pairs(results, limits),
+            *(line for limit in dict.fromkeys(shown) for line in ("", *_rates(results, limit))),
             "",
-            *_corrections(results),
-            "",
-            *_limits(results),
             *_costs(results),
             "",
             *(f"![{name}]({folder}/{name}.svg)" for name in pictures(results)),
@@ -124,122 +98,127 @@ def part_of_document(results: SeedResults, folder: str) -> str:
 
 
 def pictures(results: SeedResults) -> dict[str, str]:
-    """The curves as SVG, by name of file."""
+    """The curves as SVG, by name of file; those without a point are left out."""
     lessons: list[TrainingCurve] = []
     practice: list[TrainingCurve] = []
-    turns: list[TrainingCurve] = []
+    wrong: list[TrainingCurve] = []
     for one in results:
         curves = one["curves"]
-        done = 0.0
-        for name in sorted(name for name in curves if name.startswith("sft-")):
-            steps = [done + step for step in curves[name]["step"]]
-            lessons.append(TrainingCurve(f"lesson {name.removeprefix('sft-')}", steps, curves[name]["loss"]))
-            done = steps[-1]
+        if "sft" in curves:
+            lessons.append(TrainingCurve("SFT", curves["sft"]["step"], curves["sft"]["loss"]))
         for name in PLOTTED:
             if name in curves:
                 curve = curves[name]
                 practice.append(TrainingCurve(_called(name), curve["step"], curve["episodes/iou"]))
-                turns.append(TrainingCurve(_called(name), curve["step"], curve["episodes/turns"]))
-    return {
-        "lessons": draw("SFT: loss of a token", "optimizer steps, a line for each seed", lessons),
-        "practice": draw("GRPO: IoU of sampled episodes", "optimizer steps, a line for each seed", practice),
-        "turns": draw("GRPO: turns of sampled episodes", "optimizer steps, a line for each seed", turns),
+                wrong.append(TrainingCurve(_called(name), curve["step"], curve["episodes/wrong_found"]))
+    titled = {
+        "lessons": ("SFT: loss of a token", lessons),
+        "practice": ("GRPO: IoU of sampled episodes", practice),
+        "wrong": ("GRPO: wrong FOUND in sampled episodes", wrong),
     }
+    axis = "optimizer steps, a line for each seed"
+    return {name: draw(title, axis, curves) for name, (title, curves) in titled.items() if curves}
 
 
-def _policies(results: SeedResults) -> list[str]:
-    lines = [
-        "| Policy | IoU | each seed | thing present | thing absent | turns | bad replies |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def _policies(results: SeedResults, limits: Sequence[str]) -> list[str]:
+    """IoU under every limit; a policy that fewer seeds have says so."""
+    lines = [f"| IoU, turns at most | {' | '.join(limits)} |", "|---" * (1 + len(limits)) + "|"]
     for name in _names(results):
-        every = estimate(_values(results, name, "iou"))
-        present = estimate(_values(results, name, "iou", where=lambda row: not row["absent"]))
-        absent = estimate(_values(results, name, "iou", where=lambda row: row["absent"]))
-        turns, bad = (
-            np.mean([np.mean(values) for values in _values(results, name, of)]) for of in ("turns", "bad_replies")
-        )
-        own = ", ".join(f"{mean:.2f}" for mean in every.seeds)
-        lines.append(
-            f"| {_called(name)} | {every} | {own} | {present.mean:.2f} | {absent.mean:.2f} | {turns:.2f} | {bad:.2f} |"
-        )
+        cells = []
+        count = len(results)
+        for limit in limits:
+            having = seeds_with(results, name, limit=limit)
+            count = min(count, len(having))
+            cells.append(str(estimate([values(one, name, limit, "iou") for one in having])) if having else "-")
+        lines.append(f"| {_called(name)}{_seeds(count, results)} | {' | '.join(cells)} |")
     return lines
 
 
-def _pairs(results: SeedResults) -> list[str]:
-    lines = ["| On the same scenes | IoU gained | each seed |", "|---|---|---|"]
+def _pairs(results: SeedResults, limits: Sequence[str]) -> list[str]:
+    lines = [f"| IoU gained on the same scenes | {' | '.join(limits)} |", "|---" * (1 + len(limits)) + "|"]
     for after, before in PAIRS:
-        if {after, before} <= {*_names(results)}:
-            both = zip(_values(results, after, "iou"), _values(results, before, "iou"), strict=True)
-            gained = estimate([one - other for one, other in both])
-            own = ", ".join(f"{mean:+.2f}" for mean in gained.seeds)
-            lines.append(f"| {_called(after)}, over {_called(before)} | {gained} | {own} |")
+        if not {after, before} <= {*_names(results)}:
+            continue
+        cells = []
+        count = len(results)
+        for limit in limits:
+            having = seeds_with(results, after, before, limit=limit)
+            count = min(count, len(having))
+            pairs = [values(one, after, limit, "iou") - values(one, before, limit, "iou") for one in having]
+            cells.append(_signed(pairs) if pairs else "-")
+        lines.append(f"| {_called(after)}, over {_called(before)}{_seeds(count, results)} | {' | '.join(cells)} |")
     return lines
 
 
-def _corrections(results: SeedResults) -> list[str]:
-    lines = [
-        "| Policy | IoU of the first mask | first masks that were wrong (IoU < 0.5) | of these, right in the end |",
-        "|---|---|---|---|",
-    ]
+def _signed(pairs: Sequence[Any]) -> str:
+    gained = estimate(pairs)
+    return f"{gained.mean:+.3f} [{gained.low:+.3f}, {gained.high:+.3f}]"
+
+
+def _rates(results: SeedResults, limit: str) -> list[str]:
+    """Rates of endings under one limit of turns."""
+    lines = [f"| At most {limit} turns | {' | '.join(RATES.values())} |", "|---" * (1 + len(RATES)) + "|"]
+    base = _given_up(results, "sft", limit)
     for name in _names(results):
-        first = np.concatenate(_values(results, name, "first", where=lambda row: row["first"] is not None))
-        last = np.concatenate(_values(results, name, "iou", where=lambda row: row["first"] is not None))
-        wrong = first < 0.5
-        righted = f"{np.mean(last[wrong] >= 0.5):.0%}" if wrong.any() else "-"
-        mean = f"{first.mean():.2f}" if len(first) else "-"
-        lines.append(f"| {_called(name)} | {mean} | {wrong.sum()} of {len(first)} | {righted} |")
+        having = seeds_with(results, name, limit=limit)
+        if not having:
+            continue
+        means = {rate: np.mean([values(one, name, limit, rate).mean() for one in having]) for rate in RATES}
+        given_up = _given_up(results, name, limit)
+        more = ""
+        if base is not None and given_up is not None and given_up > base + MORE_GIVEN_UP:
+            more = f" (of things that are there {given_up:.2f}, SFT {base:.2f})"
+        cells = [f"{mean:.2f}" + (more if rate == "gave_up" else "") for rate, mean in means.items()]
+        lines.append(f"| {_called(name)} | {' | '.join(cells)} |")
     return lines
 
 
-def _limits(results: SeedResults) -> list[str]:
-    """IoU by the turns that evaluation allows, and an empty line; nothing where that was not asked for."""
-    limited = [one.get("limited", {}) for one in results]
-    names = [name for name in limited[0] if limited[0][name]]
-    if not names or any(one.keys() != limited[0].keys() for one in limited):
-        return []
-    lines = [f"| Turns at most | {' | '.join(map(_called, names))} |", "|---" * (1 + len(names)) + "|"]
-    for limit in limited[0][names[0]]:
-        means = (str(estimate([np.array(one[name][limit]) for one in limited])) for name in names)
-        lines.append(f"| {limit} | {' | '.join(means)} |")
-    return [*lines, ""]
+def _given_up(results: SeedResults, policy: str, limit: str) -> float | None:
+    """Share of the things that are there on which a policy gave up."""
+    shares = []
+    for one in seeds_with(results, policy, limit=limit):
+        present = values(one, policy, limit, "absent") == 0
+        shares.append(float(values(one, policy, limit, "gave_up")[present].mean()))
+    return float(np.mean(shares)) if shares else None
 
 
 def _costs(results: SeedResults) -> list[str]:
-    names = list(dict.fromkeys(name for one in results for name in one["seconds"]))
-    trained = [name for name in names if name.startswith("sft-") or name in {*_names(results)} - {"untrained"}]
+    trained = [name for name in _names(results) if name != "untrained"]
     lines = ["| Stage | minutes, each seed |", "|---|---|"]
-    for name in trained:
-        minutes = ", ".join(f"{one['seconds'][name] / 60:.1f}" for one in results if name in one["seconds"])
-        lines.append(f"| {_called(name)} | {minutes} |")
+    for name in ("rollouts", *trained):
+        minutes = [f"{one['seconds'][name] / 60:.1f}" for one in results if name in one["seconds"]]
+        if minutes:
+            lines.append(f"| {_called(name)} | {', '.join(minutes)} |")
     return lines
 
 
 def _names(results: SeedResults) -> list[str]:
-    """Policies that every seed has, in the order of ROWS."""
-    common = [name for name in results[0]["policies"] if all(name in one["policies"] for one in results)]
-    return [name for name in ROWS if name in common] + [name for name in common if name not in ROWS]
+    """Policies of any seed, in the order of ROWS."""
+    found = list(dict.fromkeys(name for one in results for name in one["policies"] if one["policies"][name]))
+    return [name for name in ROWS if name in found] + [name for name in found if name not in ROWS]
+
+
+def _limits(results: SeedResults) -> list[str]:
+    found = {limit for one in results for under in one["policies"].values() for limit in under}
+    return sorted(found, key=int)
 
 
 def _called(name: str) -> str:
     return ROWS.get(name, name)
 
 
-def _values(
-    results: SeedResults, policy: str, of: str, where: Callable[[dict[str, Any]], bool] = lambda _: True
-) -> Values:
-    found = []
-    for one in results:
-        columns = one["policies"][policy]
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        found.append(np.array([row[of] for row in rows if where(row)], dtype=np.float64))
-    return found
+def _seeds(count: int, results: SeedResults) -> str:
+    return "" if count == len(results) else f" ({count} seed{'s' if count != 1 else ''})"
 
 
 def _check(results: SeedResults) -> None:
+    if any(one.get("world") != "search" for one in results):
+        raise ValueError(
+            "the results are of the miniature of release 0.1.0, which was another world; run `make miniature` again"
+        )
     seeds = [one["seed"] for one in results]
     recipes = [{**one["recipe"], "seed": None, "variants": None, "turn_limits": None} for one in results]
-    if not results or len({*seeds}) < len(seeds) or any(recipe != recipes[0] for recipe in recipes):
+    if len({*seeds}) < len(seeds) or any(recipe != recipes[0] for recipe in recipes):
         raise ValueError(f"the results must be of one recipe and different seeds; the seeds are {seeds}")
 
 
@@ -255,7 +234,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{arguments.document} has no {BEGIN} and {END}\n")
         return 1
     before, _, rest = text.partition(BEGIN)
-    part = part_of_document(results, arguments.folder.name)
+    try:
+        part = part_of_document(results, arguments.folder.name)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     arguments.document.write_text(before + part + rest.partition(END)[2], encoding="utf-8")
     for name, svg in pictures(results).items():
         (arguments.folder / f"{name}.svg").write_text(svg, encoding="utf-8")

@@ -1,9 +1,9 @@
-"""The miniature from nothing to figures: simulate, synthesize, sft, grpo, merge, evaluate; what is done stays done.
+"""The miniature from nothing to figures, stage by stage; what is done stays done, and each policy is evaluated at once.
 
 out/scenes/          scenes of every part, those for evaluation too
-out/trajectories/    what the teacher did on them
+out/trajectories/    what the teacher did on them, and the right rollouts of rejection sampling
 out/runs/            the training runs
-out/checkpoints/     untrained, sft, grpo, the control and variants, each as the robot loads it
+out/checkpoints/     untrained, sft, grpo, control, rft and variants, each as the robot loads it
 out/seconds.json     what each stage took
 out/results.json     how each does on every scene of those that none has seen, and the curves of training
 """
@@ -12,38 +12,44 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from rsagent_ros.atomic_write import atomic_write
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.folder import load_examples, save_examples
 from rsagent_ros.yaml_file import read_yaml, write_yaml
-from rsagent_training import grpo, sft
+from rsagent_training import grpo, rft, sft
 from rsagent_training.merge import merge
-from rsagent_training.miniature.evaluation import columns, evaluate
+from rsagent_training.miniature.evaluation import columns, evaluate, load_policy
 from rsagent_training.miniature.network import PICTURES, save_untrained
-from rsagent_training.miniature.recipe import CurriculumStage, MiniatureRecipe
-from rsagent_training.miniature.teacher import lesson
-from rsagent_training.miniature.world import SIDE, Lesson, scenes
+from rsagent_training.miniature.recipe import MiniatureRecipe
+from rsagent_training.miniature.teacher import TURNS, demonstration
+from rsagent_training.miniature.world import SIDE
 from rsagent_training.recipes import GrpoRecipe, MixPart, Optimisation, SftRecipe
 from rsagent_training.rewards import RewardConfig
 from rsagent_training.trainer.run_folder import CURVE, FINAL, RECIPE, write_json
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
 
-HELD_OUT, PRACTICE = 900_000, 800_000
-"""Seeds of scenes, far from those of the lessons (1, 2, ...), each plus the recipe's seed times a million."""
+DEMONSTRATED, PRACTICE, HELD_OUT = 1, 800_000, 900_000
+"""Seeds of scenes, each plus the recipe's seed times a million."""
 
 RESULTS, SECONDS = "results.json", "seconds.json"
-_CURVES = ("loss", "reward", "episodes/iou", "episodes/turns")
+_CURVES = ("loss", "reward", "episodes/iou", "episodes/turns", "episodes/wrong_found", "episodes/gave_up")
 _POINTS = 60
 """Most points of a curve in the results."""
+
+_ROLLOUTS = (64, 2)
+"""Scenes, and episodes of each, that rejection sampling plays at a time."""
 
 
 def run(recipe: MiniatureRecipe, out: Path) -> dict[str, Any]:
@@ -59,10 +65,6 @@ def run(recipe: MiniatureRecipe, out: Path) -> dict[str, Any]:
     return Miniature(recipe, out).run()
 
 
-LIMITED = ("sft", "grpo")
-"""Policies that are evaluated under other limits of turns, too."""
-
-
 class Miniature:
     """The stages of one recipe in one folder."""
 
@@ -70,11 +72,14 @@ class Miniature:
         """Take the folder.
 
         Raises:
-            FileExistsError: It is another recipe's; one with other variants is the same.
+            FileExistsError: It is another recipe's or release's; one with other variants is the same.
         """
         held = out / RECIPE
         if held.exists():
-            before = read_yaml(held, MiniatureRecipe)
+            try:
+                before = read_yaml(held, MiniatureRecipe)
+            except ValueError as error:
+                raise FileExistsError(f"{held} is of another release ({error}); choose another folder") from error
             if replace(before, variants=recipe.variants, turn_limits=recipe.turn_limits) != recipe:
                 raise FileExistsError(f"{held} is another recipe; choose another folder")
         out.mkdir(parents=True, exist_ok=True)
@@ -87,25 +92,21 @@ class Miniature:
         """Run all stages, like the function `run`."""
         recipe = self.recipe
         self._stage("untrained", self._checkpoint("untrained"), lambda to: save_untrained(to, recipe.seed))
-        learned = self._checkpoint("untrained")
-        for number, plan in enumerate(recipe.lessons, 1):
-            trajectories = self._taught(plan, number)
-            learned = self._sft(f"sft-{number}", plan, learned, trajectories, plan.epochs)
-        self._merged("sft", learned.parent)
+        self._evaluate("untrained")
+        taught = self._taught()
+        plan = recipe.demonstrations
+        self._learned("sft", "untrained", taught, plan.epochs, plan.learning_rate)
         self._practised("grpo", "sft", RewardConfig(), recipe.practice.steps)
-        names = ["untrained", "sft", "grpo"]
         if recipe.control:
-            plan = recipe.lessons[-1]
             episodes = recipe.practice.steps * recipe.practice.batch * recipe.practice.samples
-            epochs = recipe.control * episodes / plan.scenes
-            final = self._sft("control", plan, self._checkpoint("sft"), trajectories, epochs)
-            self._merged("control", final.parent)
-            names.append("control")
+            self._learned("control", "sft", taught, recipe.control * episodes / plan.scenes, plan.learning_rate)
+        if recipe.rejection is not None:
+            right = self._rollouts(recipe.rejection.rollouts)
+            self._learned("rft", "sft", right, recipe.rejection.epochs, recipe.rejection.learning_rate)
         for variant in recipe.variants:
             begin, steps = "untrained" if variant.untrained else "sft", variant.steps or recipe.practice.steps
             self._practised(variant.name, begin, variant.reward, steps)
-            names.append(variant.name)
-        return self._results(names)
+        return self._results()
 
     def _checkpoint(self, name: str) -> Path:
         return self.out / "checkpoints" / name
@@ -121,23 +122,24 @@ class Miniature:
         seconds = json.loads(path.read_bytes()) if path.exists() else {}
         write_json(path, {**seconds, name: round(time.monotonic() - started, 1)})
 
-    def _simulated(self, name: str, seed: int, count: int, kind: Lesson) -> Path:
+    def _drawn(self, name: str, seed: int, count: int) -> Path:
+        """A folder of scenes."""
         folder = self.out / "scenes" / name
-        rows = folder / "scenes.jsonl"
-        self._stage(f"simulate {name}", rows, lambda _: save_examples(scenes(seed, count, kind), folder))
+        scenes = self.recipe.world.scenes(seed + self.recipe.seed * 1_000_000, count)
+        self._stage(f"simulate {name}", folder / "scenes.jsonl", lambda _: save_examples(scenes, folder))
         return folder
 
-    def _taught(self, plan: CurriculumStage, number: int) -> Path:
-        """Scenes of a lesson and what the teacher did on them."""
-        name, seed = f"lesson-{number}", self.recipe.seed
-        simulated = self._simulated(name, seed * 1_000_000 + number, plan.scenes, plan.lesson)
-        folder = self.out / "trajectories" / name
+    def _taught(self) -> Path:
+        """Scenes and what the teacher did on them."""
+        recipe = self.recipe
+        drawn = self._drawn("demonstrations", DEMONSTRATED, recipe.demonstrations.scenes)
+        folder = self.out / "trajectories" / "demonstrations"
 
         def pairs() -> Iterator[tuple[Example, Trajectory]]:
-            for scene in tqdm(load_examples(simulated), total=plan.scenes, desc=f"synthesize {name}"):
-                yield scene, lesson(scene, PICTURES, self._segmenter, seed)
+            for scene in tqdm(load_examples(drawn), total=recipe.demonstrations.scenes, desc="synthesize"):
+                yield scene, demonstration(scene, recipe.world, PICTURES, self._segmenter, recipe.seed)
 
-        self._stage(f"synthesize {name}", folder / ROWS, lambda _: write_trajectories(folder, pairs()))
+        self._stage("synthesize", folder / ROWS, lambda _: write_trajectories(folder, pairs()))
         return folder
 
     def _optimisation(self, rate: float, device_batch: int, save_every: int) -> Optimisation:
@@ -147,69 +149,89 @@ class Miniature:
             seed=self.recipe.seed, cpu=True,
         )  # fmt: skip
 
-    def _sft(self, name: str, plan: CurriculumStage, checkpoint: Path, trajectories: Path, epochs: float) -> Path:
+    def _learned(self, name: str, begin: str, trajectories: Path, epochs: float, rate: float) -> None:
+        """Supervised training, its checkpoint and its evaluation."""
         folder = self.out / "runs" / name
         settings = SftRecipe(
-            checkpoint=str(checkpoint), trajectories=(str(trajectories),), epochs=epochs, batch=self.recipe.batch,
-            lora=None, freeze_vision=False, min_iou=self.recipe.min_iou,
-            optimisation=self._optimisation(plan.learning_rate, self.recipe.batch, 200),
+            checkpoint=str(self._checkpoint(begin)), trajectories=(str(trajectories),), epochs=epochs,
+            batch=self.recipe.batch, lora=None, freeze_vision=False, min_iou=self.recipe.min_iou, max_turns=TURNS,
+            optimisation=self._optimisation(rate, self.recipe.batch, 50),
         )  # fmt: skip
-        final = folder / FINAL
-        self._stage(name, final, lambda _: sft.train(settings, folder, resume=(folder / RECIPE).exists()))
-        return final
+        resume = (folder / RECIPE).exists()
+        self._stage(name, folder / FINAL, lambda _: sft.train(settings, folder, resume=resume))
+        self._merged(name, folder)
+
+    def _grpo_recipe(self, begin: str, steps: int, batch: int, samples: int, reward: RewardConfig) -> GrpoRecipe:
+        recipe, practice = self.recipe, self.recipe.practice
+        drawn = self._drawn("practice", PRACTICE, practice.scenes)
+        return GrpoRecipe(
+            checkpoint=str(self._checkpoint(begin)), mix=(MixPart(str(drawn)),), steps=steps, batch=batch,
+            samples=samples, rollout_batch=batch * samples, min_turns=practice.min_turns, max_turns=practice.max_turns,
+            max_reply_tokens=recipe.max_reply_tokens, side=SIDE, segmenter="classical", beta=practice.beta,
+            lora=practice.lora, freeze_vision=False, reward=reward,
+            optimisation=self._optimisation(practice.learning_rate, math.gcd(16, batch * samples), 10),
+        )  # fmt: skip
 
     def _practised(self, name: str, begin: str, reward: RewardConfig, steps: int) -> None:
-        recipe, practice = self.recipe, self.recipe.practice
-        seed = recipe.seed * 1_000_000 + PRACTICE
-        simulated = self._simulated("practice", seed, practice.scenes, recipe.lessons[-1].lesson)
-        folder = self.out / "runs" / name
-        episodes = practice.batch * practice.samples
-        settings = GrpoRecipe(
-            checkpoint=str(self._checkpoint(begin)), mix=(MixPart(str(simulated)),), steps=steps,
-            batch=practice.batch, samples=practice.samples,
-            rollout_batch=episodes, max_turns=recipe.max_turns, max_reply_tokens=recipe.max_reply_tokens, side=SIDE,
-            segmenter="classical", beta=practice.beta, lora=practice.lora, freeze_vision=False, reward=reward,
-            optimisation=self._optimisation(practice.learning_rate, math.gcd(16, episodes), 20),
-        )  # fmt: skip
+        """Reinforcement learning, its checkpoint and its evaluation."""
+        practice, folder = self.recipe.practice, self.out / "runs" / name
+        settings = self._grpo_recipe(begin, steps, practice.batch, practice.samples, reward)
         resume = (folder / RECIPE).exists()
         self._stage(name, folder / FINAL, lambda _: grpo.train(settings, folder, resume=resume))
         self._merged(name, folder)
 
+    def _rollouts(self, count: int) -> Path:
+        """Right rollouts of the policy that learned from demonstrations."""
+        scenes, samples = _ROLLOUTS
+        steps = max(1, count // (scenes * samples))
+        settings = self._grpo_recipe("sft", steps, min(scenes, count // samples), samples, RewardConfig())
+        folder = self.out / "trajectories" / "rollouts"
+        self._stage("rollouts", folder / ROWS, lambda _: rft.sample(settings, folder))
+        return folder
+
     def _merged(self, name: str, folder: Path) -> None:
         self._stage(f"merge {name}", self._checkpoint(name), lambda to: merge(folder, to))
+        self._evaluate(name)
 
-    def _results(self, names: list[str]) -> dict[str, Any]:
-        """Evaluate what is not in the results yet."""
+    @cached_property
+    def _held_out(self) -> list[Example]:
+        return list(load_examples(self._drawn("held-out", HELD_OUT, self.recipe.held_out)))
+
+    def _evaluate(self, name: str) -> None:
+        """Add what is not in the results yet, one limit of turns after the other."""
         recipe, path = self.recipe, self.out / RESULTS
-        before = json.loads(path.read_bytes()) if path.exists() else {}
-        policies, limited = before.get("policies", {}), before.get("limited", {})
-        missing = [name for name in names if name not in policies]
-        under = [(name, limit) for name in LIMITED for limit in recipe.turn_limits]
-        unknown = [(name, limit) for name, limit in under if str(limit) not in limited.setdefault(name, {})]
-        seed = recipe.seed * 1_000_000 + HELD_OUT
-        folder = self._simulated("held-out", seed, recipe.held_out, recipe.lessons[-1].lesson)
-        held_out = list(load_examples(folder)) if missing or unknown else []
+        policies = json.loads(path.read_bytes())["policies"] if path.exists() else {}
+        under = policies.setdefault(name, {})
+        missing = [limit for limit in recipe.turn_limits if str(limit) not in under]
+        if not missing:
+            return
+        policy = load_policy(self._checkpoint(name))
+        started = time.monotonic()
+        for limit in tqdm(missing, desc=f"evaluate {name}"):
+            found = evaluate(
+                policy, self._held_out, self._segmenter, max_turns=limit, max_reply_tokens=recipe.max_reply_tokens
+            )
+            under[str(limit)] = columns(found)
+            self._write(policies)
+        sys.stderr.write(f"evaluated {name} in {time.monotonic() - started:.0f} s\n")
 
-        def scored(name: str, limit: int) -> dict[str, list[Any]]:
-            scores = evaluate(
-                self._checkpoint(name), held_out, self._segmenter,
-                max_turns=limit, max_reply_tokens=recipe.max_reply_tokens,
-            )  # fmt: skip
-            return columns(scores)
+    def _results(self) -> dict[str, Any]:
+        """The results with the newest times and curves."""
+        return self._write(json.loads((self.out / RESULTS).read_bytes())["policies"])
 
-        for name in tqdm(missing, desc="evaluate"):
-            policies[name] = scored(name, recipe.max_turns)
-        for name, limit in tqdm(unknown, desc="turn limits", disable=not unknown):
-            limited[name][str(limit)] = scored(name, limit)["iou"]
+    def _write(self, policies: dict[str, Any]) -> dict[str, Any]:
+        runs = sorted(folder for folder in (self.out / "runs").glob("*") if (folder / FINAL).exists())
         results = {
-            "seed": recipe.seed,
+            "world": "search",
+            "seed": self.recipe.seed,
             "policies": policies,
-            "limited": limited,
-            "curves": {folder.name: _curve(folder / CURVE) for folder in sorted((self.out / "runs").iterdir())},
+            "curves": {folder.name: _curve(folder / CURVE) for folder in runs},
             "seconds": json.loads((self.out / SECONDS).read_bytes()),
-            "recipe": asdict(recipe),
+            "recipe": asdict(self.recipe),
         }
-        write_json(path, results)
+        # One line for each list: a file that people commit should have fewer lines than numbers.
+        text = re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), json.dumps(results, indent=1))
+        atomic_write(self.out / RESULTS, f"{text}\n".encode())
         return results
 
 

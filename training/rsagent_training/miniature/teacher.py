@@ -1,11 +1,11 @@
-"""Teacher of the miniature: it sees the truth, says few words, and makes mistakes that it then corrects.
+"""Teacher of the miniature: it points at one thing after the other, in random order, and names what each overlay shows.
 
-Mistakes carry no loss (`learn`): what is learned is to notice and to put right.
+It knows the truth of what it has looked at, but no habits: its demonstrations show how to search, not where to begin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,19 +20,22 @@ from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.data.example import Example
-from rsagent_training.miniature.world import COLOURS, GRID, SHAPES, Figure, figures_of
+from rsagent_training.miniature.world import GRID, KINDS, Figure, SearchWorld
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.trajectories import Trajectory
 
-MISTAKES = 0.35
-"""Share of episodes that begin with one."""
+TURNS = 8
+"""Its limit. Demonstrations with less would always end right at the limit: a lesson to end there, right or wrong."""
+
+REVISIT = 0.15
+"""Chance that it looks again at something it has seen."""
 
 ABSENT = "nothing fits"
 
 _PLACES = (167, 500, 833)
 """Thousandths at which it points, along both axes: the middle of a cell."""
 
-_SEES, _SHOWN, _SO, _NOWHERE = "<think>I see", "<think>That is", "; so", "nowhere"
+_TRY, _SHOWN, _NEXT, _NOWHERE, _SO = "<think>Try", "<think>That is", "; try", "; nowhere", ".</think>"
 
 
 class MiniatureTeacher:
@@ -40,14 +43,16 @@ class MiniatureTeacher:
 
     Attributes:
         name, pictures: As any policy's.
-        lines: What it says, and whether it is to be learned.
+        lines: Its replies.
     """
 
     name = "miniature_teacher"
 
-    def __init__(self, scene: Example, pictures: PictureFormat, rng: np.random.Generator) -> None:
+    def __init__(
+        self, figures: Sequence[Figure], wanted: str, pictures: PictureFormat, rng: np.random.Generator
+    ) -> None:
         self.pictures = pictures
-        self.lines = list(_lines(scene, rng))
+        self.lines = list(_lines(figures, wanted, rng))
 
     def open(self) -> MiniatureTeacher:
         """Begin; there is one conversation."""
@@ -56,7 +61,7 @@ class MiniatureTeacher:
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         """The next line."""
-        line = self.lines[self._said][0]
+        line = self.lines[self._said]
         self._said += 1
         return Reply(line)
 
@@ -64,16 +69,19 @@ class MiniatureTeacher:
         """Nothing is held."""
 
 
-def lesson(scene: Example, pictures: PictureFormat, segmenter: Segmenter[Any], seed: int) -> Trajectory:
-    """The teacher's episode on a scene."""
-    teacher = MiniatureTeacher(scene, pictures, np.random.default_rng((seed, *scene.id.encode())))
+def demonstration(
+    scene: Example, world: SearchWorld, pictures: PictureFormat, segmenter: Segmenter[Any], seed: int
+) -> Trajectory:
+    """The teacher's episode on a scene of this world."""
+    rng = np.random.default_rng((seed, *scene.id.encode()))
+    teacher = MiniatureTeacher(world.figures(scene), scene.instruction.removeprefix("the "), pictures, rng)
     episode = Episode(
-        scene.image, scene.instruction, segmenter, Budget(seconds=1e9), goal_id=scene.id, policy_name=teacher.name,
-        pictures=pictures,
+        scene.image, scene.instruction, segmenter, Budget(seconds=1e9, max_turns=TURNS), goal_id=scene.id,
+        policy_name=teacher.name, pictures=pictures,
     )  # fmt: skip
     drive(episode, teacher)
     trace = episode.trace
-    learn = tuple(learned for _, learned in teacher.lines)[: len(trace.turns)]
+    learn = (True,) * len(trace.turns)
     return Trajectory(scene.id, scene.id, trace, learn, trajectory_iou(trace, scene), f"{teacher.name} seed={seed}")
 
 
@@ -83,49 +91,35 @@ def phrases() -> list[str]:
     segment, finish, absent = (call.removeprefix(CALL_OPEN).removesuffix(CALL_CLOSE) for call in parts)
     places = [f"{x}, {y}" for x in _PLACES for y in _PLACES]
     return [
-        _SEES, _SHOWN, _SO, ".</think>", segment.partition("1")[0], "]]}}", finish.partition("1")[0], absent,
-        *(f" {word}" for word in (*COLOURS, *SHAPES)), *places, *(f" at {place}" for place in (*places, _NOWHERE)),
+        _TRY, _SHOWN, _NEXT, _NOWHERE, _SO, segment.partition("1")[0], "]]}}", finish.partition("1")[0], absent,
+        *(f" {kind}" for kind in KINDS), *places, *(f" {place}" for place in places),
     ]  # fmt: skip
 
 
-def _lines(scene: Example, rng: np.random.Generator) -> Iterator[tuple[str, bool]]:
-    """Its replies, and whether each is to be learned.
-
-    It names all that it sees with its place before it looks up in that list what was asked for, and what the overlay
-    shows before it accepts. That is what makes so small a network learn: no step asks for more than one thing.
-    """
-    things = figures_of(scene)
-    wanted = scene.instruction.removeprefix("the ")
-    found = [thing for thing in things if thing.words == wanted]
-    others = [thing for thing in things if thing.words != wanted]
-    before = f"{_SEES}{''.join(f' {thing.words} at {_place(thing)}' for thing in things)}"
-    made = 0
-    if others and rng.random() < MISTAKES:
-        wrong = others[int(rng.integers(len(others)))]
-        # It believes that it points at what is wanted: what the overlay shows has to be seen, not copied from there.
-        yield _line(f"{before}{_SO} {wanted} at {_place(wrong)}", _pointing(wrong)), False
-        made += 1
-        before = f"{_SHOWN} {wrong.words}"
-    if not found:
-        yield _line(f"{before}{_SO} {wanted} at {_NOWHERE}", ReportAbsent(ABSENT)), True
-        return
-    yield _line(f"{before}{_SO} {wanted} at {_place(found[0])}", _pointing(found[0])), True
-    yield _line(f"{_SHOWN} {wanted}", Finish((made + 1,))), True
+def _lines(figures: Sequence[Figure], wanted: str, rng: np.random.Generator) -> Iterator[str]:
+    left = [figures[int(number)] for number in rng.permutation(len(figures))]
+    seen: list[Figure] = []
+    thought, masks = _TRY, 0
+    while left:
+        if seen and rng.random() < REVISIT:
+            figure = seen[int(rng.integers(len(seen)))]
+        else:
+            figure = left.pop(0)
+            seen.append(figure)
+        x, y = _point(figure)
+        yield _line(f"{thought} {x}, {y}", Segment(positive=(Point(x, y),)))
+        masks += 1
+        if figure.kind == wanted:
+            yield _line(f"{_SHOWN} {wanted}", Finish((masks,)))
+            return
+        thought = f"{_SHOWN} {figure.kind}{_NEXT}"
+    yield _line(f"{thought.removesuffix(_NEXT)}{_NOWHERE}", ReportAbsent(ABSENT))
 
 
 def _line(thought: str, action: Action) -> str:
-    return f"{thought}.</think>{render(action)}"
+    return f"{thought}{_SO}{render(action)}"
 
 
-def _pointing(thing: Figure) -> Segment:
-    return Segment(positive=(Point(*_point(thing)),))
-
-
-def _place(thing: Figure) -> str:
-    x, y = _point(thing)
-    return f"{x}, {y}"
-
-
-def _point(thing: Figure) -> tuple[int, int]:
-    row, column = divmod(thing.cell, GRID)
+def _point(figure: Figure) -> tuple[int, int]:
+    row, column = divmod(figure.cell, GRID)
     return _PLACES[column], _PLACES[row]

@@ -45,22 +45,38 @@ class Rollouts(Protocol):
 
 
 def make_episodes(
-    scenes: Sequence[Example], recipe: GrpoRecipe, segmenter: Segmenter[Any], policy_name: str, pictures: PictureFormat
+    scenes: Sequence[Example],
+    recipe: GrpoRecipe,
+    segmenter: Segmenter[Any],
+    policy_name: str,
+    pictures: PictureFormat,
+    step: int,
 ) -> list[Episode]:
-    """An episode for each scene."""
-    budget = Budget(
-        seconds=ENDLESS,
-        max_turns=recipe.max_turns,
-        max_reply_tokens=recipe.max_reply_tokens,
-        max_tokens=recipe.max_turns * recipe.max_reply_tokens,
-    )
+    """An episode for each scene; those of one scene have the same limit of turns, which the step decides."""
     return [
         Episode(
-            scene.image, scene.instruction, segmenter, budget,
+            scene.image, scene.instruction, segmenter, _budget(recipe, turn_limit(recipe, scene, step)),
             goal_id=scene.id, policy_name=policy_name, pictures=pictures, previous=scene.previous,
         )
         for scene in scenes
     ]  # fmt: skip
+
+
+def turn_limit(recipe: GrpoRecipe, scene: Example, step: int) -> int:
+    """The limit of turns of a scene's episodes in a step: the same whenever that step is made again."""
+    if recipe.min_turns is None:
+        return recipe.max_turns
+    rng = np.random.default_rng((recipe.optimisation.seed, step, *scene.id.encode()))
+    return int(rng.integers(recipe.min_turns, recipe.max_turns + 1))
+
+
+def _budget(recipe: GrpoRecipe, turns: int) -> Budget:
+    return Budget(
+        seconds=ENDLESS,
+        max_turns=turns,
+        max_reply_tokens=recipe.max_reply_tokens,
+        max_tokens=turns * recipe.max_reply_tokens,
+    )
 
 
 def traces_of(episodes: Sequence[Episode]) -> list[Trace]:

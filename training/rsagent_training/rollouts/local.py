@@ -40,7 +40,7 @@ class LocalRollouts:
         traces = []
         for begin in range(0, len(scenes), self._recipe.rollout_batch):
             part = slice(begin, begin + self._recipe.rollout_batch)
-            episodes = make_episodes(scenes[part], self._recipe, self._segmenter, policy.name, policy.pictures)
+            episodes = make_episodes(scenes[part], self._recipe, self._segmenter, policy.name, policy.pictures, step)
             drive_batch(episodes, _SeededPolicy(policy, iter(seeds[part])))
             traces += traces_of(episodes)
         return traces

@@ -73,7 +73,7 @@ class ServerRollouts:
         config = self._config(self._load(model, step))
         with closing(ChatServerPolicy(config)) as policy:
             policy.check(self._server.timeout)
-            episodes = make_episodes(scenes, self._recipe, self._segmenter, policy.name, policy.pictures)
+            episodes = make_episodes(scenes, self._recipe, self._segmenter, policy.name, policy.pictures, step)
             with ThreadPoolExecutor(self._server.in_flight) as pool:
                 for _ in pool.map(lambda episode: drive(episode, policy), episodes):
                     pass

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from rsagent_ros.agent.mask import Mask, iou
 
@@ -22,6 +21,9 @@ def matched_ious(masks: Sequence[Mask], truths: Sequence[Mask], least: float = M
         truths: (H, W) bool each.
         least: IoU from which on a mask can stand for an object, 0..1; pairs without any overlap never match.
     """
+    # Imported when something is judged: a robot that only answers goals would pay 50 MB for it.
+    from scipy.optimize import linear_sum_assignment
+
     overlaps = pairwise_iou(masks, truths)
     allowed = (overlaps >= least) & (overlaps > 0)
     # One pair more outweighs any gain in overlap, which is at most 1 a pair.

@@ -57,7 +57,7 @@ class EndedGoal:
             "outcome": self.answer.outcome,
             "expected": self.expected,
             "iou": None if self.iou is None else round(self.iou, 4),
-            "confidence": round(self.answer.confidence, 4),
+            "confidence": None if self.answer.confidence is None else round(self.answer.confidence, 4),
             "turns": self.answer.message.turns,
             "seconds": round(self.answer.seconds, 3),
             "error_msg": self.answer.error_msg,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from rsagent_ros.agent.actions import (
+    CAUSES,
     Action,
     Combine,
     Finish,
+    GiveUp,
     ReportAbsent,
     ReportAmbiguous,
     ResetView,
@@ -42,4 +44,5 @@ def actions(
         st.builds(Finish, ids(1)),
         st.builds(ReportAbsent, sentence),
         st.builds(ReportAmbiguous, ids(2), sentence),
+        st.builds(GiveUp, sentence, st.sampled_from(CAUSES), ids(0)),
     )

@@ -157,7 +157,7 @@ def test_a_server_that_is_away_is_said_at_once_or_replaced() -> None:
         episode = look(models)
         assert "can't be reached" in models.lost
     assert episode.result.degraded
-    assert episode.result.outcome is Outcome.NOT_IN_VIEW
+    assert episode.result.error_code is ErrorCode.NOT_UNDERSTOOD
 
 
 def test_closing_breaks_off_what_is_under_way() -> None:

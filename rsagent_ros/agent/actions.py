@@ -1,14 +1,16 @@
 """Actions of a policy: the closed set of tool calls.
 
 The table `TOOLS` feeds the parser (`parsing`), the system prompt and the grammar (`grammar`), so they can't
-disagree. The paper does not print its tools; names and arguments are this project's.
+disagree. An episode offers a set of them, which its record names: what the policy was trained with, and what the
+segmenter can do. The paper does not print its tools; names and arguments are this project's.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from rsagent_ros.agent.geometry import EXTENT, Box, Point
 
@@ -72,9 +74,23 @@ class ReportAmbiguous:
     question: str
 
 
-Action = Segment | Zoom | ResetView | Combine | Finish | ReportAbsent | ReportAmbiguous
+Cause = Literal["not_understood", "unsure"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
 
-ArgumentKind = Literal["box", "points", "mask", "masks", "two_or_more_masks", "mask_or_masks", "sentence"]
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """End: it can't be told. `masks` are those that could be meant, none of them checked to be."""
+
+    reason: str
+    cause: Cause = "unsure"
+    masks: tuple[int, ...] = ()
+
+
+Ending = Finish | ReportAbsent | ReportAmbiguous | GiveUp
+Action = Segment | Zoom | ResetView | Combine | Ending
+
+ArgumentKind = Literal["box", "points", "mask", "masks", "two_or_more_masks", "mask_or_masks", "sentence", "cause"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +155,39 @@ TOOLS: dict[str, Tool] = {
             "question": Argument("sentence", True, "what to ask, so that the answer decides"),
         },
     ),
+    "give_up": Tool(
+        "End: you can't tell. Rather this than a guess; a person can be asked.",
+        {
+            "reason": Argument("sentence", True, "what you do not know or can't see"),
+            "cause": Argument("cause", False, f"{' or '.join(CAUSES)}: do you not know what is meant, or which it is"),
+            "masks": Argument("masks", False, "ids of the masks that could be meant"),
+        },
+    ),
 }
+
+ToolSet = tuple[str, ...]
+"""Names of tools, in the order of `TOOLS`."""
+
+ALL_TOOLS: ToolSet = tuple(TOOLS)
+
+FIRST_TOOLS: ToolSet = (
+    "segment", "zoom", "reset_view", "combine", "finish", "report_absent", "report_ambiguous",
+)  # fmt: skip
+"""The tools of release 0.1.0: what its records and the policies that it trained know."""
+
+
+def tool_set(names: Iterable[str]) -> ToolSet:
+    """The tools of these names, in the order of `TOOLS`, which is that of the prompt.
+
+    Raises:
+        ValueError: There is no such tool, or none that ends an episode.
+    """
+    given = set(names)
+    if unknown := given - set(TOOLS):
+        raise ValueError(f"there is no tool {min(unknown)!r}; the tools: {', '.join(TOOLS)}")
+    if "finish" not in given:
+        raise ValueError(f"the tools {', '.join(sorted(given))} do not end an episode; add finish")
+    return tuple(name for name in TOOLS if name in given)
 
 
 def render(action: Action, extent: tuple[float, float] = (EXTENT, EXTENT)) -> str:
@@ -183,6 +231,13 @@ def to_json(action: Action) -> tuple[str, dict[str, object]]:
             return "report_absent", {"reason": reason}
         case ReportAmbiguous(masks, question):
             return "report_ambiguous", {"masks": list(masks), "question": question}
+        case GiveUp(reason, cause, masks):
+            arguments = {"reason": reason}
+            if cause != "unsure":
+                arguments["cause"] = cause
+            if masks:
+                arguments["masks"] = list(masks)
+            return "give_up", arguments
 
 
 def _scaled(action: Action, x: float, y: float) -> Action:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent import actions, parsing
 from rsagent_ros.agent.accounting import limit_reached, tokens_left, totaled
-from rsagent_ros.agent.actions import Action, Finish, ReportAbsent, ReportAmbiguous
+from rsagent_ros.agent.actions import Action, Ending, Finish
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.chat import Message, Picture, PictureKind
 from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe
@@ -138,7 +138,8 @@ class Episode:
         """Limits of the next reply."""
         pending = self._pending  # once: `stop` takes it away in another thread
         left = tokens_left(self._budget, self._trace, () if pending is None else pending.replies)
-        return ReplyLimits(max(1, min(self._budget.max_reply_tokens, left)), self._deadline)
+        most = max(1, min(self._budget.max_reply_tokens, left))
+        return ReplyLimits(most, self._deadline, self._trace.pictures.tools)
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -206,7 +207,7 @@ class Episode:
             turn = replace(turn, tool=name, arguments=arguments, slips=slips)
             if isinstance(action, Finish) and self._budget.second_look:
                 unverified = [pick(self._masks, number) for number in action.masks]
-            elif isinstance(action, Finish | ReportAbsent | ReportAmbiguous):
+            elif isinstance(action, Ending):
                 answer = answer_of(action, self._masks)
             else:
                 effect = self._tools.run(action, self._view, self._masks)
@@ -223,8 +224,9 @@ class Episode:
         pictures = self._trace.pictures
         extent = pictures.extent(self._view.width, self._view.height, self._newest)
         if not pictures.lenient:
-            return parsing.parse(reply.text, extent), ()
-        parsed = parsing.read(reply.text, extent, ended=reply.stop == "call", box_name=pictures.box_name)
+            return parsing.parse(reply.text, extent, pictures.tools), ()
+        ended = reply.stop == "call"
+        parsed = parsing.read(reply.text, extent, pictures.tools, ended=ended, box_name=pictures.box_name)
         return parsed.action, parsed.slips
 
     def submit_verification(self, reply: Reply | str) -> Turn | None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous
+from rsagent_ros.agent.actions import Cause, Ending, Finish, GiveUp, ReportAbsent, ReportAmbiguous
 from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import Mask, bounding_box
-from rsagent_ros.agent.outcome import Instance, Outcome, Result
+from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome, Result
 from rsagent_ros.agent.verification import REJECTED_FACTOR, Verification
 
 
@@ -76,7 +76,14 @@ def pick(entries: Sequence[MaskEntry], mask_id: int) -> MaskEntry:
     return entries[mask_id - 1]
 
 
-def answer_of(action: Finish | ReportAbsent | ReportAmbiguous, entries: Sequence[MaskEntry]) -> Result:
+GAVE_UP: dict[Cause, tuple[ErrorCode, str]] = {
+    "not_understood": (ErrorCode.NOT_UNDERSTOOD, "the policy does not know what is meant; ask a person"),
+    "unsure": (ErrorCode.UNSURE, "the policy can't tell which it is, or whether it is there; ask a person"),
+}
+"""Code and sentence of `give_up`."""
+
+
+def answer_of(action: Ending, entries: Sequence[MaskEntry]) -> Result:
     """The result of the policy's own last call.
 
     Raises:
@@ -90,6 +97,14 @@ def answer_of(action: Finish | ReportAbsent | ReportAmbiguous, entries: Sequence
         case ReportAmbiguous(masks, question):
             candidates = tuple(pick(entries, number).instance() for number in masks)
             return Result(Outcome.AMBIGUOUS, candidates=candidates, question=question)
+        case GiveUp(reason, cause, masks):
+            code, sentence = GAVE_UP[cause]
+            candidates = tuple(pick(entries, number).instance() for number in masks)
+            # The surest is the best so far; that others could be meant as well is told beside it.
+            best = sorted(candidates, key=lambda one: -one.confidence)[:1]
+            return Result(
+                Outcome.GAVE_UP, code, sentence, tuple(best), candidates, reason=reason, partial=bool(candidates)
+            )
 
 
 def best_so_far(entries: Sequence[MaskEntry]) -> MaskEntry | None:

@@ -13,7 +13,17 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, MAX_POINTS, TOOLS, ArgumentKind, Tool
+from rsagent_ros.agent.actions import (
+    ALL_TOOLS,
+    CALL_CLOSE,
+    CALL_OPEN,
+    CAUSES,
+    MAX_POINTS,
+    TOOLS,
+    ArgumentKind,
+    Tool,
+    ToolSet,
+)
 from rsagent_ros.agent.geometry import EXTENT
 
 THOUGHT_WORDS = 200
@@ -23,11 +33,12 @@ LISTED_MASKS = range(1, 17)
 
 
 @cache
-def grammar(largest: int = EXTENT) -> str:
+def grammar(largest: int = EXTENT, tools: ToolSet = ALL_TOOLS) -> str:
     """A regular expression for one whole reply: a thought, then one call with its arguments in the table's order.
 
     Args:
         largest: Coordinate that no other exceeds, in the unit that the policy writes.
+        tools: Those that there are.
     """
     number = f"({_numbers(largest)})"
     mask = "[1-9][0-9]?"
@@ -41,8 +52,9 @@ def grammar(largest: int = EXTENT) -> str:
         "two_or_more_masks": rf"\[({_masks(2)})\]",
         "mask_or_masks": rf"({mask}|\[({mask}|{_masks(1)})\])",
         "sentence": f'"{word}+( {word}*){{0,{SENTENCE_WORDS - 1}}}"',  # a character first: blanks say nothing
+        "cause": f'"({"|".join(CAUSES)})"',
     }
-    calls = [rf'"name": "{name}", "arguments": {_arguments(tool, kinds)}' for name, tool in TOOLS.items()]
+    calls = [rf'"name": "{name}", "arguments": {_arguments(TOOLS[name], kinds)}' for name in tools]
     thought = f"<think>[^< ]*( [^< ]*){{0,{THOUGHT_WORDS - 1}}}</think>"
     return rf"{thought}\s?{CALL_OPEN}\{{({'|'.join(calls)})\}}{CALL_CLOSE}"
 

@@ -51,6 +51,8 @@ class ErrorCode(IntEnum):
     TIME_SPENT = 40
     TURNS_SPENT = 41
     TOKENS_SPENT = 42
+    NOT_UNDERSTOOD = 43
+    UNSURE = 44
     INTERNAL = 99
 
 
@@ -82,9 +84,9 @@ class Result:
         error_code: `NONE` unless the outcome is FAILED, GAVE_UP, PREEMPTED or SHUTDOWN for a reason worth a code.
         error_msg: One sentence, empty when there is no error.
         instances: What was found. With `partial`, the best mask so far.
-        candidates: AMBIGUOUS only: the things that fit.
+        candidates: AMBIGUOUS: the things that fit. GAVE_UP by the policy's own call: those that it named.
         question: AMBIGUOUS only: for the user.
-        reason: NOT_IN_VIEW only: in the policy's words.
+        reason: NOT_IN_VIEW, and GAVE_UP by the policy's own call: in its words.
         partial: `instances` is not what the policy ended with.
         degraded: A fallback policy gave at least one reply.
         turns: Replies that were used.
@@ -110,9 +112,14 @@ class Result:
     total_seconds: float = 0.0
 
     @property
-    def confidence(self) -> float:
-        """Confidence of the least sure instance; 0 when there is none."""
-        return min((instance.confidence for instance in self.instances), default=0.0)
+    def confidence(self) -> float | None:
+        """Confidence of the least sure instance, or of the surest candidate of a question; None where none is marked.
+
+        NOT_IN_VIEW has none: there is no mask whose evidence could speak for it.
+        """
+        if self.outcome is Outcome.AMBIGUOUS:
+            return max((candidate.confidence for candidate in self.candidates), default=None)
+        return min((instance.confidence for instance in self.instances), default=None)
 
     def mask(self) -> NDArray[np.bool_] | None:
         """All instances together as one (H, W) bool mask; None when there is none."""

@@ -12,19 +12,24 @@ import math
 from dataclasses import dataclass
 
 from rsagent_ros.agent.actions import (
+    ALL_TOOLS,
     CALL_CLOSE,
     CALL_OPEN,
+    CAUSES,
     MAX_MASKS,
     MAX_POINTS,
     MAX_SENTENCE,
     TOOLS,
     Action,
+    Cause,
     Combine,
     Finish,
+    GiveUp,
     ReportAbsent,
     ReportAmbiguous,
     ResetView,
     Segment,
+    ToolSet,
     Zoom,
 )
 from rsagent_ros.agent.errors import ReplyError
@@ -43,25 +48,29 @@ class ParsedReply:
     slips: tuple[Slip, ...] = ()
 
 
-def parse(reply: str, extent: tuple[float, float] = (EXTENT, EXTENT)) -> Action:
+def parse(reply: str, extent: tuple[float, float] = (EXTENT, EXTENT), tools: ToolSet = ALL_TOOLS) -> Action:
     """The one action of a reply, which has no slips.
 
     Args:
         reply: The policy's text.
         extent: Width and height of the coordinate space of the reply's numbers; they are converted to 0..1000.
+        tools: Those that there are.
 
     Raises:
         ReplyError: The reply is not exactly one valid call. The message says what to do instead.
     """
-    return _action(reply, extent, "", Slips(()))
+    return _action(reply, extent, tools, "", Slips(()))
 
 
-def read(reply: str, extent: tuple[float, float], *, ended: bool, box_name: str = "") -> ParsedReply:
+def read(
+    reply: str, extent: tuple[float, float], tools: ToolSet = ALL_TOOLS, *, ended: bool, box_name: str = ""
+) -> ParsedReply:
     """The one action of a reply, which may have slips.
 
     Args:
         reply: The policy's text.
         extent: As in `parse`.
+        tools: Those that there are.
         ended: The reply ended by itself: nothing of it is missing but, perhaps, its closing tag.
         box_name: Another name that a box may have; empty for none.
 
@@ -69,12 +78,12 @@ def read(reply: str, extent: tuple[float, float], *, ended: bool, box_name: str 
         ReplyError: As in `parse`.
     """
     slips = Slips([slip for slip in SLIPS if ended or slip != "unclosed_call"])
-    action = _action(reply, extent, box_name, slips)
+    action = _action(reply, extent, tools, box_name, slips)
     return ParsedReply(action, slips.found)
 
 
-def _action(reply: str, extent: tuple[float, float], box_name: str, slips: Slips) -> Action:
-    name, arguments = _split(reply, slips)
+def _action(reply: str, extent: tuple[float, float], tools: ToolSet, box_name: str, slips: Slips) -> Action:
+    name, arguments = _split(reply, tools, slips)
     call = _Call(name, _with_box(name, arguments, box_name, slips), extent, slips)
     match call.name:
         case "segment":
@@ -103,6 +112,12 @@ def _action(reply: str, extent: tuple[float, float], box_name: str, slips: Slips
             return Finish(call.masks("mask"))
         case "report_absent":
             return ReportAbsent(call.sentence("reason"))
+        case "give_up":
+            return GiveUp(
+                call.sentence("reason"),
+                call.cause("cause") if call.has("cause") else "unsure",
+                call.masks("masks") if call.has("masks") else (),
+            )
         case _:
             return ReportAmbiguous(call.masks("masks"), call.sentence("question"))
 
@@ -112,7 +127,7 @@ def thought(reply: str) -> str:
     return reply.split(CALL_OPEN, 1)[0].replace("<think>", "").replace("</think>", "").strip()
 
 
-def _split(reply: str, slips: Slips) -> tuple[str, dict[str, object]]:
+def _split(reply: str, tools: ToolSet, slips: Slips) -> tuple[str, dict[str, object]]:
     """Name and arguments of the one call in a reply, as parsed JSON."""
     if len(reply) > MAX_REPLY_CHARS:
         raise ReplyError(
@@ -160,10 +175,10 @@ def _split(reply: str, slips: Slips) -> tuple[str, dict[str, object]]:
             'The call must be {"name": ..., "arguments": {...}} and nothing else.',
         )
     name, arguments = call["name"], call.get("arguments", {})
-    if not isinstance(name, str) or name not in TOOLS:
+    if not isinstance(name, str) or name not in tools:
         raise ReplyError(
             "unknown_tool",
-            f"There is no tool {_quote(name)}. The tools: {', '.join(TOOLS)}.",
+            f"There is no tool {_quote(name)}. The tools: {', '.join(tools)}.",
         )
     if not isinstance(arguments, dict):
         raise ReplyError("bad_call", f"The arguments of {name} must be a JSON object.")
@@ -292,6 +307,13 @@ class _Call:
                 f"{self.name}: {key} must be a sentence of at most {MAX_SENTENCE} characters of plain text.",
             )
         return value
+
+    def cause(self, key: str) -> Cause:
+        value = self._arguments[key]
+        for cause in CAUSES:
+            if value == cause:
+                return cause
+        raise ReplyError("bad_cause", f"{self.name}: {key} must be {' or '.join(CAUSES)}, not {_quote(value)}.")
 
     def _mask_id(self, key: str, value: object) -> int:
         if type(value) is not int or value < 1:

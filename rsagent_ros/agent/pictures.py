@@ -1,4 +1,4 @@
-"""The format of pictures and coordinates in the chat: what a policy's model was trained on decides it.
+"""The format of the chat, pictures, coordinates and tools: what a policy's model was trained on decides it.
 
 A Policy names its `PictureFormat`; the episode draws the pictures so, states coordinates so, and reads them so. Then a
 model server or a processor has nothing left to resize, and both sides mean the same pixel by the same number.
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsagent_ros.agent.actions import ALL_TOOLS, ToolSet, tool_set
 from rsagent_ros.agent.chat import Message, Picture, PictureKind, Text
 from rsagent_ros.agent.geometry import EXTENT, Box, View
 from rsagent_ros.agent.mask import OVERLAY_SIDE, Mask, draw_overlay, fitted, resize
@@ -25,7 +26,7 @@ OverlayShape = Literal["view", "square"]
 
 @dataclass(frozen=True, slots=True)
 class PictureFormat:
-    """Sizes of the pictures of a view, and the unit of coordinates.
+    """Sizes of the pictures of a view, the unit of coordinates, and the tools that there are.
 
     Attributes:
         side: Longest side of the clean picture in pixels; smaller views are shown as they are, but never under half of
@@ -37,9 +38,10 @@ class PictureFormat:
             `pixels` are always those of the clean picture.
         box_name: Another name that the model may give a box, that of its own training; empty for none.
         lenient: Slips of a reply are read, and noted in its turn. Records of release 0.1.0 were made without.
+        tools: Names of the tools that the policy is told of.
 
     Raises:
-        ValueError: Not even one multiple fits into the side.
+        ValueError: Not even one multiple fits into the side, or there is no such tool.
     """
 
     side: int = 768
@@ -48,8 +50,11 @@ class PictureFormat:
     overlay: OverlayShape = "view"
     box_name: str = ""
     lenient: bool = True
+    tools: ToolSet = ALL_TOOLS
 
     def __post_init__(self) -> None:
+        if tool_set(self.tools) != self.tools:
+            raise ValueError(f"tools are {self.tools}; name each once, in the order {tool_set(self.tools)}")
         if self.multiple < 1 or self.side < self.multiple:
             raise ValueError(f"pictures of {self.side} pixels hold no multiple of {self.multiple}; use a larger side")
 

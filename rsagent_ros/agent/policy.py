@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, Protocol
 
+from rsagent_ros.agent.actions import ALL_TOOLS, ToolSet
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.pictures import PictureFormat
@@ -24,10 +25,12 @@ class ReplyLimits:
     Attributes:
         max_tokens: Most tokens to sample; the reply is cut there, with stop `length`.
         deadline: `time.monotonic()` in seconds after which the reply is of no use, with stop `deadline`.
+        tools: Those that it can call.
     """
 
     max_tokens: int
     deadline: float
+    tools: ToolSet = ALL_TOOLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Policy(Protocol):
 
     @property
     def pictures(self) -> PictureFormat:
-        """Pictures and coordinates as its model wants them; episodes that it decides are made with it."""
+        """Pictures, coordinates and tools as its model wants them; episodes that it decides are made with it."""
         ...
 
     def open(self) -> Conversation:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS
+from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS, ToolSet
 from rsagent_ros.agent.chat import Message, Picture, PictureKind, Text
 from rsagent_ros.agent.geometry import EXTENT, View
 from rsagent_ros.agent.pictures import PictureFormat
@@ -33,13 +33,8 @@ _SQUARE = " That picture is a square, with the view at its top left and black fi
 _CHECK = """
 Look at it before you end: is it the right thing, all of it, and nothing else? If not, correct it with a box, with \
 positive and negative points, with another view, or by combining masks.
-If the thing is not there, say so. If several things fit the words, mark each and ask.
-Tools:
-""" + "\n".join(
-    f"- {name}({', '.join(key + ('' if argument.required else '?') for key, argument in tool.arguments.items())}): "
-    f"{tool.meaning}" + "".join(f" {key}: {argument.meaning}." for key, argument in tool.arguments.items())
-    for name, tool in TOOLS.items()
-)
+If the thing is not there, say so. If several things fit the words, mark each and ask."""
+_GIVE_UP = " If you do not know what is meant, or can't tell whether something is it, give up: never guess."
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,18 @@ def system(pictures: PictureFormat) -> str:
     square = pictures.overlay == "square"
     pixels = _CLEAN_PIXELS if square else _NEWEST_PIXELS
     coordinates = _THOUSANDTHS if pictures.coordinates == "thousandths" else pixels
-    return _TASK + coordinates + _OVERLAY + (_SQUARE if square else "") + _CHECK
+    give_up = _GIVE_UP if "give_up" in pictures.tools else ""
+    overlay = _OVERLAY + (_SQUARE if square else "")
+    return f"{_TASK}{coordinates}{overlay}{_CHECK}{give_up}\nTools:\n{_listed(pictures.tools)}"
+
+
+def _listed(tools: ToolSet) -> str:
+    """One line for each tool: its arguments, optional ones with a question mark, and what they mean."""
+    return "\n".join(
+        f"- {name}({', '.join(key + ('' if one.required else '?') for key, one in TOOLS[name].arguments.items())}): "
+        f"{TOOLS[name].meaning}" + "".join(f" {key}: {one.meaning}." for key, one in TOOLS[name].arguments.items())
+        for name in tools
+    )
 
 
 def opening(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent import parsing
+from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.chat import Message, Picture, PictureKind, Text
 from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.geometry import View
@@ -163,11 +164,11 @@ class Trace:
     Attributes:
         goal_id, instruction, policy, segmenter: The goal, and the models that answered it.
         width, height: Of the frame, pixels.
-        max_turns, pictures: Limit of turns and format of pictures that the chat was made with.
+        max_turns, pictures: Limit of turns, and format and tools that the chat was made with.
         turns: In order.
         outcome: None while the episode runs; the next six are the Result's.
-        instance_ids, candidate_ids: Ids of the masks that were the answer.
-        confidences: Of the instances, or of the candidates of an ambiguous goal.
+        instance_ids, candidate_ids: Ids of the masks that were the answer, or could be.
+        confidences: Of the instances, or of the candidates of an ambiguous goal; none where nothing was marked.
         seconds: Steady clock, whole episode.
         previous: Earlier instructions and questions, oldest first; empty unless the goal follows up an ambiguous one.
         calibrated: Outcome and confidences are those of a calibration and its threshold, no longer the episode's own.
@@ -226,6 +227,11 @@ class Trace:
         rejected = any(one.mask_id == mask_id and one.verdict == "no" for one in self.second_looks)
         return REJECTED_FACTOR if rejected else 1.0
 
+    def confidence(self, mask_id: int) -> float:
+        """Evidence for a mask in one number, 0..1, as the episode counted it: not calibrated; 0 for an unknown id."""
+        turn = next((turn for turn in self.turns if turn.mask_id == mask_id), None)
+        return 0.0 if turn is None else min(1.0, max(0.0, turn.score * turn.stability)) * self.trust(mask_id)
+
     def ended(self, result: Result) -> Trace:
         """This trace with the answer of a result."""
         answers = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
@@ -273,7 +279,8 @@ class Trace:
 def _from_version_1(trace: Trace) -> Trace:
     """A trace of release 0.1.0.
 
-    Overlays were squares, no slip was read, and only the errors told the length of a reply cut short.
+    Overlays were squares, there were fewer tools, no slip was read, and only the errors told the length of a reply cut
+    short.
     """
 
     def complete(turn: Turn) -> Turn:
@@ -284,7 +291,7 @@ def _from_version_1(trace: Trace) -> Trace:
         )
         return replace(turn, second_looks=looks, reply_chars=length if turn.error_code == "too_long" else 0)
 
-    pictures = replace(trace.pictures, overlay="square", lenient=False)
+    pictures = replace(trace.pictures, overlay="square", lenient=False, tools=FIRST_TOOLS)
     return replace(trace, turns=tuple(map(complete, trace.turns)), pictures=pictures, version=VERSION)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rsagent_ros.agent.mask import bounding_box, iou
-from rsagent_ros.agent.outcome import Instance, Outcome, Result
+from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.confidence.calibration import Calibration
 from rsagent_ros.confidence.evidence import SAME_OBJECT, evidence_for
@@ -20,8 +20,8 @@ def decide(
     """Give a finished result its calibrated confidences, and hold a FOUND against the threshold.
 
     FOUND below the threshold becomes AMBIGUOUS where one object was found and the episode drew others too, each a
-    candidate. Else it becomes GAVE_UP with all that was found, partial: objects that were found together are no
-    candidates for one another. No other outcome changes.
+    candidate. Else it becomes GAVE_UP (UNSURE) with all that was found, partial: objects that were found together are
+    no candidates for one another. No other outcome changes.
 
     Args:
         result: Of an episode.
@@ -42,12 +42,15 @@ def decide(
     instances = tuple(_calibrated(instance, trace, calibration) for instance in result.instances)
     candidates = tuple(_calibrated(instance, trace, calibration) for instance in result.candidates)
     result = replace(result, instances=instances, candidates=candidates)
-    if result.outcome is Outcome.FOUND and result.confidence < threshold:
-        result = _doubted(result, trace, calibration, threshold)
+    confidence = result.confidence
+    if result.outcome is Outcome.FOUND and confidence is not None and confidence < threshold:
+        result = _doubted(result, confidence, trace, calibration, threshold)
     return result, replace(trace.ended(result), calibrated=True)
 
 
-def _doubted(result: Result, trace: Trace, calibration: Calibration | None, threshold: float) -> Result:
+def _doubted(
+    result: Result, confidence: float, trace: Trace, calibration: Calibration | None, threshold: float
+) -> Result:
     """A FOUND that is not sure enough, as what it is."""
     others = _others(result, trace, calibration) if len(result.instances) == 1 else []
     if others:
@@ -58,8 +61,9 @@ def _doubted(result: Result, trace: Trace, calibration: Calibration | None, thre
     return replace(
         result,
         outcome=Outcome.GAVE_UP,
+        error_code=ErrorCode.UNSURE,
         partial=True,
-        error_msg=f"the confidence is {result.confidence:.2f}, below the threshold {threshold:g}",
+        error_msg=f"the confidence is {confidence:.2f}, below the threshold {threshold:g}",
     )
 
 
@@ -71,8 +75,7 @@ def _others(result: Result, trace: Trace, calibration: Calibration | None) -> li
         if mask is not None:
             box = bounding_box(mask)
             if box is not None:
-                confidence = min(1.0, max(0.0, turn.score * turn.stability)) * trace.trust(turn.mask_id)
-                raw = Instance(mask, box, confidence, turn.mask_id)
+                raw = Instance(mask, box, trace.confidence(turn.mask_id), turn.mask_id)
                 drawn.append(_calibrated(raw, trace, calibration))
     found: list[Instance] = []
     for instance in sorted(drawn, key=lambda one: (-one.confidence, one.mask_id)):

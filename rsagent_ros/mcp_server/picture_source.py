@@ -66,7 +66,7 @@ class PictureSource:
             while len(self._questions) > KEPT:
                 del self._questions[next(iter(self._questions))]
         mask = answer_mask(trace)
-        shown = result.candidates if result.outcome is Outcome.AMBIGUOUS else result.instances
+        shown = result.candidates or result.instances
         facts = {"goal_id": goal_id} | summary(trace, mask) | {"objects": [_object(one) for one in shown]}
         return Reply(facts, self._image, mask)
 

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from typing import Any
 
 from rsagent_ros.agent.budget import CancelToken
-from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.mcp_server.source import Reply, SourceError
 from rsagent_ros.records.record import VERDICT_SOURCES, answer_mask
@@ -41,7 +40,7 @@ class RobotSource:
             answer = self._agent.segment(instruction, camera=camera, follows=follows, cancel=cancel)
         except (AgentUnavailable, TimeoutError) as error:
             raise SourceError(str(error)) from error
-        objects = answer.candidates if answer.outcome is Outcome.AMBIGUOUS else answer.instances
+        objects = answer.candidates or answer.instances
         facts = {
             "goal_id": answer.goal_id,
             "instruction": instruction,
@@ -49,7 +48,7 @@ class RobotSource:
             "error_code": answer.error_code.name,
             "error_msg": answer.error_msg,
             "partial": answer.partial,
-            "confidence": round(answer.confidence, 3),
+            "confidence": None if answer.confidence is None else round(answer.confidence, 3),
             "question": answer.question,
             "reason": answer.reason,
             "camera": answer.message.camera,

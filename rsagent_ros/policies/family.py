@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rsagent_ros.agent.actions import ALL_TOOLS, ToolSet
 from rsagent_ros.agent.pictures import OverlayShape, PictureFormat
 
 MESSAGE_START = "<|im_start|>"
@@ -44,17 +45,18 @@ class Family:
     coordinates: Literal["thousandths", "pixels"]
     box_name: str
 
-    def pictures(self, side: int = 768, overlay: OverlayShape = "view") -> PictureFormat:
+    def pictures(self, side: int = 768, overlay: OverlayShape = "view", tools: ToolSet = ALL_TOOLS) -> PictureFormat:
         """The format of pictures whose longest side is at most this many pixels.
 
         Args:
             side: Of clean pictures, pixels.
             overlay: Shape of the overlays that the model was trained with.
+            tools: Those that it was trained with.
 
         Raises:
             ValueError: The side is smaller than one multiple.
         """
-        return PictureFormat(side, self.multiple, self.coordinates, overlay, self.box_name)
+        return PictureFormat(side, self.multiple, self.coordinates, overlay, self.box_name, tools=tools)
 
     def picture_tokens(self, width: int, height: int) -> int:
         """The number of tokens of a picture of this size in pixels, without the two around it.

@@ -79,6 +79,8 @@ uint16 CONTEXT_TOO_LONG=34
 uint16 TIME_SPENT=40
 uint16 TURNS_SPENT=41
 uint16 TOKENS_SPENT=42
+uint16 NOT_UNDERSTOOD=43
+uint16 UNSURE=44
 uint16 INTERNAL=99
 std_msgs/Header header
 string goal_id

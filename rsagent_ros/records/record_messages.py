@@ -139,8 +139,13 @@ def _result(record: Record, header: Any) -> Any:
         _instance(mask, confidence, header)
         for mask, confidence in zip(answer_masks(trace), trace.confidences, strict=False)
     ]
-    replies = [reply for turn in trace.turns for reply in turn.replies]
     ambiguous = trace.outcome is Outcome.AMBIGUOUS
+    named = [
+        _instance(mask, trace.confidence(number), header)
+        for number, mask in ((number, trace.mask(number)) for number in trace.candidate_ids)
+        if mask is not None
+    ]
+    replies = [reply for turn in trace.turns for reply in turn.replies]
     kind = ros.typestore().types[ros.RESULT]
     return blank(
         ros.RESULT,
@@ -154,7 +159,7 @@ def _result(record: Record, header: Any) -> Any:
         partial=trace.partial,
         degraded=any(reply.degraded for reply in replies),
         instances=[] if ambiguous else answers,
-        candidates=answers if ambiguous else [],
+        candidates=answers if ambiguous else named,
         question=trace.question,
         reason=trace.reason,
         turns=_count(len(trace.turns), 16),

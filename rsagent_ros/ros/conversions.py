@@ -178,14 +178,14 @@ def result_message(
 
 def mask_message(result: Result, goal_id: str, header: Header) -> MaskMessage | None:
     """Convert all instances of a result to one mask; None when there are none."""
-    mask = result.mask()
-    if mask is None:
+    mask, confidence = result.mask(), result.confidence
+    if mask is None or confidence is None:
         return None
     return MaskMessage(
         header=header,
         goal_id=goal_id,
         image=mask_image(mask, header),
-        confidence=float(result.confidence),
+        confidence=float(confidence),
         partial=result.partial,
     )
 

@@ -50,7 +50,7 @@ def summary(trace: Trace, mask: Mask | None) -> dict[str, object]:
         "error_code": trace.error_code.name,
         "error_msg": trace.error_msg,
         "partial": trace.partial,
-        "confidence": min(trace.confidences, default=0.0),
+        "confidence": _confidence(trace),
         "bbox": None if box is None else [round(edge) for edge in (box.x0, box.y0, box.x1, box.y1)],
         "area": 0 if mask is None else area(mask),
         "question": trace.question,
@@ -60,6 +60,11 @@ def summary(trace: Trace, mask: Mask | None) -> dict[str, object]:
         "policy": trace.policy,
         "segmenter": trace.segmenter,
     }
+
+
+def _confidence(trace: Trace) -> float | None:
+    """As `Result.confidence`: None where nothing is marked whose evidence could speak."""
+    return (max if trace.outcome is Outcome.AMBIGUOUS else min)(trace.confidences, default=None)
 
 
 def _overlay(frame: NDArray[np.uint8], mask: Mask | None) -> NDArray[np.uint8]:

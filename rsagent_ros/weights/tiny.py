@@ -17,8 +17,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoModelForImageTextToText, PreTrainedModel, Qwen2_5_VLConfig, Qwen3VLConfig
 
-from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, TOOLS
-from rsagent_ros.agent.pictures import OverlayShape
+from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, FIRST_TOOLS, TOOLS
 from rsagent_ros.policies.family import (
     CHAT_TEMPLATE,
     END_OF_TEXT,
@@ -31,7 +30,7 @@ from rsagent_ros.policies.family import (
     VISION_TOKENS,
     Family,
 )
-from rsagent_ros.policies.trained_format import write_overlay
+from rsagent_ros.policies.trained_format import NEWEST_FORMAT, TrainedFormat, write_format
 
 VIDEO = "<|video_pad|>"
 SPLITS = (
@@ -41,7 +40,8 @@ CORPUS = [
     "system\nuser\nassistant\n<think>The red mug is on the left of the blue box.</think>",
     '{"instruction": "the second green cup", "image": [640, 480], "view": [0, 0, 640, 480], "turns_left": 8}',
     '{"name": "segment", "arguments": {"box": [120, 340, 260, 520]}}\n{"mask": 1, "score": 0.93, "area_percent": 4.5}',
-    *(f"- {name}: {tool.meaning} {' '.join(tool.arguments)}" for name, tool in TOOLS.items()),
+    # Those of release 0.1.0: another corpus would be another tokenizer, and what was trained with it another model.
+    *(f"- {name}: {TOOLS[name].meaning} {' '.join(TOOLS[name].arguments)}" for name in FIRST_TOOLS),
 ]
 
 
@@ -176,8 +176,8 @@ def tiny_tokenizer(corpus: Sequence[str] = CORPUS, words: int = 1024, whole: Seq
     return tokenizer
 
 
-def save_processing(family: Family, tokenizer: Tokenizer, folder: Path, overlay: OverlayShape = "view") -> None:
-    """Write the files beside the weights: tokenizer, chat template, pixel normalisation."""
+def save_processing(family: Family, tokenizer: Tokenizer, folder: Path, trained: TrainedFormat = NEWEST_FORMAT) -> None:
+    """Write the files beside the weights: tokenizer, chat template, pixel normalisation, what it is trained with."""
     tokenizer.save(str(folder / "tokenizer.json"))
     # The families' own files name these classes; transformers finds its processors by them.
     older = family.model_type == QWEN2_5_VL.model_type
@@ -209,7 +209,7 @@ def save_processing(family: Family, tokenizer: Tokenizer, folder: Path, overlay:
         },
     )
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE.read_text())
-    write_overlay(folder, overlay)
+    write_format(folder, trained)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

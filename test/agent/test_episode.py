@@ -11,7 +11,19 @@ import pytest
 from fakes import ABSENT, FINISH, MALFORMED, SEGMENT, SEGMENT_LEFT, FakeSegmenter, content
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.actions import Action, Combine, Finish, ReportAmbiguous, ResetView, Segment, Zoom, render
+from rsagent_ros.agent.actions import (
+    FIRST_TOOLS,
+    Action,
+    Cause,
+    Combine,
+    Finish,
+    GiveUp,
+    ReportAmbiguous,
+    ResetView,
+    Segment,
+    Zoom,
+    render,
+)
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
@@ -147,7 +159,45 @@ def test_ambiguous() -> None:
     assert (episode.trace.candidate_ids, episode.trace.confidences) == ((2, 1), (0.9, 0.9))
 
 
-@pytest.mark.parametrize("action", [Finish((2,)), Finish((1, 9)), ReportAmbiguous((1, 2), "Which?")])
+@pytest.mark.parametrize(
+    ("cause", "code"), [("not_understood", ErrorCode.NOT_UNDERSTOOD), ("unsure", ErrorCode.UNSURE)]
+)
+def test_give_up_keeps_its_reason_and_has_no_mask(cause: Cause, code: ErrorCode) -> None:
+    episode = begin()
+    say(episode, SEGMENT, GiveUp("I do not know a mug.", cause))
+    result = episode.result
+    assert (result.outcome, result.error_code, result.reason) == (Outcome.GAVE_UP, code, "I do not know a mug.")
+    assert result.error_msg
+    assert (result.partial, result.instances, result.candidates) == (False, (), ())
+    trace = Trace.from_json(episode.trace.to_json())
+    assert (trace.error_code, trace.reason, trace.confidences) == (code, "I do not know a mug.", ())
+
+
+def test_give_up_offers_the_masks_that_it_names_and_the_surest_is_the_best_so_far() -> None:
+    segmenter = FakeSegmenter(score=0.5)
+    episode = begin(segmenter)
+    say(episode, SEGMENT)
+    segmenter.score = 0.8
+    say(episode, SEGMENT_LEFT, GiveUp("One of these two, perhaps.", masks=(1, 2)))
+    result = episode.result
+    assert result.partial
+    assert [candidate.mask_id for candidate in result.candidates] == [1, 2]
+    assert [instance.mask_id for instance in result.instances] == [2]
+    assert result.confidence == episode.trace.confidence(2) == 0.8
+    assert (episode.trace.candidate_ids, episode.trace.instance_ids) == ((1, 2), (2,))
+
+
+def test_a_chat_without_a_tool_neither_tells_of_it_nor_takes_it() -> None:
+    episode = Episode(FRAME, "the mug", FakeSegmenter(), pictures=PictureFormat(tools=FIRST_TOOLS))
+    assert "give_up" not in episode.messages[0].text
+    assert episode.limits.tools == FIRST_TOOLS
+    assert say(episode, GiveUp("I can't tell.")).error_code == "unknown_tool"
+    assert Trace.from_json(episode.trace.to_json()).pictures.tools == FIRST_TOOLS
+
+
+@pytest.mark.parametrize(
+    "action", [Finish((2,)), Finish((1, 9)), ReportAmbiguous((1, 2), "Which?"), GiveUp("No.", masks=(2,))]
+)
 def test_end_with_a_mask_that_does_not_exist_is_no_end(action: Action) -> None:
     episode = begin()
     turn = say(episode, SEGMENT, action)

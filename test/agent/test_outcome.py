@@ -30,7 +30,7 @@ def test_numbers_are_those_of_the_message() -> None:
 
 def test_result_without_instances_has_neither_mask_nor_confidence() -> None:
     assert Result(Outcome.NOT_IN_VIEW).mask() is None
-    assert Result(Outcome.NOT_IN_VIEW).confidence == 0.0
+    assert Result(Outcome.NOT_IN_VIEW).confidence is None
 
 
 def test_result_joins_its_instances_and_is_as_sure_as_the_least_sure() -> None:
@@ -41,3 +41,9 @@ def test_result_joins_its_instances_and_is_as_sure_as_the_least_sure() -> None:
     np.testing.assert_array_equal(joined, left.mask | right.mask)
     assert not np.shares_memory(joined, left.mask)
     assert result.confidence == 0.6
+
+
+def test_a_question_is_as_sure_as_its_surest_candidate() -> None:
+    candidates = (instance(0, 3, 0.9), instance(2, 5, 0.6))
+    assert Result(Outcome.AMBIGUOUS, candidates=candidates).confidence == 0.9
+    assert Result(Outcome.AMBIGUOUS, candidates=candidates).mask() is None

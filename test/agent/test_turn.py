@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fakes import FINISH, SEGMENT, ZOOM, FakePolicy, FakeSegmenter, Step, content
 
+from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import encode_rle
@@ -21,6 +22,8 @@ from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import MAX_TRACE_BYTES, VERSION, Trace, Turn
 
 FRAME = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+OLDEST = PictureFormat(overlay="square", lenient=False, tools=FIRST_TOOLS)
+"""The chat of release 0.1.0."""
 
 
 def recorded() -> Trace:
@@ -116,14 +119,15 @@ def version_1(trace: Trace) -> str:
     """The trace as release 0.1.0 wrote it."""
     data = json.loads(trace.to_json())
     data["version"] = 1
-    del data["pictures"]["overlay"], data["pictures"]["box_name"], data["pictures"]["lenient"]
+    for key in ("overlay", "box_name", "lenient", "tools"):
+        del data["pictures"][key]
     for turn in data["turns"]:
         del turn["reply_chars"], turn["picture_sizes"], turn["slips"]
     return json.dumps(data)
 
 
-def test_overlays_of_a_trace_of_release_0_1_0_are_squares() -> None:
-    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=PictureFormat(overlay="square", lenient=False))
+def test_a_trace_of_release_0_1_0_has_squares_as_overlays_and_the_tools_of_its_time() -> None:
+    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=OLDEST)
     drive(episode, FakePolicy([SEGMENT, FINISH]))
     back = Trace.from_json(version_1(episode.trace))
     assert back == episode.trace
@@ -132,7 +136,7 @@ def test_overlays_of_a_trace_of_release_0_1_0_are_squares() -> None:
 
 
 def test_a_reply_of_release_0_1_0_that_was_too_long_is_too_long_again() -> None:
-    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=PictureFormat(overlay="square", lenient=False))
+    episode = Episode(FRAME, "the middle", FakeSegmenter(), pictures=OLDEST)
     episode.step(Reply("x" * 40_000))
     back = Trace.from_json(version_1(episode.trace))
     assert back == episode.trace

@@ -70,7 +70,7 @@ def test_unsure_with_nothing_else_in_sight_gives_up_with_the_mask() -> None:
     assert result.outcome is trace.outcome is Outcome.GAVE_UP
     assert result.partial
     assert trace.partial
-    assert result.error_code is ErrorCode.NONE
+    assert result.error_code is trace.error_code is ErrorCode.UNSURE
     assert result.error_msg == trace.error_msg == "the confidence is 0.30, below the threshold 0.6"
     assert np.array_equal(result.instances[0].mask, before[0].instances[0].mask)
 

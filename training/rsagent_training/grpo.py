@@ -43,7 +43,7 @@ from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local.checkpoint import Checkpoint
-from rsagent_ros.policies.trained_format import write_overlay
+from rsagent_ros.policies.trained_format import write_format
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import score
 from rsagent_training.command_line import main_of
@@ -61,7 +61,7 @@ from rsagent_training.trainer.policy_model import (
     load_policy_model,
     load_tokenizer,
     lora_config,
-    run_overlay,
+    run_format,
     save_final,
     trainer_arguments,
 )
@@ -274,7 +274,7 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
     last = run_folder.begin(out, recipe, resume=resume)
     checkpoint = load_policy_model(recipe)
     if last is not None:
-        checkpoint = replace(checkpoint, overlay=run_overlay(out))
+        checkpoint = replace(checkpoint, trained=run_format(out))
     mix = Mix(recipe.mix, recipe.optimisation.seed)
     if len(mix) < recipe.batch:
         raise ValueError(f"the mix has {len(mix)} scenes; a step takes {recipe.batch}: collect more, or lower batch")
@@ -282,7 +282,7 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
         rollouts = _rollouts(checkpoint, recipe, out)
     trainer = EpisodeTrainer(checkpoint, mix, rollouts, recipe, out)
     if trainer.is_world_process_zero():
-        write_overlay(out, checkpoint.overlay)
+        write_format(out, checkpoint.trained)
         run_folder.write_json(out / run_folder.DATA, {"scenes": mix.counts})
         sys.stderr.write(f"{len(mix)} scenes: {mix.counts}\n")
     trainer.train(resume_from_checkpoint=None if last is None else str(last))

@@ -21,9 +21,9 @@ from rsagent_ros import __version__
 from rsagent_ros.policies.family import CHAT_TEMPLATE
 from rsagent_ros.policies.local.checkpoint import load_checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
-from rsagent_ros.policies.trained_format import write_overlay
+from rsagent_ros.policies.trained_format import write_format
 from rsagent_training.recipes import GrpoRecipe, Precision, SftRecipe
-from rsagent_training.trainer.policy_model import copy_beside, run_overlay
+from rsagent_training.trainer.policy_model import copy_beside, run_format
 from rsagent_training.trainer.run_folder import CURVE, DATA, FINAL, newest_whole, read_recipe
 
 SHARD = "4GB"
@@ -70,7 +70,7 @@ def merge(
     partial.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(partial, max_shard_size=SHARD)
     copy_beside(base, partial)
-    write_overlay(partial, run_overlay(run))
+    write_format(partial, run_format(run))
     (partial / CHAT_TEMPLATE.name).write_text(CHAT_TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     (partial / "README.md").write_text(card, encoding="utf-8")
     return partial.rename(to)

@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from datasets import Dataset
 from tqdm import tqdm
 from trl import SFTConfig, SFTTrainer
 
-from rsagent_ros.agent.pictures import OverlayShape
+from rsagent_ros.agent.actions import tool_set
 from rsagent_ros.policies.local.checkpoint import Checkpoint
-from rsagent_ros.policies.trained_format import write_overlay
+from rsagent_ros.policies.trained_format import TrainedFormat, write_format
 from rsagent_training.command_line import main_of
 from rsagent_training.recipes import SftRecipe
 from rsagent_training.scene_index import SceneIndex
@@ -65,19 +66,20 @@ class Trajectories:
         return sequence_of(trajectory.trace, frame, self._checkpoint, name=trajectory.id, learn=trajectory.learn)
 
     @property
-    def overlay(self) -> OverlayShape:
-        """The shape of the overlays in all of them.
+    def trained(self) -> TrainedFormat:
+        """The shape of the overlays in all of them, and the tools in any of them: each chat says which it has.
 
         Raises:
-            ValueError: They differ: a model that learns from both knows neither.
+            ValueError: Overlays differ: a model that learns from both knows neither.
         """
-        first, *others = {row.trajectory.trace.pictures.overlay for row in self.rows}
+        formats = [row.trajectory.trace.pictures for row in self.rows]
+        first, *others = {pictures.overlay for pictures in formats}
         if others:
             raise ValueError(
                 "some trajectories have square overlays (release 0.1.0), others overlays in the shape of the view; "
                 "make the old ones again with `rsagent synthesize`"
             )
-        return first
+        return TrainedFormat(first, tool_set(chain.from_iterable(pictures.tools for pictures in formats)))
 
     def batch(self, chosen: Sequence[dict[str, int]]) -> dict[str, Any]:
         """A batch of the trajectories with these numbers, and their names."""
@@ -172,10 +174,10 @@ def train(recipe: SftRecipe, out: Path, *, resume: bool = False) -> Path:
     last = run_folder.begin(out, recipe, resume=resume)
     checkpoint = load_policy_model(recipe)
     data, counts = select(recipe, checkpoint)
-    overlay = data.overlay
+    trained = data.trained
     trainer = EpisodeSftTrainer(data, checkpoint, recipe, out)
     if trainer.is_world_process_zero():
-        write_overlay(out, overlay)
+        write_format(out, trained)
         run_folder.write_json(out / run_folder.DATA, {"trajectories": counts, "folders": list(recipe.trajectories)})
         sys.stderr.write(f"{len(data)} trajectories of {counts['read']}; {counts}\n")
     trainer.train(resume_from_checkpoint=None if last is None else str(last))

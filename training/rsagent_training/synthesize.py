@@ -19,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.data.example import Example
@@ -29,6 +30,9 @@ from rsagent_training.synthesis.attempt import Attempt, AttemptSpec, TeacherConf
 from rsagent_training.synthesis.report import markdown, report
 from rsagent_training.synthesis.selection import Summary, select, summary
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories
+
+FIRST_CHAT: dict[str, Any] = {"overlay": "square", "box_name": "", "lenient": False, "tools": FIRST_TOOLS}
+"""Parts of the chat that release 0.1.0 could not choose."""
 
 _MOST_FAILURES = 10
 """Attempts that may fail one after the other, for reasons that are no policy's, before the run stops."""
@@ -154,11 +158,12 @@ def _pairs(
 
 
 def _as_begun(teacher: TeacherConfig, path: Path) -> TeacherConfig:
-    """The teacher with square overlays where release 0.1.0 began its attempts, which noted no shape."""
+    """The teacher with the chat of release 0.1.0 where that began its attempts: it noted less."""
     pictures = settings_of(path).get("pictures", {})
-    if not pictures or "overlay" in pictures:
+    if not pictures:
         return teacher
-    return replace(teacher, pictures=replace(teacher.pictures, overlay="square"))
+    missing = {name: value for name, value in FIRST_CHAT.items() if name not in pictures}
+    return replace(teacher, pictures=replace(teacher.pictures, **missing))
 
 
 def _settings(teacher: TeacherConfig, folders: list[Path]) -> dict[str, Any]:
@@ -167,15 +172,14 @@ def _settings(teacher: TeacherConfig, folders: list[Path]) -> dict[str, Any]:
     choice = teacher.choice
     used = [choice.segmenter] + ([choice.policy] if teacher.kind == "policy" else [])
     settings = {key: value for key, value in choice.settings.items() if key.partition(".")[0] in used}
-    pictures = asdict(teacher.pictures)
-    if pictures["overlay"] == "square":
-        del pictures["overlay"]  # as release 0.1.0 wrote it
+    # As release 0.1.0 wrote them, where they are its own.
+    pictures = {key: value for key, value in asdict(teacher.pictures).items() if value != FIRST_CHAT.get(key)}
     return {
         "scenes": [str(folder.resolve()) for folder in folders],
         "teacher": "expert" if teacher.kind == "expert" else choice.policy,
         "segmenter": choice.segmenter,
         "settings": settings,
-        "pictures": pictures if teacher.kind == "expert" else {"side": choice.view_side},
+        "pictures": json.loads(json.dumps(pictures)) if teacher.kind == "expert" else {"side": choice.view_side},
         "seed": teacher.seed,
         "budget_turns": config.budget_turns,
         "budget_seconds": config.budget_seconds,

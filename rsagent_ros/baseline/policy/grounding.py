@@ -54,7 +54,7 @@ def ground(phrase: Phrase, objects: Sequence[SceneObject], among: Sequence[Scene
     """The meaning of a phrase among the objects of a picture; `among` says which ones can be meant at all."""
     meant = _fitting(phrase, objects if among is None else among)
     if not phrase.decided:
-        return Grounding((), missing=f"anything that I know as {wording.unknown_words(phrase)}")
+        return Grounding((), missing=f"anything that I know as {wording.unknown_words(phrase.unknown)}")
     if not meant:
         return Grounding((), missing=wording.indefinite(wording.short(phrase)))
     meant = [item for item in meant if not any(_excludes(one, item, objects) for one in phrase.excluded)]

@@ -57,7 +57,7 @@ class Phrase:
         number: Number of objects that the words name; 0 where they name none.
         unknown: Words that were not understood.
         unknown_noun: They name a kind of object or a use; or nothing at all was understood.
-        muddled: Known words in an order that means nothing here, such as "the ball's box".
+        muddled: The words hang together in a way that can't be read here, such as "the ball's box" or "the ball pen".
     """
 
     noun: str = "thing"
@@ -74,10 +74,25 @@ class Phrase:
     muddled: bool = False
 
     @property
+    def clear(self) -> bool:
+        """Whether every kind of object in it is known: its own, those of its landmarks, those that it excludes."""
+        return not self.muddled and not self.unknown_noun and all(part.clear for part in self._parts)
+
+    @property
     def decided(self) -> bool:
         """Whether it tells which objects it means, if need be by something other than noun and size."""
         told = self.colours or self.excluded or self.relations or self.side
         return not self.muddled and (bool(told) or not self.unknown_noun)
+
+    @property
+    def unclear_words(self) -> tuple[str, ...]:
+        """The words for which it is not `clear`; none where it is the order of known ones."""
+        own = self.unknown if self.unknown_noun or self.muddled else ()
+        return (*own, *(word for part in self._parts for word in part.unclear_words))
+
+    @property
+    def _parts(self) -> tuple[Phrase, ...]:
+        return (*(landmark for relation in self.relations for landmark in relation.landmarks), *self.excluded)
 
     def __str__(self) -> str:
         """In plain words, for thoughts and questions, without an article."""
@@ -124,6 +139,7 @@ class _Reader:
     def phrase(self, *, part: bool = False) -> Phrase:
         """The next phrase. As `part` of another it ends before "and" and before what can be said of the other again."""
         phrase, rank, named, empty, single, before = Phrase(), 0, False, True, False, ""
+        unknown = _UnknownNouns()
         while self.tokens:
             word = self.tokens[0]
             kind, _, value = word.partition(":")
@@ -135,6 +151,7 @@ class _Reader:
                 break
             self.tokens.pop(0)
             noun = NOUN_OF.get(word) or PLURAL_OF.get(word, "")
+            unknown.read(word, named)
             empty = empty and (word in FILLERS or word in ("the", "and", "but"))
             if kind == "RELATION":
                 phrase = self._related(phrase, value) if named or part or value != "with" else phrase
@@ -174,7 +191,11 @@ class _Reader:
                 # "The ball pen": what follows a noun at once is the noun that counts, but "the ball lying there".
                 compound = before == "noun" and phrase.noun != "thing" and not word.endswith(("ing", "ed"))
                 phrase = replace(phrase, unknown=(*phrase.unknown, word), muddled=phrase.muddled or compound)
-            before = "noun" if noun else ""
+                unknown.mark(named)
+            # "The cone shaped vase" is one, too.
+            before = "noun" if noun or (before == "noun" and word in ("shaped", "shape")) else ""
+        if unknown.found:
+            phrase = replace(phrase, noun="thing", unknown_noun=True)
         return _rounded_off(phrase, rank, named)
 
     def _related(self, phrase: Phrase, kind: str) -> Phrase:
@@ -223,6 +244,34 @@ class _Reader:
         if rest[:1] and rest[0].partition(":")[0] in ("RELATION", "SIDE", "NOT", "FROM"):
             return False  # "the ball left of the box and behind the cone"
         return any(word in NOUN_OF or word in PLURAL_OF for word in rest)
+
+
+class _UnknownNouns:
+    """A watch for unknown words that name a thing of their own beside the noun that is known: "the mug and the box".
+
+    An unknown word before a noun says what the noun is like ("the striped ball"), unless another thing begins between
+    the two; one that follows "and" or "or" names another thing.
+    """
+
+    def __init__(self) -> None:
+        self.found = False
+        self._begun = self._open = self._joined = False
+
+    def read(self, word: str, named: bool) -> None:
+        """Take the next word; `named` says whether a known noun came before."""
+        joins = word in ("and", "or", "nor", "of", "AMONG")
+        begins = word in ("the", "a", "an", "my", "this", "that", "these", "those", "some", "any")
+        if (joins or (begins and self._begun)) and self._open and not named:
+            self.found = True
+        if joins or begins or word in NOUN_OF or word in PLURAL_OF:
+            self._open = False
+        self._begun = self._begun or begins
+        self._joined = self._joined or (named and word in ("and", "or", "nor"))
+
+    def mark(self, named: bool) -> None:
+        """Take note that the word was an unknown one."""
+        self._open = True
+        self.found = self.found or (named and self._joined)
 
 
 def _rounded_off(phrase: Phrase, rank: int, named: bool) -> Phrase:

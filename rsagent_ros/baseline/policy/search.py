@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous, Zoom
+from rsagent_ros.agent.actions import Finish, GiveUp, ReportAbsent, ReportAmbiguous, Zoom
 from rsagent_ros.agent.chat import Picture
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import bounding_box, iou
@@ -19,7 +19,7 @@ from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.baseline.policy import prompts, spatial, wording
 from rsagent_ros.baseline.policy.chat import Observation
 from rsagent_ros.baseline.policy.drawing import DrawnMask, Move, draw
-from rsagent_ros.baseline.policy.grounding import Grounding, ground
+from rsagent_ros.baseline.policy.grounding import ground
 from rsagent_ros.baseline.policy.language import Phrase, understood
 from rsagent_ros.baseline.policy.objects import SceneObject, detect
 from rsagent_ros.baseline.policy.observed_view import ObservedView
@@ -29,6 +29,9 @@ ZOOM_BELOW = 32.0
 
 CROWDED_BELOW = 64.0
 """... one shorter than this if another object is close to it."""
+
+MOST_CANDIDATES = 4
+"""Objects that are marked at most where it gives up."""
 
 _CLOSE = 0.15
 """Gap that is close, relative to the longer side of the object."""
@@ -52,11 +55,17 @@ def search(first: Observation, pictures: PictureFormat = DEFAULT_PICTURES) -> Mo
     seen = _observed(first.picture, first.view, pictures)
     phrases = understood(first.instruction)
     among = _asked_about(first.previous, seen)
+    lead = " ".join([f"I see {wording.inventory(seen.objects)}.", *_left_out(phrases)])
+    unclear = [phrase for one in (*first.previous, first.instruction) for phrase in understood(one) if not phrase.clear]
+    if unclear:
+        words = wording.unknown_words([word for phrase in unclear for word in phrase.unclear_words])
+        fitting = {id(one): one for phrase in phrases for one in ground(phrase, seen.objects, among).targets}
+        yield from _give_up(seen, words, list(fitting.values()), lead, first.turns_left)
+        return
     grounded = [(phrase, ground(phrase, seen.objects, among)) for phrase in phrases]
-    lead = " ".join([f"I see {wording.inventory(seen.objects)}.", *_unknown(phrases)])
-    for phrase, found in grounded:
+    for _, found in grounded:
         if not found.targets:
-            yield Move(lead, ReportAbsent(_absence(phrase, found, seen)))
+            yield Move(lead, ReportAbsent(f"I see {wording.inventory(seen.objects)}, but not {found.missing}."))
             return
     for phrase, found in grounded:
         if found.ambiguous:
@@ -72,6 +81,24 @@ def _asked_about(previous: Sequence[str], seen: ObservedView) -> tuple[SceneObje
         grounded = [ground(phrase, seen.objects, among) for phrase in understood(instruction)]
         among = tuple(target for found in grounded for target in found.targets)
     return among
+
+
+def _give_up(seen: ObservedView, words: str, fitting: Sequence[SceneObject], lead: str, turns: int) -> Moves:
+    """Mark what fits the words that are known, and end without a choice: a noun that is not known could be anything."""
+    objects = spatial.in_order(fitting[: max(0, min(MOST_CANDIDATES, turns - 1))], "left")
+    reason = f"I do not know {words}. I know colours, sizes, places and simple shapes"
+    if not objects:
+        yield Move(lead, _given_up(f"{reason}, and see {wording.inventory(seen.objects)}.", (), seen.pictures))
+        return
+    drawn = yield from _draw_all(seen, objects, f"{lead} I do not know {words}, so I mark what fits the rest.")
+    fits = wording.listed([wording.indefinite(wording.looks(one)) for one in objects])
+    ids = tuple(one.mask for one in drawn)
+    yield Move("Which it is I can't tell.", _given_up(f"{reason}: what fits the rest is {fits}.", ids, seen.pictures))
+
+
+def _given_up(reason: str, masks: tuple[int, ...], pictures: PictureFormat) -> GiveUp | ReportAbsent:
+    """The end of a search that can't tell, or its nearest word in a chat of release 0.1.0."""
+    return GiveUp(reason, "not_understood", masks) if "give_up" in pictures.tools else ReportAbsent(reason)
 
 
 def _ask(seen: ObservedView, phrase: Phrase, fitting: Sequence[SceneObject], lead: str, turns: int) -> Moves:
@@ -155,20 +182,6 @@ def _closer(seen: ObservedView, target: SceneObject, observation: Observation) -
     return replace(closer, objects=(kept, *others)), kept
 
 
-def _unknown(phrases: Sequence[Phrase]) -> list[str]:
-    notes = []
-    for phrase in phrases:
-        if phrase.unknown_noun and phrase.decided:
-            notes.append(f"I do not know {wording.unknown_words(phrase)}, so I go by the rest of the words.")
-        elif phrase.unknown and not phrase.unknown_noun:
-            notes.append(f"I do not know {wording.unknown_words(phrase)} and leave it out.")
-    return notes
-
-
-def _absence(phrase: Phrase, found: Grounding, seen: ObservedView) -> str:
-    if not phrase.decided:
-        return (
-            f"I do not know {wording.unknown_words(phrase)}. I know colours, sizes, places and simple shapes, "
-            "and can't tell whether it is here."
-        )
-    return f"I see {wording.inventory(seen.objects)}, but not {found.missing}."
+def _left_out(phrases: Sequence[Phrase]) -> list[str]:
+    left = [phrase.unknown for phrase in phrases if phrase.unknown and phrase.clear]
+    return [f"I do not know {wording.unknown_words(words)} and leave it out." for words in left]

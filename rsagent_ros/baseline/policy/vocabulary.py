@@ -132,6 +132,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"on|upon", "RELATION:on"),
     (r"without|with no", "NOT RELATION:with"),
     (r"with|having|(?:that |which )?(?:has|have)|holding|carrying|supporting|containing", "RELATION:with"),
+    (r"(?:kinds?|sorts?|types?) of", ""),
     (r"(?:out )?of (?:the|these|those)(?: two| three| four| five| six)?", "AMONG"),
     (r"other than|apart from|except for|rather than|but not|and not", "NOT"),
     (r"isn't|aren't|not|non|neither|except|excluding", "NOT"),
@@ -144,7 +145,8 @@ FILLERS = frozenset(
     " you i we me my us do does let find pick up take grab get give hand show locate segment mark look for want need"
     " see fetch bring tell point at to from or nor any some in picture image photo view scene screen coloured colored"
     " colour color light dark bright sized size shaped shape form exactly only just also again now then hand side"
-    " corner edge part very camera robot viewer".split()
+    " corner edge part very camera robot viewer no yes ok okay hi hello hey thanks thank sorry wait mean meant think"
+    " prefer".split()
 )
 """Words that change nothing."""
 

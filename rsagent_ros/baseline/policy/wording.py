@@ -46,9 +46,9 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
-def unknown_words(phrase: Phrase) -> str:
-    """The words that were not understood, in quotes."""
-    return listed([f'"{word}"' for word in phrase.unknown]) if phrase.unknown else "these words"
+def unknown_words(words: Sequence[str]) -> str:
+    """Words that were not understood, in quotes; where there are none it is what they say together."""
+    return listed([f'"{word}"' for word in dict.fromkeys(words)]) if words else "what these words mean together"
 
 
 def short(phrase: Phrase) -> str:

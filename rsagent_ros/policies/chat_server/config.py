@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from rsagent_ros.agent.actions import ALL_TOOLS, ToolSet, tool_set
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.policies.family import FAMILIES, family_of
 from rsagent_ros.policies.trained_format import SHAPES
@@ -36,6 +37,7 @@ class ChatServerConfig:
     overlay: Literal["view", "square"] = setting(
         "view", "shape of the overlays that the model knows; `square`: release 0.1.0 trained it", choices=SHAPES
     )
+    tools: str = setting("", "names of the tools that the model knows, with commas between; empty: all there are")
     # vLLM: --limit-mm-per-prompt.
     max_images: int = setting(
         12, "most pictures in one chat that the server allows; n turns have up to 1 + n", low=1, high=1000
@@ -79,17 +81,17 @@ class ChatServerConfig:
         if url.username or url.password or url.query or url.fragment:
             # Not echoed: what stands there may be a key.
             raise ValueError("base_url holds a user, a password or a query; put the key into api_key_file instead")
-        family_of(self.family).pictures(self.side)
+        family_of(self.family).pictures(self.side, tools=self._tools)
         check(self)
 
     @property
     def pictures(self) -> PictureFormat:
-        """The pictures and coordinates that the model wants.
+        """The pictures, coordinates and tools that the model wants."""
+        return family_of(self.family).pictures(self.side, self.overlay, self._tools)
 
-        Raises:
-            ValueError: The side holds no multiple of the family's.
-        """
-        return family_of(self.family).pictures(self.side, self.overlay)
+    @property
+    def _tools(self) -> ToolSet:
+        return tool_set(name.strip() for name in self.tools.split(",")) if self.tools else ALL_TOOLS
 
     @property
     def on_loopback(self) -> bool:

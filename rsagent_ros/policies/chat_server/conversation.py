@@ -59,7 +59,7 @@ class ChatServerConversation:
             )
         streamed = StreamedReply()
         stop = self._client.run(
-            self._requester.request(self._messages, self._seed, limits.max_tokens, limits.deadline, streamed),
+            self._requester.request(self._messages, self._seed, limits, streamed),
             limits.deadline,
             lambda: cancel.is_set or self._closed,
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 from rsagent_ros.agent.actions import CALL_CLOSE
 from rsagent_ros.agent.grammar import grammar
+from rsagent_ros.agent.policy import ReplyLimits
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.family import VISION_TOKENS
 
@@ -28,13 +29,13 @@ class Dialect(IntEnum):
 
 
 def body(
-    dialect: Dialect, config: ChatServerConfig, messages: list[dict[str, Any]], max_tokens: int, seed: int | None
+    dialect: Dialect, config: ChatServerConfig, messages: list[dict[str, Any]], limits: ReplyLimits, seed: int | None
 ) -> dict[str, Any]:
     """The body of a request to /chat/completions."""
     request: dict[str, Any] = {
         "model": config.model,
         "messages": messages,
-        "max_completion_tokens": max_tokens,
+        "max_completion_tokens": limits.max_tokens,
         "temperature": config.temperature,
         "top_p": config.top_p,
         "stream": True,
@@ -56,5 +57,5 @@ def body(
         "bad_words": list(VISION_TOKENS),
     }
     if dialect is Dialect.GRAMMAR:
-        request["structured_outputs"] = {"regex": grammar(config.pictures.largest_coordinate)}
+        request["structured_outputs"] = {"regex": grammar(config.pictures.largest_coordinate, limits.tools)}
     return request

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from rsagent_ros.agent.policy import Stop
+from rsagent_ros.agent.policy import ReplyLimits, Stop
 from rsagent_ros.policies.chat_server.client import Client
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.dialect import Dialect, body
@@ -38,7 +38,7 @@ class Requester:
         self._dialect = Dialect.GRAMMAR if config.constrained else Dialect.VLLM
 
     async def request(
-        self, messages: list[dict[str, Any]], seed: int | None, max_tokens: int, deadline: float, reply: StreamedReply
+        self, messages: list[dict[str, Any]], seed: int | None, limits: ReplyLimits, reply: StreamedReply
     ) -> Stop:
         """Have the chat answered; `reply` grows meanwhile and holds what has come when this is broken off.
 
@@ -47,9 +47,9 @@ class Requester:
         """
         refusals: list[RequestFailed] = []
         for dialect in list(Dialect)[self._dialect :]:
-            request = body(dialect, self._config, messages, max_tokens, seed)
+            request = body(dialect, self._config, messages, limits, seed)
             try:
-                stop = await self._with_retries(request, deadline, reply)
+                stop = await self._with_retries(request, limits.deadline, reply)
             except RequestFailed as error:
                 if error.remedy != "simpler" or reply.text:
                     raise error.failure from None

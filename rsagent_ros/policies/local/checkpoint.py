@@ -14,7 +14,6 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConf
 
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode
-from rsagent_ros.agent.pictures import OverlayShape
 from rsagent_ros.checkpoint import AGAIN, FETCH, check_weights, read_config, read_json, unusable
 from rsagent_ros.devices import is_full, pick_device, pick_dtype
 from rsagent_ros.policies.family import PICTURE, Family, family_of
@@ -22,7 +21,7 @@ from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.local.lora import merge_lora
 from rsagent_ros.policies.local.pixels import Patches
 from rsagent_ros.policies.local.vocabulary import Vocabulary
-from rsagent_ros.policies.trained_format import trained_overlay
+from rsagent_ros.policies.trained_format import NEWEST_FORMAT, TrainedFormat, trained_format
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +36,7 @@ class Checkpoint:
         patches: How it wants its pictures.
         logits: Length of its table of tokens.
         context: Most tokens it was made for.
-        overlay: Shape of the overlays that it was trained with.
+        trained: Overlays and tools that it was trained with.
     """
 
     name: str
@@ -47,7 +46,7 @@ class Checkpoint:
     patches: Patches
     logits: int
     context: int
-    overlay: OverlayShape = "view"
+    trained: TrainedFormat = NEWEST_FORMAT
 
 
 def load_checkpoint(config: LocalConfig) -> Checkpoint:
@@ -104,7 +103,7 @@ def load_checkpoint(config: LocalConfig) -> Checkpoint:
         patches,
         logits,
         settings.get_text_config().max_position_embeddings,
-        trained_overlay(folder, adapter),
+        trained_format(folder, adapter),
     )
 
 

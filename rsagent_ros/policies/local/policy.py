@@ -49,7 +49,8 @@ class LocalPolicy:
     def __init__(self, checkpoint: Checkpoint, config: LocalConfig) -> None:
         """Take a loaded checkpoint; the model of one that is in training must be in eval mode for every reply."""
         self.name = f"local/{checkpoint.name}"
-        self.pictures: PictureFormat = checkpoint.family.pictures(config.side, checkpoint.overlay)
+        trained = checkpoint.trained
+        self.pictures: PictureFormat = checkpoint.family.pictures(config.side, trained.overlay, trained.tools)
         self.checkpoint = checkpoint
         self.context = min(config.context, checkpoint.context)
         self._seed = config.seed

@@ -59,9 +59,9 @@ class Answer:
         error_code: `NONE` unless something is worth a code.
         error_msg: One sentence; empty when there is no error.
         instances: Objects that were found.
-        candidates: AMBIGUOUS: the objects that fit.
+        candidates: AMBIGUOUS: the objects that fit; GAVE_UP: those that the policy says could be meant.
         question: AMBIGUOUS: what to ask the user.
-        reason: NOT_IN_VIEW: what the policy says.
+        reason: NOT_IN_VIEW, GAVE_UP: what the policy says.
         partial: The instances are the best so far, not what the policy ended with.
         goal_id: As sent, or as the node made it.
         header: Of the source image: stamp, and camera optical frame.
@@ -98,9 +98,11 @@ class Answer:
         return np.array([towards.x, towards.y, towards.z])
 
     @property
-    def confidence(self) -> float:
-        """Confidence of the least certain instance, 0..1; 0 when there is none."""
-        return min((one.confidence for one in self.instances), default=0.0)
+    def confidence(self) -> float | None:
+        """Confidence of the least certain instance, or of the surest candidate of a question; None without a mask."""
+        if self.outcome is Outcome.AMBIGUOUS:
+            return max((one.confidence for one in self.candidates), default=None)
+        return min((one.confidence for one in self.instances), default=None)
 
     def __repr__(self) -> str:
         parts = [f"{self.outcome}{' (partial)' if self.partial else ''}"]

@@ -69,7 +69,7 @@ class GoalLog:
             outcome=result.outcome.value,
             error_code=result.error_code.name,
             error_msg=error_msg,
-            confidence=round(result.confidence, 4),
+            confidence=None if result.confidence is None else round(result.confidence, 4),
             turns=result.turns,
             seconds=round(seconds, 4),
             degraded=result.degraded,
@@ -101,7 +101,7 @@ class GoalLog:
             reason=reason,
         )
 
-    def _write(self, severity: Severity, words: str, **facts: str | float | bool) -> None:
+    def _write(self, severity: Severity, words: str, **facts: str | float | bool | None) -> None:
         line = json.dumps(facts) if self._as_json() else words
         match severity:  # a line of code each: rclpy's logger allows one severity per line
             case "info":

@@ -48,7 +48,7 @@ def end_sentence(goal_id: str, instruction: str, result: Result) -> str:
         case Outcome.AMBIGUOUS:
             ended = f"{len(result.candidates)} objects fit{_after('; the agent asks: ', result.question)}"
         case Outcome.GAVE_UP:
-            ended = "gave up"
+            ended = f"gave up{_after(': ', result.reason)}"
         case outcome:
             ended = outcome.value
     code = "" if result.error_code is ErrorCode.NONE else f" {result.error_code.name}"

@@ -11,11 +11,12 @@ import pytest
 from drawings import PALETTE, Drawn, draw, ground, scene
 from numpy.typing import NDArray
 
+from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.mask import iou
-from rsagent_ros.agent.outcome import Outcome, Result
+from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
@@ -170,12 +171,45 @@ def test_an_empty_picture_has_nothing_in_it(frame: NDArray[np.uint8]) -> None:
     assert result.outcome is Outcome.NOT_IN_VIEW
 
 
-@pytest.mark.parametrize(
-    "instruction", ["stapler", "???", "the of the", "第二个红球", "find " * 300, "red red red not"]
-)
-def test_odd_instructions_end_cleanly(row: tuple[NDArray[np.uint8], list[Drawn]], instruction: str) -> None:
+@pytest.mark.parametrize("instruction", ["stapler", "???", "the of the", "第二个红球", "find " * 300])
+def test_odd_instructions_are_not_understood(row: tuple[NDArray[np.uint8], list[Drawn]], instruction: str) -> None:
     result, _ = ask(row[0], instruction)
-    assert result.outcome in (Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS, Outcome.FOUND)
+    assert (result.outcome, result.error_code) == (Outcome.GAVE_UP, ErrorCode.NOT_UNDERSTOOD)
+    assert result.reason
+    assert (result.candidates, result.instances, result.partial, result.confidence) == ((), (), False, None)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "fitting"),
+    [
+        ("the blue mug", [1]),
+        ("the red mug", [0, 2]),
+        ("something to drink from that is blue", [1]),
+        ("the purple dog", []),
+        ("the mug", []),
+        ("the circle left of the mug", []),
+        ("the mug and the square", []),
+        ("the blue lid of the circle", [1]),
+    ],
+)
+def test_an_unknown_noun_is_neither_found_nor_absent_and_what_fits_the_rest_is_offered(
+    row: tuple[NDArray[np.uint8], list[Drawn]], instruction: str, fitting: list[int]
+) -> None:
+    frame, drawn = row
+    result, _ = ask(frame, instruction)
+    assert (result.outcome, result.error_code) == (Outcome.GAVE_UP, ErrorCode.NOT_UNDERSTOOD)
+    assert any(word in result.reason for word in ("mug", "dog", "drink", "lid"))
+    offered = [max(range(3), key=lambda n: iou(one.mask, drawn[n].mask)) for one in result.candidates]
+    assert offered == fitting
+    assert result.partial is bool(fitting)
+
+
+def test_a_chat_without_give_up_is_told_that_it_is_not_there(row: tuple[NDArray[np.uint8], list[Drawn]]) -> None:
+    policy = ReferencePolicy(PictureFormat(tools=FIRST_TOOLS))
+    episode = Episode(row[0], "the blue mug", ClassicalSegmenter(), BUDGET, pictures=policy.pictures)
+    result = drive(episode, policy)
+    assert result.outcome is Outcome.NOT_IN_VIEW
+    assert "mug" in result.reason
 
 
 def test_the_same_question_has_the_same_answer(row: tuple[NDArray[np.uint8], list[Drawn]]) -> None:

@@ -125,6 +125,35 @@ def test_an_unknown_noun_is_told_and_the_rest_decides() -> None:
     assert (phrase.unknown, phrase.unknown_noun, phrase.decided) == (("mug",), True, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "unclear"),
+    [
+        ("the mug and the box", "mug"),
+        ("the ball and the mug", "mug"),
+        ("the ball or the mug", "mug"),
+        ("the lid of the box", "lid"),
+        ("the cone shaped vase", "vase"),
+        ("the box left of the mug", "mug"),
+        ("the ball that is not in the mug", "mug"),
+        ("the one with the handle", "handle"),
+        ("the shiny red thing", "shiny"),
+    ],
+)
+def test_a_noun_that_is_not_known_makes_the_phrase_unclear_wherever_it_stands(words: str, unclear: str) -> None:
+    said = understood(words)
+    assert not all(phrase.clear for phrase in said)
+    assert unclear in [word for phrase in said for word in phrase.unclear_words]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["the striped red ball", "navigate to the red ball", "I would like the red ball", "No, I mean the red ball"],
+)
+def test_other_unknown_words_do_not(words: str) -> None:
+    (phrase,) = understood(words)
+    assert (phrase.clear, phrase.unclear_words, phrase.noun, phrase.colours) == (True, (), "ball", ("red",))
+
+
 @pytest.mark.parametrize("words", ["the striped ball", "the ball with stripes", "the tallest ball", "the ball rolling"])
 def test_unknown_attributes_of_a_known_noun_are_left_out_and_told(words: str) -> None:
     (phrase,) = understood(words)

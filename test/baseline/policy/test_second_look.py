@@ -224,6 +224,7 @@ def test_it_stays_with_what_it_saw_in_the_whole_picture(table: Table) -> None:
     result = drive(episode, Doubtful())
     assert result.outcome is Outcome.FOUND
     plain = drive(Episode(frame, "the red circle", ClassicalSegmenter(), Budget(seconds=600.0)), ReferencePolicy())
+    assert plain.confidence
     assert result.confidence == pytest.approx(plain.confidence / 2)
     assert result.turns == plain.turns + 1
 

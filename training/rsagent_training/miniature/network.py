@@ -13,14 +13,18 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText
 
+from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.prompt import system
 from rsagent_ros.policies.family import QWEN3_VL
+from rsagent_ros.policies.trained_format import TrainedFormat
 from rsagent_ros.weights.tiny import Size, save_processing, tiny_config, tiny_tokenizer
 from rsagent_training.miniature.teacher import phrases
 from rsagent_training.miniature.world import SIDE
 
 SIZE = Size(width=96, heads=4, layers=3, vision_width=64, vision_heads=2, vision_layers=2, spread=0.03)
-PICTURES = QWEN3_VL.pictures(SIDE)
+TRAINED = TrainedFormat("view", FIRST_TOOLS)
+PICTURES = QWEN3_VL.pictures(SIDE, TRAINED.overlay, TRAINED.tools)
+"""The prompt is one token: tools that have come since release 0.1.0 change nothing in it."""
 ROPE_THETA = 1e6
 """Base of the rotary positions in the text: most of a head's few channels turn so slowly that they can match words at
 any distance."""
@@ -54,7 +58,7 @@ def save_untrained(folder: Path, seed: int) -> None:
     with torch.no_grad():
         places.copy_(_waves(*places.shape))
     model.save_pretrained(folder)
-    save_processing(QWEN3_VL, tokenizer, folder, PICTURES.overlay)
+    save_processing(QWEN3_VL, tokenizer, folder, TRAINED)
 
 
 def _waves(count: int, width: int) -> torch.Tensor:

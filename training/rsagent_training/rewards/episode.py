@@ -14,7 +14,7 @@ from rsagent_training.rewards import process, quality
 from rsagent_training.rewards.config import RewardConfig
 
 OWN_ENDINGS = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS)
-"""Outcomes by the policy's own call."""
+"""Outcomes that only the policy's own call brings about; GAVE_UP is one where its error code says so."""
 
 DEFAULTS = RewardConfig()
 
@@ -75,16 +75,21 @@ def _process(trace: Trace, scene: Example, answer: float, config: RewardConfig) 
         gain - cost + bonus
         for gain, cost, bonus in zip(
             process.gains(best, answer),
-            process.costs(trace, trace.outcome in OWN_ENDINGS, config),
+            process.costs(trace, _ended_itself(trace), config),
             process.novelties(trace, best, config),
             strict=True,
         )
     ]
 
 
+def _ended_itself(trace: Trace) -> bool:
+    """Whether the policy ended the episode by its own call."""
+    return trace.outcome in OWN_ENDINGS or trace.error_code in (ErrorCode.NOT_UNDERSTOOD, ErrorCode.UNSURE)
+
+
 def _format(trace: Trace, made: Score, config: RewardConfig) -> float:
     """Quality of the replies. It is not paid for an answer: saying anything would be a way to earn it."""
-    clean = trace.outcome in OWN_ENDINGS or trace.error_code is ErrorCode.TURNS_SPENT
+    clean = _ended_itself(trace) or trace.error_code is ErrorCode.TURNS_SPENT
     if not clean:
         return 0.0
     unthought = sum(not _thought(turn) for turn in trace.turns)

@@ -53,7 +53,7 @@ class ServerRollouts:
         self._recipe = recipe
         self._segmenter = OneAtATime(segmenter)
         self._family = checkpoint.family.model_type
-        self._overlay = checkpoint.overlay
+        self._trained = checkpoint.trained
         self._folder = out.resolve() / "served"
         self._loaded = ""
         self._run = secrets.token_hex(4)
@@ -84,7 +84,8 @@ class ServerRollouts:
             model=model,
             base_url=self._server.base_url,
             family=self._family,
-            overlay=self._overlay,
+            overlay=self._trained.overlay,
+            tools=",".join(self._trained.tools),
             side=self._recipe.side,
             max_images=self._recipe.max_turns + 1,
             temperature=1.0,

@@ -11,10 +11,9 @@ from typing import Any
 from peft import LoraConfig
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer
 
-from rsagent_ros.agent.pictures import OverlayShape
 from rsagent_ros.policies.local.checkpoint import Checkpoint, load_checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
-from rsagent_ros.policies.trained_format import read_overlay, write_overlay
+from rsagent_ros.policies.trained_format import FIRST_FORMAT, TrainedFormat, read_format, write_format
 from rsagent_training.recipes import GrpoRecipe, Lora, Optimisation, SftRecipe
 
 BESIDE_WEIGHTS = (
@@ -113,13 +112,13 @@ def save_final(trainer: Trainer, recipe: SftRecipe | GrpoRecipe, folder: Path) -
     if trainer.is_world_process_zero():
         if recipe.lora is None:
             copy_beside(Path(recipe.checkpoint).expanduser(), partial)
-        write_overlay(partial, run_overlay(folder.parent))
+        write_format(partial, run_format(folder.parent))
         partial.rename(folder)
 
 
-def run_overlay(run: Path) -> OverlayShape:
-    """The shape of overlays that a run trains with; release 0.1.0 knew squares alone, and did not note it."""
-    return read_overlay(run) or "square"
+def run_format(run: Path) -> TrainedFormat:
+    """The overlays and tools that a run trains with; release 0.1.0 knew one kind alone, and did not note it."""
+    return read_format(run) or FIRST_FORMAT
 
 
 def copy_beside(source: Path, folder: Path) -> None:

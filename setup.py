@@ -14,6 +14,7 @@ ROS_WHEELS = [
     "ros-lifecycle-msgs==2.0.3",
     "ros-sensor-msgs==5.3.6",
     "ros-std-msgs==5.3.6",
+    "ros-visualization-msgs==5.3.6",
     # ... and what it takes to build this package's own messages against them.
     "ros-ament-cmake==2.5.4",
     "ros-ament-cmake-gmock==2.5.4",
@@ -96,6 +97,7 @@ setup(
         "ros-wheels": ROS_WHEELS,
         "models": MODELS,
         "chat": ["openai>=3.52,<4"],  # the client of a model server; no torch
+        "rerun": ["rerun-sdk>=0.41,<0.42"],  # rsagent export --rerun
         "scale": ["ray>=2.50,<3"],  # evaluate and synthesize on many workers
         "serve": ["vllm"],  # for an environment of its own: it pins another torch and another transformers
         "evaluation": EVALUATION,
@@ -115,6 +117,7 @@ setup(
             "pytest-cov",
             "pytest-timeout",
             "pytest-xdist",
+            "rerun-sdk>=0.41,<0.42",
             "ruff",
             "types-psutil",
             "types-PyYAML",

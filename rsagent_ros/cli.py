@@ -34,6 +34,7 @@ from rsagent_ros.evaluation.commands.score import add_command as add_score
 from rsagent_ros.label.command import add_command as add_label
 from rsagent_ros.mcp_server.command import add_command as add_mcp
 from rsagent_ros.model_server.program import add_command as add_serve
+from rsagent_ros.records.commands.export import add_command as add_export
 from rsagent_ros.records.commands.replay import add_command as add_replay
 from rsagent_ros.records.commands.view import add_command as add_view
 from rsagent_ros.shadow.command import add_command as add_shadow
@@ -99,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     add_score(commands)
     add_compare(commands)
     add_calibrate(commands)
+    add_export(commands)
     add_label(commands)
     add_mcp(commands)
     add_models(commands)

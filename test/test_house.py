@@ -107,18 +107,8 @@ def test_pip_installs_the_command_and_the_extras() -> None:
     installed = distribution("rsagent")
     extras = installed.metadata.get_all("Provides-Extra")
     assert extras is not None
-    assert set(extras) == {
-        "chat",
-        "dev",
-        "evaluation",
-        "mcp",
-        "models",
-        "ros-wheels",
-        "scale",
-        "serve",
-        "sim",
-        "training",
-    }
+    expected = "chat dev evaluation mcp models rerun ros-wheels scale serve sim training"
+    assert sorted(extras) == expected.split()
     commands = {entry.name: entry.value for entry in installed.entry_points if entry.group == "console_scripts"}
     assert commands == {"rsagent": "rsagent_ros.cli:main"}
 
@@ -132,7 +122,7 @@ def test_every_ros_wheel_is_pinned() -> None:
 @pytest.mark.parametrize(
     ("package_folder", "extras"),
     [
-        ("rsagent_ros", (BASE, "chat", "evaluation", "mcp", "models", "scale")),
+        ("rsagent_ros", (BASE, "chat", "evaluation", "mcp", "models", "rerun", "scale")),
         ("training/rsagent_training", (BASE, "scale", "sim", "training")),
     ],
 )

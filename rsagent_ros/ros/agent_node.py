@@ -158,6 +158,7 @@ class AgentNode(SafeLifecycleNode):
         episodes = EpisodeRunner(models, self._worker, self._goal_publishers, self._calibration)
         self._recorder.open(parameters)
         self._goal_publishers.poses.open(parameters.output_frame)
+        self._goal_publishers.outputs.frames.open(parameters.object_frames)
         self._cameras.open()
         self._runner.open(episodes, self._tracking)
         self._queue.open()
@@ -178,6 +179,7 @@ class AgentNode(SafeLifecycleNode):
         self._shadow.close()
         self._cameras.close()
         self._goal_publishers.poses.close()
+        self._goal_publishers.outputs.frames.close()
         if self._state == "active":
             self._goal_publishers.status.publish("not active: no goals are taken")
         self._tracking = None

@@ -143,6 +143,9 @@ class NodeParameters:
     )  # fmt: skip
     reground_tries: int = _node(3, "most re-detections, each after twice the wait of the previous one", low=1, high=100)
     output_frame: str = _node("", "tf2 frame of poses; empty: the camera's optical frame", since="activation")
+    object_frames: bool = _node(
+        False, "publish a tf frame for each tracked object, such as agent/track_7", since="activation"
+    )
     hang_grace: float = _node(
         2.0,
         "a policy or segmenter still busy this long after its goal has ended counts as hung",

@@ -52,7 +52,13 @@ ATTRIBUTES = {
     "services": {"request", "reply"},
     "actions": {"call", "execute"},
 }
-NEEDS = {"/tf": "tf2_ros", "/tf_static": "tf2_ros"}
+NEEDS = {
+    "/tf": "tf2_ros",
+    "/tf_static": "tf2_ros",
+    "/agent/detections": "vision_msgs",
+    "/agent/detections_3d": "vision_msgs",
+    "/agent/label_info": "vision_msgs",
+}
 """Topics that a node has only where a package from apt is installed."""
 
 CAMERA = [
@@ -144,7 +150,7 @@ def test_the_policy_has_the_form_that_sros2_reads() -> None:
 
 
 def test_it_allows_what_the_agent_does_and_nothing_else(domain: int, robot: Robot, start: Start) -> None:
-    frame = ["-p", "output_frame:=map"] if find_spec("tf2_ros") else []
+    frame = ["-p", "output_frame:=map", "-p", "object_frames:=true"] if find_spec("tf2_ros") else []
     start(*CAMERA, "-p", "camera_mode:=always", "-p", "use_sim_time:=true", *frame)
     robot.connect()
     seen: Access = set()

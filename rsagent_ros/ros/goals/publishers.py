@@ -18,19 +18,25 @@ from std_msgs.msg import Header
 from rsagent_ros.agent.chat import Picture
 from rsagent_ros.agent.outcome import Outcome, Result
 from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.images import to_mask
 from rsagent_ros.msg import Mask as MaskMessage
 from rsagent_ros.msg import Result as ResultMessage
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.msg import Turn as TurnMessage
 from rsagent_ros.pose3d.next_view import NextView
 from rsagent_ros.ros.camera.frame import Frame
-from rsagent_ros.ros.camera.images import rgb_image
+from rsagent_ros.ros.camera.images import mask_image, rgb_image
 from rsagent_ros.ros.conversions import mask_message, result_message, turn_message
 from rsagent_ros.ros.goals.active_goal import ActiveGoal
 from rsagent_ros.ros.goals.hints import fill
 from rsagent_ros.ros.goals.progress import Progress, progress_message
 from rsagent_ros.ros.goals.status_line import StatusLine, end_sentence, shortened, turn_sentence
+from rsagent_ros.ros.outputs.found_object import found_objects
+from rsagent_ros.ros.outputs.standard_outputs import StandardOutputs
 from rsagent_ros.ros.poses.poses import Poses
+
+ANSWERS = (Outcome.FOUND, Outcome.NOT_IN_VIEW)
+"""Outcomes that standard messages tell of: they can't say that an answer is partial, or that there is a question."""
 
 STRIP = 20
 """Pixels of one line of the caption under `~/overlay`."""
@@ -49,6 +55,7 @@ class Publishers:
 
     Attributes:
         poses: Fills in poses, and publishes points.
+        outputs: Standard messages about what was found or is tracked.
         status: For one sentence about each event.
         outcomes: Number of goals that ended so.
         seconds: From admission to the end, of the last goals with an image.
@@ -66,6 +73,7 @@ class Publishers:
         self._goal_image = node.create_publisher(Image, "~/goal_image", 1)
         self._tracked = node.create_publisher(TrackedMaskMessage, "~/tracked_mask", TRACKS)
         self.poses = Poses(node)
+        self.outputs = StandardOutputs(node)
         self.status = StatusLine(node)
         self._lock = threading.Lock()
         self.outcomes: Counter[Outcome] = Counter()
@@ -139,6 +147,9 @@ class Publishers:
             self._mask.publish(mask)
             if self._mask_image.get_subscription_count():
                 self._mask_image.publish(mask.image)
+        if frame is not None and result.outcome in ANSWERS and self.outputs.wanted:
+            masks = [instance.mask for instance in result.instances]
+            self.outputs.publish(found_objects(request.id, request.instruction, message.instances, masks), frame)
         if frame is not None and self._goal_image.get_subscription_count():
             self._goal_image.publish(rgb_image(frame.rgb, head))
         self._result.publish(message)
@@ -154,10 +165,20 @@ class Publishers:
         if self._tracked.get_subscription_count():
             self._tracked.publish(message)
 
+    def track_image(self, goal: ActiveGoal, messages: Sequence[TrackedMaskMessage], frame: Frame) -> None:
+        """Send the standard messages, and the mask, about all objects that are seen in a frame, to whoever listens."""
+        request, masks = goal.request, [to_mask(message.image) for message in messages]
+        if self._mask_image.get_subscription_count():
+            together = np.logical_or.reduce([np.zeros(frame.rgb.shape[:2], np.bool_), *masks])
+            self._mask_image.publish(mask_image(together, frame.header))
+        if self.outputs.wanted:
+            self.outputs.publish(found_objects(request.id, request.instruction, messages, masks), frame)
+
     @property
     def tracks_wanted(self) -> bool:
-        """Whether somebody listens to masks or points of tracked objects."""
-        return bool(self._tracked.get_subscription_count()) or self.poses.wanted
+        """Whether somebody listens to masks, points or standard messages about tracked objects."""
+        listened = self._tracked.get_subscription_count() or self._mask_image.get_subscription_count()
+        return bool(listened) or self.poses.wanted or self.outputs.wanted
 
     def _fill_poses(self, message: ResultMessage, result: Result, frame: Frame) -> None:
         """Fill in the poses of instances and candidates, and publish their points."""

@@ -300,6 +300,7 @@ class Tracking:
                 self._publish(group, one, message)
         if frame is not None and not self._closed:
             self._publishers.poses.publish(poses, group.header)
+            self._publishers.track_image(group.goal, [message for _, message in messages], frame)
 
     @staticmethod
     def _frame(group: TrackGroup) -> Frame | None:

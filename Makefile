@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo demo-tiny demo-miniature miniature miniature-ablations test lint defects coverage bench soak clean
+.PHONY: help setup build demo demo-tiny demo-miniature miniature miniature-ablations test test-stock lint defects coverage bench soak clean
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
@@ -50,6 +50,10 @@ test: setup lint ## all checks: lint, the core on NumPy 1.26, then every test
 	@environment/prepare numpy1
 	env -u PYTHONPATH .venv-numpy1/bin/pytest $(PARALLEL) $(CORE_TESTS)
 	$(WITH_ROS) pytest $(PARALLEL) --durations=20 $(TESTS)
+
+test-stock: setup ## masks, pixels and scores beside SAM's stock processors and Meta's own predictor
+	@environment/prepare models stock
+	$(WITH_ROS) RSAGENT_TORCHVISION=$(CURDIR)/build/stock pytest test/segmenters/test_sam2_stock.py
 
 lint: ## style, types, and which part may import which
 	@environment/prepare python models

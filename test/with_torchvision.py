@@ -4,8 +4,7 @@ The stock image processors of SAM need torchvision, and there is none that fits 
 don't load, and then even transformers' models can't be imported. So nothing of ours needs it, no environment of ours
 has it, and what is compared with the stock processors runs in a process of its own. Where it works, nothing is done.
 
-    pip install --no-deps --target=SOMEWHERE torchvision==0.28.0 timm     # for torch 2.13; timm for EdgeTAM
-    RSAGENT_TORCHVISION=SOMEWHERE pytest test/segmenters
+    make test-stock     # installs it into a folder of its own, with timm for EdgeTAM, and names that folder here
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def import_torchvision() -> torch.library.Library | None:
     try:
         import torchvision
     except ModuleNotFoundError:
-        sys.stdout.write("there is no torchvision, which the stock processors need; see test/with_torchvision.py\n")
+        sys.stdout.write("there is no torchvision, which the stock processors need; make test-stock brings it\n")
         sys.exit(SKIPPED)
     except RuntimeError:  # operator torchvision::nms does not exist
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:

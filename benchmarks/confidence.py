@@ -34,7 +34,7 @@ THRESHOLDS = (0.5, 0.7, 0.8)
 def run() -> list[Entry]:
     """Measure; some minutes."""
     if find_spec("mujoco") is None:
-        return [not_here("confidence", "needs MuJoCo: pip install 'rsagent[sim]'")]
+        return [not_here("confidence", "needs MuJoCo: pip install -e '.[sim]'")]
     fitted = [answer for part in FITTED for answer in answers(*part)]
     return measured(fitted, answers(*HELD_OUT))
 

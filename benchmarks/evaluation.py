@@ -168,7 +168,7 @@ def _memory() -> Entry:
 
 def _workers() -> list[Entry]:
     if find_spec("ray") is None:
-        return [not_here("two workers over one", "pip install 'rsagent[scale]'")]
+        return [not_here("two workers over one", "pip install -e '.[scale]'")]
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

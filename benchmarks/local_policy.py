@@ -39,7 +39,7 @@ def run() -> list[Entry]:
 
         from rsagent_ros.weights.tiny import save_tiny
     except ImportError as error:
-        return [not_here("local policy", f'{error}; pip install "rsagent[models]"')]
+        return [not_here("local policy", f"{error}; pip install -e '.[models]'")]
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         save_tiny(QWEN2_5_VL, Path(folder) / "tiny")

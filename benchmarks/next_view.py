@@ -59,7 +59,7 @@ Follow = Callable[[NDArray[np.float32], PinholeCamera, NextView | None], NextVie
 def run() -> list[Entry]:
     """Measure; a few minutes."""
     if find_spec("mujoco") is None:
-        return [not_here("where to look next", "needs MuJoCo: pip install 'rsagent[sim]'")]
+        return [not_here("where to look next", "needs MuJoCo: pip install -e '.[sim]'")]
     return measured(HELD_OUT)
 
 

@@ -75,7 +75,7 @@ class Error:
 def run() -> list[Entry]:
     """Measure; about a minute."""
     if find_spec("mujoco") is None:
-        return [not_here("pose3d", "needs MuJoCo: pip install 'rsagent[sim]'")]
+        return [not_here("pose3d", "needs MuJoCo: pip install -e '.[sim]'")]
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(allowed)[:1])
     try:

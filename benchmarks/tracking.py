@@ -46,7 +46,7 @@ Film = list[tuple[NDArray[np.uint8], dict[str, Mask]]]
 def run() -> list[Entry]:
     """Measure; two or three minutes, most of it rendering."""
     if find_spec("mujoco") is None:
-        return [not_here("tracking", "needs MuJoCo: pip install 'rsagent[sim]'")]
+        return [not_here("tracking", "needs MuJoCo: pip install -e '.[sim]'")]
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(allowed)[:CORES])
     try:

@@ -32,7 +32,7 @@ def run() -> list[Entry]:
     """Measure; about five minutes."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if lacking := missing("psutil", "torch", "trl"):
-        return [not_here("training", f'{lacking}; pip install "rsagent[training]"')]
+        return [not_here("training", f"{lacking}; pip install -e '.[training]'")]
     import psutil
     import torch
 

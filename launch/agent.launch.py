@@ -1,7 +1,8 @@
 """Starts the agent: `ros2 launch rsagent_ros agent.launch.py image:=/camera/color/image_raw`.
 
 `serve:=true` starts a model server first, as a recipe of config/serve says, and the agent once that is healthy.
-`--show-args` lists all arguments.
+`--show-args` lists all arguments. With `cameras:="[left, wrist]"`, `left/image:=/left_camera/image_raw` and so on remap
+the topics of each camera.
 """
 
 import sys
@@ -31,7 +32,10 @@ from rsagent_ros.model_server.recipe import load
 from rsagent_ros.ros.parameters import PARAMETERS
 
 CONFIG = PathJoinSubstitution([FindPackageShare("rsagent_ros"), "config"])
-PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+PROFILE, PROFILE_SINCE_3 = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
+"""Variables that Fast DDS reads: until release 2 (Jazzy), and since release 3 (Kilted). Both are set."""
+
+TOPICS = ("image", "camera_info", "depth")
 FROM_FILE = ""
 FINAL = (0, 2)
 """Exit codes after which the node is not started again: it was asked to end, or its parameters are wrong."""
@@ -74,7 +78,12 @@ ARGUMENTS = (
     ),
     DeclareLaunchArgument(
         "fastdds_profile",
-        default_value=EnvironmentVariable(PROFILE, default_value=PathJoinSubstitution([CONFIG, "fastdds.xml"])),
+        default_value=EnvironmentVariable(
+            PROFILE,
+            default_value=EnvironmentVariable(
+                PROFILE_SINCE_3, default_value=PathJoinSubstitution([CONFIG, "fastdds.xml"])
+            ),
+        ),
         description="Fast DDS settings, for large images; the camera needs them too. Other middlewares ignore it.",
     ),
     DeclareLaunchArgument(
@@ -122,12 +131,20 @@ def agent(context: LaunchContext) -> list[LifecycleNode]:
             namespace=LaunchConfiguration("namespace"),
             name=LaunchConfiguration("name"),
             parameters=[LaunchConfiguration("params_file"), overrides],
-            remappings=[(topic, LaunchConfiguration(topic)) for topic in ("image", "camera_info", "depth")],
+            remappings=remappings(context),
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],
             on_exit=restart if again else None,
             output="screen",
         )
     ]
+
+
+def remappings(context: LaunchContext) -> list[tuple[str, str]]:
+    """Topics of the camera, or, where `cameras` names several, those of each that are given, such as `left/image`."""
+    given = context.launch_configurations
+    names = [name.strip(" '\"") for name in given.get("cameras", "").strip("[] ").split(",")]
+    topics = [f"{prefix}{topic}" for prefix in ("", *(f"{name}/" for name in names if name)) for topic in TOPICS]
+    return [(topic, given[topic]) for topic in topics if topic in given]
 
 
 def restart(event: ProcessExited, context: LaunchContext) -> list[LogInfo | TimerAction]:
@@ -187,6 +204,7 @@ def _true(name: str, context: LaunchContext) -> bool:
 
 def generate_launch_description() -> LaunchDescription:
     """Description that `ros2 launch` runs."""
-    profile = SetEnvironmentVariable(PROFILE, LaunchConfiguration("fastdds_profile"))
+    profile = LaunchConfiguration("fastdds_profile")
+    variables = [SetEnvironmentVariable(name, profile) for name in (PROFILE, PROFILE_SINCE_3)]
     overriding = map(_overriding, PARAMETERS)
-    return LaunchDescription([*ARGUMENTS, *overriding, profile, OpaqueFunction(function=server_first)])
+    return LaunchDescription([*ARGUMENTS, *overriding, *variables, OpaqueFunction(function=server_first)])

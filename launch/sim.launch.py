@@ -1,6 +1,6 @@
 """Starts the agent with a simulated camera: `ros2 launch rsagent_ros sim.launch.py`.
 
-The simulator comes with the extra [sim] and the training package.
+The simulator needs MuJoCo: `pip install -r environment/sim.txt` in the virtual environment of the workspace.
 """
 
 from launch import LaunchDescription
@@ -11,7 +11,6 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare("rsagent_ros")
-PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 LARGE_IMAGES = PathJoinSubstitution([SHARE, "config", "fastdds.xml"])
 
 
@@ -31,9 +30,9 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "moving", default_value="false", choices=["true", "false"], description="Move the camera slowly."
             ),
-            SetEnvironmentVariable(
-                PROFILE,
-                EnvironmentVariable(PROFILE, default_value=PathJoinSubstitution([SHARE, "config", "fastdds.xml"])),
+            *(
+                SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=LARGE_IMAGES))
+                for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # Jazzy's, Kilted's
             ),
             Node(
                 package="rsagent_ros",

@@ -190,7 +190,9 @@ def _segmenter(choice: Choice) -> Segmenter[Any]:
     try:
         from rsagent_ros.segmenters.sam2 import open_sam2
     except ImportError as error:
-        sentence = f"the segmenter sam2 needs torch and transformers ({error}); pip install 'rsagent[models]'"
+        sentence = (
+            f"the segmenter sam2 needs torch and transformers ({error}); in the checkout: pip install -e '.[models]'"
+        )
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
     segmenter = open_sam2(config)
     segmenter.warm_up()

@@ -42,6 +42,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FAKE_AGENT = ROOT / "test/ros/fake_agent.py"
 REAL_AGENT = ROOT / "scripts/agent_node"
 PROFILE = ROOT / "config/fastdds.xml"
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""Names of the variable: until Fast DDS 2, and since 3."""
+
 SHARED_MEMORY = re.compile(
     r"<transport_descriptor>\s*<transport_id>shared_memory.*?</transport_descriptor>"
     r"|<transport_id>shared_memory</transport_id>",
@@ -84,7 +87,7 @@ class AgentProcess:
         if not shared_memory:
             self._profile.write(SHARED_MEMORY.sub("", PROFILE.read_text()))
             self._profile.flush()
-            environment |= {"FASTRTPS_DEFAULT_PROFILES_FILE": self._profile.name}
+            environment |= dict.fromkeys(PROFILE_VARIABLES, self._profile.name)
         command = [str(FAKE_AGENT), script, fault] if program is None else list(program)
         if ros_arguments:
             command += ["--ros-args", *ros_arguments]

@@ -85,7 +85,8 @@ def test_manifest_is_valid_and_its_license_is_there(package: Package) -> None:
 
 def test_manifest_names_what_the_build_finds(package: Package, cmake: str) -> None:
     found = set(re.findall(r"find_package\((\w+)", cmake))
-    declared = {dependency.name for dependency in [*package.buildtool_depends, *package.build_depends]}
+    needed = [*package.buildtool_depends, *package.build_depends, *package.test_depends]
+    declared = {dependency.name for dependency in needed if not dependency.name.startswith("python3-")}
     assert found == declared
 
 
@@ -111,6 +112,17 @@ def test_pip_installs_the_command_and_the_extras() -> None:
     assert sorted(extras) == expected.split()
     commands = {entry.name: entry.value for entry in installed.entry_points if entry.group == "console_scripts"}
     assert commands == {"rsagent": "rsagent_ros.cli:main"}
+
+
+def test_what_errors_say_to_install_can_be_installed() -> None:
+    """An extra of this checkout, not a name in the registry, which is not ours."""
+    extras = set(distribution("rsagent").metadata.get_all("Provides-Extra") or [])
+    files = [path for folder in ("rsagent_ros", "training", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    named = re.findall(r"pip install -e '\.\[(\w+)\]'", text)
+    assert len(named) > 10
+    assert set(named) <= extras
+    assert "rsagent[" not in text
 
 
 def test_every_ros_wheel_is_pinned() -> None:

@@ -74,7 +74,7 @@ def calibrate(answers: Sequence[JudgedAnswer], method: Method = "auto") -> Calib
         import sklearn  # noqa: F401  # all that follows needs it
     except ImportError as error:
         raise ValueError(
-            f"fitting a calibration needs scikit-learn ({error}); pip install 'rsagent[evaluation]'"
+            f"fitting a calibration needs scikit-learn ({error}); in the checkout: pip install -e '.[evaluation]'"
         ) from error
     evidence = vectors(answers)
     kind = best_kind(evidence, right) if method == "auto" else method

@@ -1,4 +1,4 @@
-"""Many worker processes, on this machine or on a cluster, through Ray (`pip install 'rsagent[scale]'`).
+"""Many worker processes, on this machine or on a cluster, through Ray (`pip install -e '.[scale]'`).
 
 Each worker loads its models once. The samples are read here and sent to the workers, so only this machine needs the
 data. A worker that dies is replaced, and what it had under way is begun again, each sample alone in a worker; one that
@@ -106,7 +106,7 @@ def answer_on_workers(
     try:
         import ray
     except ImportError as error:
-        sentence = "--workers and --ray need Ray, which is not installed; pip install 'rsagent[scale]'"
+        sentence = "--workers and --ray need Ray, which is not installed; in the checkout: pip install -e '.[scale]'"
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
     started = not ray.is_initialized()
     if started:

@@ -52,7 +52,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
         from rsagent_ros.mcp_server.server import make_server
     except ImportError as error:
-        sentence = f"the MCP server needs the package {error.name}; pip install 'rsagent[mcp]'"
+        sentence = f"the MCP server needs the package {error.name}; in the checkout: pip install -e '.[mcp]'"
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
     source = _robot(arguments.agent) if arguments.picture is None else _picture(parser, arguments)
     try:

@@ -8,7 +8,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from rsagent_ros.ros.parameters import NodeParameters, changed, declare
+from rsagent_ros.ros.parameters import NodeParameters, changed, declare, whole_as_float
 
 
 class LiveParameters:
@@ -22,6 +22,7 @@ class LiveParameters:
             rclpy.exceptions.InvalidParameterTypeException: A value of another type.
         """
         self._now = declare(node)
+        node.add_pre_set_parameters_callback(whole_as_float)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
 

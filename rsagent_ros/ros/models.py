@@ -48,7 +48,8 @@ def open_tracker(parameters: NodeParameters) -> Tracker:
     try:
         from rsagent_ros.trackers.sam2_video import open_sam2_tracker
     except ImportError as error:
-        sentence = f"the tracker sam2_video needs torch and transformers ({error}); pip install 'rsagent[models]'"
+        needed = f"the tracker sam2_video needs torch and transformers ({error})"
+        sentence = f"{needed}; in the checkout: pip install -e '.[models]'"
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
     tracker = open_sam2_tracker(config)
     if parameters.warm_up:

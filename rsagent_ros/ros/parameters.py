@@ -256,16 +256,19 @@ def declare(node: Node) -> NodeParameters:
 
     Raises:
         ValueError: A value out of its range or choices.
-        rclpy.exceptions.InvalidParameterTypeException: A value of another type, such as 8 for 8.0.
+        rclpy.exceptions.InvalidParameterTypeException: A value of another type, such as 8.5 for a whole number.
     """
     values = {}
     for name, parameter in PARAMETERS.items():
         # Our own check is the stricter one and has the better sentence: a range is declared after the value was read.
         default = [*parameter.default] if isinstance(parameter.default, tuple) else parameter.default
-        either = isinstance(default, list)  # the text of earlier releases is taken, too
+        # Of another type are taken: the text that earlier releases had for lists, and 8 for 8.0.
+        either = isinstance(default, list | float)
         node.declare_parameter(
             name, default, ParameterDescriptor(description=_description(name), dynamic_typing=either)
         )
+        if isinstance(default, float):
+            node.set_parameters(whole_as_float([node.get_parameter(name)]))
         values[name] = node.get_parameter(name).value
     parameters = _with(NodeParameters(), values)
     for name in (name for name, value in values.items() if _is_old_list(name, value)):
@@ -275,6 +278,18 @@ def declare(node: Node) -> NodeParameters:
     for name in values:
         node.set_descriptor(name, descriptor(name))
     return parameters
+
+
+def whole_as_float(changes: Iterable[Parameter]) -> list[Parameter]:
+    """The changes of parameters with whole numbers, such as 8, as the numbers with a point that they stand for."""
+    return [
+        Parameter(change.name, value=float(change.value))
+        if change.name in PARAMETERS
+        and isinstance(PARAMETERS[change.name].default, float)
+        and change.type_ == Parameter.Type.INTEGER
+        else change
+        for change in changes
+    ]
 
 
 def changed(current: NodeParameters, changes: Iterable[Parameter]) -> NodeParameters:

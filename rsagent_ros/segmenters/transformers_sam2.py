@@ -39,7 +39,7 @@ class _Architecture:
 
 IMAGENET: tuple[Colours, Colours] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF: tuple[Colours, Colours] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-_EXTRA = "pip install 'rsagent[models]'; a torchvision, if there is one, must be built for the same torch"
+_EXTRA = "in the checkout: pip install -e '.[models]'; a torchvision, if there is one, must be built for the same torch"
 _TIMM = "its encoder needs two packages more: pip install timm, and a torchvision built for the same torch"
 _ARCHITECTURES = (
     _Architecture("sam2", ("sam2", "sam2_video"), *IMAGENET, _EXTRA),

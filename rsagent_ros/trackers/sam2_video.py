@@ -254,7 +254,10 @@ def open_sam2_tracker(config: Sam2Config, limits: LostLimits | None = None) -> S
         described = AutoConfig.from_pretrained(folder, local_files_only=True)
         model = load_model(AutoModel, folder, described)
     except ImportError as error:
-        remedy = "pip install 'rsagent[models]'; EdgeTAM also needs timm, and a torchvision built for the same torch"
+        remedy = (
+            "in the checkout: pip install -e '.[models]'; EdgeTAM also needs timm, and a torchvision built for the "
+            "same torch"
+        )
         raise unusable(f"{folder} can't be loaded here ({describe(error)})", remedy) from error
     except RunFailed:
         raise

@@ -125,7 +125,9 @@ def _tiny(arguments: argparse.Namespace) -> int:
 
 
 def _needs_models(error: ImportError) -> RunFailed:
-    return RunFailed(ErrorCode.MODEL_UNAVAILABLE, f"{error.name} is not installed; pip install 'rsagent[models]'")
+    return RunFailed(
+        ErrorCode.MODEL_UNAVAILABLE, f"{error.name} is not installed; in the checkout: pip install -e '.[models]'"
+    )
 
 
 def _tell(sentence: str) -> None:

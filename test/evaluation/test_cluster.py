@@ -23,7 +23,7 @@ from rsagent_ros.evaluation.evaluator import EvaluationConfig, evaluate
 from rsagent_ros.evaluation.report.tables import scores_csv
 from rsagent_ros.evaluation.results import FILE, read_results
 
-pytest.importorskip("ray", reason="pip install 'rsagent[scale]'")
+pytest.importorskip("ray", reason="pip install -e '.[scale]'")
 
 TEST_FOLDER = str(Path(__file__).resolve().parents[1])
 

@@ -21,4 +21,4 @@ def test_what_is_missing_is_told_with_what_to_install() -> None:
     for package in ("torch", "transformers"):
         done = subprocess.run([sys.executable, "-c", PROGRAM, package], capture_output=True, text=True, check=True)
         assert done.stdout.startswith("MODEL_UNAVAILABLE the policy local needs torch and transformers (")
-        assert done.stdout.strip().endswith('pip install "rsagent[models]"')
+        assert done.stdout.strip().endswith("pip install -e '.[models]'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 from xml.etree import ElementTree
 
 import psutil
@@ -100,6 +103,24 @@ def test_the_agent_is_given_arguments_that_it_has(name: str) -> None:
     assert names <= {*declared(ROOT / "launch/agent.launch.py"), *PARAMETERS}
 
 
+def test_topics_of_each_camera_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("launch", "launch_ros"):  # what decides about the topics needs neither
+        for module in ("", ".actions", ".descriptions", ".event_handlers", ".events", ".events.process"):
+            monkeypatch.setitem(sys.modules, name + module, MagicMock())
+        for module in (".parameter_descriptions", ".substitutions"):
+            monkeypatch.setitem(sys.modules, name + module, MagicMock())
+    remappings = runpy.run_path(str(ROOT / "launch/agent.launch.py"))["remappings"]
+
+    def remapped(**given: str) -> dict[str, str]:
+        return dict(remappings(SimpleNamespace(launch_configurations=given)))
+
+    assert remapped(image="/camera/image", cameras="") == {"image": "/camera/image"}
+    both = {"left/image": "/left/rgb", "arm/wrist/depth": "/wrist/depth", "other/image": "/other"}
+    expected = {name: topic for name, topic in both.items() if name != "other/image"}
+    for cameras in ("[left, arm/wrist]", "['left', 'arm/wrist']", "left, arm/wrist"):
+        assert remapped(cameras=cameras, **both) == expected
+
+
 def test_the_profile_for_large_images_is_well_formed() -> None:
     root = ElementTree.parse(ROOT / "config/fastdds.xml").getroot()
     sizes = {element.tag.split("}")[1]: int(element.text or 0) for element in root.iter() if "ize" in element.tag}
@@ -152,10 +173,11 @@ def test_launch_starts_an_agent_that_answers(domain: int) -> None:
     ("names", "value"), [("[left, arm/wrist]", ["left", "arm/wrist"]), ("left, arm/wrist", "left, arm/wrist")]
 )
 def test_cameras_are_given_as_a_list_or_as_the_text_of_before(domain: int, names: str, value: list[str] | str) -> None:
-    with launched(domain, f"cameras:={names}"), Robot(domain) as robot:
+    remap = "arm/wrist/image:=/camera_of_the_wrist"
+    with launched(domain, f"cameras:={names}", remap), Robot(domain) as robot:
         until(lambda: robot.state() == "active")
         assert robot.parameter("cameras") == value
-        robot.camera(picture(), "/arm/wrist/image")
+        robot.camera(picture(), "/camera_of_the_wrist")
         assert robot.ask("the red mug", camera="arm/wrist")[1].outcome != Result.FAILED
 
 

@@ -178,7 +178,8 @@ def test_the_program_starts_with_its_own_parameter_file(domain: int, robot: Robo
     [
         (("-p", "time_budget:=-1.0"), "time_budget is -1.0; allowed: 0.1 to 600"),
         (("-p", "policy:=telepathy"), "policy is 'telepathy'; allowed: chat_server, local, reference"),
-        (("-p", "time_budget:=8"), "time_budget"),
+        (("-p", "time_budget:=soon"), "time_budget is 'soon'; allowed: 0.1 to 600"),
+        (("-p", "max_turns:=2.5"), "max_turns"),
         (("-p", "camera_mode"), "camera_mode"),
         (("--params-file", "/nowhere/agent.yaml"), "/nowhere/agent.yaml"),
     ],

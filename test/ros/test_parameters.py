@@ -123,6 +123,16 @@ def test_a_change_is_checked_and_used_from_the_next_goal_on(robot: Robot, start:
     assert (result.turns, result.error_code) == (3, Result.TURNS_SPENT)
 
 
+def test_a_whole_number_stands_for_one_with_a_point(robot: Robot, start: Callable[..., AgentProcess]) -> None:
+    start("-p", "time_budget:=20", "-p", "local.temperature:=1")
+    assert [robot.parameter(name) for name in ("time_budget", "local.temperature")] == [20.0, 1.0]
+    assert robot.set_parameter("time_budget", 30).successful
+    value = robot.parameter("time_budget")
+    assert (type(value), value) == (float, 30.0)
+    refused = robot.set_parameter("time_budget", 1000)
+    assert "Min: 0.1, Max: 600.0, value: 1000.0" in refused.reason
+
+
 def test_cameras_are_a_list_and_the_text_of_before_is_taken() -> None:
     assert NodeParameters().camera_names == ()
     assert changed_to("cameras", ["left", "arm/wrist"]).camera_names == ("left", "arm/wrist")

@@ -38,7 +38,7 @@ def test_a_missing_extra_is_one_sentence(
     monkeypatch.delattr(rsagent_training, "sft", raising=False)  # another test may have imported it
     monkeypatch.setitem(sys.modules, "rsagent_training.sft", None)
     assert cli.main(["sft", "recipe.yaml", "--out", str(tmp_path)]) == 1
-    assert "pip install 'rsagent[training]'" in capsys.readouterr().err
+    assert "pip install -e '.[training]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

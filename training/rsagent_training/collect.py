@@ -206,7 +206,7 @@ def simulated(count: int, seed: int, vocabulary: Vocabulary) -> Iterator[Example
     try:
         from rsagent_training.simulate import scenes
     except ImportError as error:
-        raise ValueError(f"--simulate needs MuJoCo ({error}); pip install 'rsagent[sim]'") from error
+        raise ValueError(f"--simulate needs MuJoCo ({error}); in the checkout: pip install -e '.[sim]'") from error
     made = scenes(seed, count, vocabulary=vocabulary)
     for example in tqdm(made, total=count, desc="simulated", unit="", disable=None):
         yield loaded(example, example.source)

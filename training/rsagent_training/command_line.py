@@ -13,7 +13,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training.trainer.run_folder import TrainingStopped
 
-EXTRA = "pip install 'rsagent[training]'"
+EXTRA = "in the checkout: pip install -e '.[training]'"
 
 RecipeT = TypeVar("RecipeT", contravariant=True)
 Kind = TypeVar("Kind")

@@ -21,7 +21,7 @@ def open_chat_server(config: ChatServerConfig) -> ChatServerPolicy:
     try:
         from rsagent_ros.policies.chat_server.policy import ChatServerPolicy
     except ImportError as error:
-        sentence = f"the policy chat_server needs the package {error.name}; pip install 'rsagent[chat]'"
+        sentence = f"the policy chat_server needs the package {error.name}; in the checkout: pip install -e '.[chat]'"
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
     try:
         return ChatServerPolicy(config)

@@ -33,7 +33,7 @@ def load_local_policy(config: LocalConfig) -> LocalPolicy:
     except ImportError as error:
         raise RunFailed(
             ErrorCode.MODEL_UNAVAILABLE,
-            f'the policy local needs torch and transformers ({error}); pip install "rsagent[models]"',
+            f"the policy local needs torch and transformers ({error}); in the checkout: pip install -e '.[models]'",
         ) from error
     policy = LocalPolicy(load_checkpoint(config), config)
     policy.warm_up()

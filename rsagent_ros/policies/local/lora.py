@@ -29,7 +29,9 @@ def merge_lora(model: PreTrainedModel, base: Path, folder: Path) -> PreTrainedMo
     try:
         from peft import PeftModel
     except ImportError as error:
-        raise _unavailable(f'a LoRA adapter needs peft ({error}); pip install "rsagent[models]"') from error
+        raise _unavailable(
+            f"a LoRA adapter needs peft ({error}); in the checkout: pip install -e '.[models]'"
+        ) from error
     for name in (SETTINGS, WEIGHTS):
         if not (folder / name).is_file():
             raise _unavailable(f"{folder} has no {name}; name the folder of a LoRA adapter in peft's format")

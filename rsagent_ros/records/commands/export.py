@@ -38,7 +38,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
         from rsagent_ros.records.rerun_export import export
     except ImportError as error:
-        log.error("--rerun needs the package rerun-sdk (%s); pip install 'rsagent[rerun]'", error)
+        log.error("--rerun needs the package rerun-sdk (%s); in the checkout: pip install -e '.[rerun]'", error)
         return FAILED
     problems: list[str] = []
     records = read_records(arguments.records, problems.append)

@@ -142,7 +142,7 @@ def test_without_matplotlib_the_page_says_what_to_install(
         (folder / "good" / name).unlink()
     page = write_report(folder / "good", run(folder, "good", FakePolicy(SCRIPTS["good"])), show=1)
     text = page.read_text(encoding="utf-8")
-    assert "pip install 'rsagent[evaluation]'" in text
+    assert "pip install -e '.[evaluation]'" in text
     assert "<svg" not in text
 
 

@@ -96,7 +96,9 @@ def _on_ray(
     try:
         import ray
     except ImportError as error:
-        sentence = "ray is not installed, and --ray asks for it; pip install 'rsagent[scale]', or use --workers"
+        sentence = (
+            "ray is not installed, and --ray asks for it; in the checkout: pip install -e '.[scale]', or use --workers"
+        )
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
     ours = not ray.is_initialized()
     if ours:

@@ -26,8 +26,8 @@ try:
     import mujoco  # it reads MUJOCO_GL while it is imported
 except (ImportError, AttributeError, RuntimeError) as error:
     raise ImportError(
-        "the simulator needs MuJoCo (pip install 'rsagent[sim]') and an OpenGL library (on Debian and Ubuntu: "
-        f"apt install libosmesa6); MUJOCO_GL is {os.environ['MUJOCO_GL']!r} and that failed: {error}"
+        "the simulator needs MuJoCo (in the checkout: pip install -e '.[sim]') and an OpenGL library (on Debian and "
+        f"Ubuntu: apt install libosmesa6); MUJOCO_GL is {os.environ['MUJOCO_GL']!r} and that failed: {error}"
     ) from error
 
 _ROOM = (5.0, 2.4)

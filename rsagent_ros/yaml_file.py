@@ -6,7 +6,7 @@ Fields may be such dataclasses too, optional ones, or tuples of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -56,9 +56,11 @@ def from_plain(data: object, kind: type[Kind]) -> Kind:
     return msgspec.convert(data, kind)
 
 
-def write_yaml(value: object, path: Path) -> None:
+def write_yaml(value: Any, path: Path) -> None:
     """Write a dataclass with every value; `read_yaml` gives it back."""
-    path.write_text(yaml.safe_dump(msgspec.to_builtins(value), sort_keys=False), encoding="utf-8")
+    # Not at once: of what `convert` made, `to_builtins` leaves out the fields that are at their defaults.
+    values = msgspec.to_builtins(asdict(value))
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
 def _change(data: Any, change: str) -> None:

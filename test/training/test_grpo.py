@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -16,16 +16,13 @@ import pytest
 pytest.importorskip("trl", reason="the extra [training] is not installed")
 
 import torch
-from fakes import FakePolicy, FakeSegmenter
+from fakes import FakeSegmenter
 from grpo_reference import chances, grpo_loss
 from local_cases import tiny_checkpoint
+from scripted_rollouts import Scripted
 from training_cases import (
-    RIGHT,
     SIDE,
-    UNREADABLE,
-    WRONG,
     episode,
-    finish,
     grpo_recipe,
     scene,
     write_scenes,
@@ -47,38 +44,6 @@ from rsagent_training.trainer.run_folder import TrainingStopped
 from rsagent_training.trainer.token_sequence import sequence_of
 
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-PLAYS = ([WRONG, RIGHT, finish(2)], [RIGHT, finish(1)], [UNREADABLE, WRONG, finish(1)], [WRONG, WRONG])
-
-
-class Scripted:
-    """Rollouts that play scripts, with token ids as if the model had sampled them.
-
-    Attributes:
-        steps: Scenes and traces of each time that episodes were asked for.
-    """
-
-    def __init__(
-        self, family: Family, plays: Sequence[Sequence[str]] = PLAYS, logprobs: Callable[[int], float] = lambda _: -0.5
-    ) -> None:
-        self.family = family
-        self.plays = plays
-        self.logprobs = logprobs
-        self.steps: list[tuple[Sequence[Example], list[Trace]]] = []
-
-    def run(self, model: Any, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
-        traces = [self._play(about, self.plays[number % len(self.plays)]) for number, about in enumerate(scenes)]
-        self.steps.append((scenes, traces))
-        return traces
-
-    def _play(self, about: Example, replies: Sequence[str]) -> Trace:
-        checkpoint = tiny_checkpoint(self.family)
-        running = episode(about, checkpoint.family.pictures(SIDE), max_turns=3)
-        drive(running, FakePolicy(replies))
-        turns = []
-        for turn in running.trace.turns:
-            ids = tuple(checkpoint.vocabulary.encode(turn.reply))
-            turns.append(replace(turn, token_ids=ids, logprobs=tuple(map(self.logprobs, range(len(ids))))))
-        return replace(running.trace, turns=tuple(turns))
 
 
 @dataclass

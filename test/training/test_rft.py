@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("trl", reason="the extra [training] is not installed")
 
-from fakes import FakePolicy
-from training_cases import RIGHT, SIDE, UNREADABLE, WRONG, episode, finish, grpo_recipe, scene, write_scenes
+from scripted_rollouts import Scripted
+from training_cases import RIGHT, UNREADABLE, WRONG, finish, grpo_recipe, scene, write_scenes
 
-from rsagent_ros.agent.drive import drive
-from rsagent_ros.agent.turn import Trace
-from rsagent_ros.data.example import Example
-from rsagent_ros.policies.family import QWEN2_5_VL
+from rsagent_ros.yaml_file import write_yaml
 from rsagent_training import commands, rft
 from rsagent_training.recipes import VllmServer
 from rsagent_training.rollouts.episodes import turn_limit
@@ -26,26 +22,15 @@ from rsagent_training.trajectories import read_trajectories
 PLAYS = ([RIGHT, finish(1)], [WRONG, finish(1)], [UNREADABLE, RIGHT, finish(1)], [WRONG, WRONG, WRONG])
 
 
-class Scripted:
-    """Rollouts that play one script after the other, whatever model and seeds there are."""
-
-    def __init__(self, *_: Any) -> None:
-        self.played = 0
-
-    def run(self, model: Any, scenes: list[Example], step: int, seeds: list[int]) -> list[Trace]:
-        traces = []
-        for about in scenes:
-            running = episode(about, QWEN2_5_VL.pictures(SIDE), max_turns=3)
-            drive(running, FakePolicy(PLAYS[self.played % len(PLAYS)]))
-            self.played += 1
-            traces.append(running.trace)
-        return traces
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rollouts by script, whatever the checkpoint and the segmenter are."""
+    monkeypatch.setattr(rft, "LocalRollouts", lambda *_: Scripted(plays=PLAYS))
 
 
 def test_right_rollouts_are_kept_and_their_bad_replies_are_not_learned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, scripted: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(rft, "LocalRollouts", Scripted)
     recipe = grpo_recipe(write_scenes(tmp_path / "scenes", 4), steps=2, batch=2, samples=2)
     assert rft.sample(recipe, tmp_path / "right") == 4
     assert "4 of 8 rollouts came right" in capsys.readouterr().err
@@ -56,24 +41,19 @@ def test_right_rollouts_are_kept_and_their_bad_replies_are_not_learned(
         rft.sample(recipe, tmp_path / "right")
 
 
-def test_the_command_takes_a_recipe_of_grpo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tiny checkpoint of random weights gets nothing right, and its limit of turns is the group's."""
+def test_the_command_takes_a_recipe_of_grpo(tmp_path: Path, scripted: None, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     commands.add_rft(parser.add_subparsers())
     recipe = tmp_path / "grpo.yaml"
-    scenes = write_scenes(tmp_path / "scenes")
-    from rsagent_ros.yaml_file import write_yaml
-
-    write_yaml(grpo_recipe(scenes), recipe)
-    given = ["rft", str(recipe), "--out", str(tmp_path / "right"), "--set", "steps=1"]
-    arguments = parser.parse_args(given)
-    assert arguments.command(arguments) == 1
+    write_yaml(grpo_recipe(write_scenes(tmp_path / "scenes")), recipe)
+    arguments = parser.parse_args(["rft", str(recipe), "--out", str(tmp_path / "right"), "--set", "steps=1"])
+    assert arguments.command(arguments) == 0
+    assert capsys.readouterr().out == f"2 right rollouts in {tmp_path / 'right'}\n"
 
 
 def test_nothing_right_or_a_server_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = grpo_recipe(write_scenes(tmp_path / "scenes"))
-    monkeypatch.setattr(rft, "LocalRollouts", Scripted)
-    monkeypatch.setitem(globals(), "PLAYS", ([WRONG, finish(1)],))
+    monkeypatch.setattr(rft, "LocalRollouts", lambda *_: Scripted(plays=[[WRONG, finish(1)]]))
     with pytest.raises(ValueError, match="came right, so there is nothing to learn; begin with SFT"):
         rft.sample(recipe, tmp_path / "right")
     with pytest.raises(ValueError, match="leave out server"):

@@ -10,8 +10,11 @@ TRL's GRPOTrainer makes the groups, the loss and the steps. `_generate_and_score
   observations and the chat's frame carry no loss;
 - the advantage (`rewards.credit`) is one number for each turn, by default the same for all of an episode, laid over
   the tokens of that turn;
-- where a server samples with older weights, the truncated ratio of both policies multiplies the advantage (Yao et al.,
-  2025, "off-policy rollout"): the same as TRL's own correction, since clipping commutes with a factor of 0 or more.
+- where a server samples with older weights, or this process in half precision (`max_ratio`), the truncated ratio of
+  both policies multiplies the advantage (Yao et al., 2025, "off-policy rollout"): the same as TRL's own correction,
+  since clipping commutes with a factor of 0 or more;
+- a group with an episode that could not be run is left out, and rows of another stand in for it without loss; an
+  episode that grew too long gave up.
 
 Left out: reward functions inside TRL (reward and credit are computed together, in one call); a reward model and a value
 network; sampling with top-p, a temperature other than 1 or a grammar; dropout; a bonus for entropy; the correction of
@@ -38,21 +41,18 @@ from peft import PeftModel
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
-from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.trained_format import write_format
-from rsagent_ros.scoring.prediction import prediction_of
-from rsagent_ros.scoring.score import score
 from rsagent_training.command_line import main_of
 from rsagent_training.recipes import GrpoRecipe
-from rsagent_training.rewards import Reward, credit, episode_reward, under_floor
-from rsagent_training.rewards.quality import answer_quality
+from rsagent_training.rewards import Reward, credit, episode_reward
 from rsagent_training.rollouts.episodes import Rollouts, seeds_of
 from rsagent_training.rollouts.local import LocalRollouts
 from rsagent_training.trainer import run_folder
+from rsagent_training.trainer.dropped_groups import DroppedGroups
 from rsagent_training.trainer.episode_batch import Batch, lay_out, recorded_logps, share_of_other_prompts
 from rsagent_training.trainer.epoch_sampler import EpochSampler
 from rsagent_training.trainer.finite_guard import FiniteGuard
@@ -63,8 +63,10 @@ from rsagent_training.trainer.policy_model import (
     lora_config,
     run_format,
     save_final,
+    segmenter_settings,
     trainer_arguments,
 )
+from rsagent_training.trainer.step_notes import step_notes
 from rsagent_training.trainer.token_sequence import TokenSequence, sequence_of
 
 
@@ -80,6 +82,7 @@ class EpisodeTrainer(GRPOTrainer):
         self._rollouts = rollouts
         self._recipe = recipe
         self._guard = FiniteGuard(out)
+        self._dropped = DroppedGroups(recipe.samples, recipe.max_dropped_groups)
         length: dict[str, Any] = {"num_train_epochs": 1} if recipe.steps is None else {"max_steps": recipe.steps}
         super().__init__(
             model=checkpoint.model,
@@ -121,26 +124,44 @@ class EpisodeTrainer(GRPOTrainer):
         scenes = self._scenes(inputs)
         traces = self._play(scenes)
         rollout_seconds = time.perf_counter() - started
+        rows = self._dropped.stand_ins(traces)
+        traces, scenes = [traces[row] for row in rows], [scenes[row] for row in rows]
         rewards, advantages = self._judge(traces, scenes)
         sequences = [
             sequence_of(trace, scene.image, self._checkpoint, name=scene.id, sampled=True)
             for trace, scene in zip(traces, scenes, strict=True)
         ]
+        kept = [row for row, stand_in in enumerate(rows) if row == stand_in]
+        for row in {*range(len(rows))} - {*kept}:
+            sequences[row] = replace(sequences[row], loss_mask=np.zeros_like(sequences[row].loss_mask))
         batch = lay_out(sequences, advantages, self._checkpoint, self.accelerator.device)
         batch["num_items_in_batch"] = self.accelerator.gather(batch["tool_mask"].sum()).sum()
         with torch.no_grad():
-            if self._recipe.iterations > 1 or self._recipe.server is not None:
+            if self._recipe.iterations > 1 or self._compared:
                 batch["old_per_token_logps"] = self._logps(self.model, batch)
             if self.beta > 0:
                 batch["ref_per_token_logps"] = self._reference_logps(batch)
-        if self._recipe.server is not None:
-            self._correct(batch, traces, sequences, self._recipe.server.max_ratio)
-        self._report(traces, scenes, rewards, sequences)
-        tools = sum(turn.tool_seconds for trace in traces for turn in trace.turns)
-        self._note("time/rollout", rollout_seconds)
-        self._note("time/tools", tools)
-        self._note("time/scoring", time.perf_counter() - started - rollout_seconds)
+        notes = self._correct(batch, traces, sequences) if self._compared else {}
+        notes |= step_notes(
+            [traces[row] for row in kept],
+            [scenes[row] for row in kept],
+            [rewards[row] for row in kept],
+            [sequences[row] for row in kept],
+            self._recipe.samples,
+            self._recipe.reward,
+        )
+        notes["episodes/dropped"] = 1 - len(kept) / len(rows)
+        notes["time/rollout"] = rollout_seconds
+        notes["time/tools"] = sum(turn.tool_seconds for trace in traces for turn in trace.turns)
+        notes["time/scoring"] = time.perf_counter() - started - rollout_seconds
+        self._log(notes)
         return batch
+
+    @property
+    def _compared(self) -> bool:
+        """Whether what was sampled is held against the training pass: a server or half precision may differ."""
+        recipe = self._recipe
+        return recipe.server is not None or recipe.max_ratio is not None or recipe.optimisation.precision != "float32"
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
         """Scenes in a new order in each epoch, each as often as it is played and learned from."""
@@ -216,41 +237,34 @@ class EpisodeTrainer(GRPOTrainer):
         with adapted.disable_adapter():
             return self._logps(self.model, batch)
 
-    def _correct(self, batch: Batch, traces: list[Trace], sequences: list[TokenSequence], max_ratio: float) -> None:
-        """Weigh advantages by how much likelier their tokens are now than for the policy that sampled them."""
+    def _correct(self, batch: Batch, traces: list[Trace], sequences: list[TokenSequence]) -> dict[str, float]:
+        """Weigh advantages by how much likelier their tokens are now than for the policy that sampled them.
+
+        Returns:
+            How far the two are apart, to be logged; where there is no `max_ratio`, nothing is weighed.
+        """
+        server = self._recipe.server
+        max_ratio = self._recipe.max_ratio if server is None else server.max_ratio
         mask = batch["tool_mask"].bool()
         sampled = recorded_logps(traces, sequences, mask.shape[1]).to(mask.device)
-        ratio = torch.exp((batch["old_per_token_logps"] - sampled) * mask)
-        batch["advantages"] *= ratio.clamp(max=max_ratio)
-        self._note("stale/ratio", ratio[mask].mean().item())
-        self._note("stale/truncated", (ratio[mask] > max_ratio).float().mean().item())
-        self._note("stale/other_prompt", share_of_other_prompts(traces, sequences))
+        apart = (batch["old_per_token_logps"] - sampled)[mask]
+        notes = {"rollout/logp_gap": apart.abs().mean().item(), "rollout/logp_gap_most": apart.abs().max().item()}
+        if max_ratio is not None:
+            ratio = torch.exp((batch["old_per_token_logps"] - sampled) * mask)
+            batch["advantages"] *= ratio.clamp(max=max_ratio)
+            notes["stale/ratio"] = ratio[mask].mean().item()
+            notes["stale/truncated"] = (ratio[mask] > max_ratio).float().mean().item()
+        if server is not None:
+            notes["stale/other_prompt"] = share_of_other_prompts(traces, sequences)
+        return notes
 
-    def _report(
-        self, traces: list[Trace], scenes: list[Example], rewards: list[Reward], sequences: list[TokenSequence]
-    ) -> None:
-        totals = np.array([reward.total for reward in rewards])
-        samples, config = self._recipe.samples, self._recipe.reward
-        groups = [rewards[begin : begin + samples] for begin in range(0, len(rewards), samples)]
-        self._note("reward", totals.mean())
-        self._note("reward/final", np.mean([reward.final for reward in rewards]))
-        self._note("reward/process", np.mean([sum(reward.process) for reward in rewards]))
-        self._note("reward/format", np.mean([reward.format for reward in rewards]))
-        self._note("reward/equal_groups", np.mean([np.ptp([one.total for one in group]) < 1e-6 for group in groups]))
-        self._note("reward/groups_under_floor", np.mean([under_floor(group, config) for group in groups]))
-        scores = [score(prediction_of(trace), scene) for trace, scene in zip(traces, scenes, strict=True)]
-        self._note("episodes/iou", np.mean([answer_quality(one) for one in scores]))
-        self._note("episodes/right", np.mean([one.right for one in scores]))
-        self._note("episodes/wrong_found", np.mean([one.wrong_object for one in scores]))
-        self._note("episodes/wrong_absent", np.mean([one.wrong_absent for one in scores]))
-        self._note("episodes/gave_up", np.mean([one.outcome is Outcome.GAVE_UP for one in scores]))
-        self._note("episodes/asked", np.mean([one.outcome is Outcome.AMBIGUOUS for one in scores]))
-        self._note("episodes/turns", np.mean([len(trace.turns) for trace in traces]))
-        self._note("episodes/tokens", np.mean([len(sequence) for sequence in sequences]))
-        self._note("episodes/sampled", np.mean([sequence.loss_mask.sum() for sequence in sequences]))
-
-    def _note(self, name: str, value: Any) -> None:
-        self._metrics["train" if self.model.training else "eval"][name].append(float(value))
+    def _log(self, notes: dict[str, float]) -> None:
+        """Note figures of this step, as means over the processes, which all have the same names."""
+        mine = torch.tensor([list(notes.values())], dtype=torch.float64).to(self.accelerator.device, torch.float32)
+        means = self.accelerator.gather(mine).double().mean(dim=0).tolist()
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        for name, mean in zip(notes, means, strict=True):
+            metrics[name].append(mean)
 
 
 def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Rollouts | None = None) -> Path:
@@ -269,7 +283,7 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
         FileExistsError: The folder holds another run.
         FileNotFoundError, ValueError: Scenes that are missing or damaged, or a batch that can't be shared.
         RunFailed: The checkpoint or the segmenter can't be loaded.
-        TrainingStopped: An episode failed, or the loss became something that is not a finite number.
+        TrainingStopped: Too many episodes could not be run, or the loss became something that is not a finite number.
     """
     last = run_folder.begin(out, recipe, resume=resume)
     checkpoint = load_policy_model(recipe)
@@ -301,7 +315,7 @@ def _never_called(**_: Any) -> list[float | None]:
 
 
 def _rollouts(checkpoint: Checkpoint, recipe: GrpoRecipe, out: Path) -> Rollouts:
-    segmenter = open_models(Choice(segmenter=recipe.segmenter, settings=recipe.segmenter_settings)).segmenter
+    segmenter = open_models(Choice(segmenter=recipe.segmenter, settings=segmenter_settings(recipe))).segmenter
     if recipe.server is None:
         return LocalRollouts(checkpoint, recipe, segmenter)
     from rsagent_training.rollouts.server import ServerRollouts

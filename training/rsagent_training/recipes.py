@@ -172,6 +172,11 @@ class GrpoRecipe:
         max_turns, max_reply_tokens, side: Of the episodes.
         min_turns: Draw the limit of turns of each group from this to `max_turns`, so that what is learned does not hang
             on one limit; None for `max_turns` always.
+        max_dropped_groups: Groups that a process may leave out because an episode could not be run (a segmenter's
+            fault): with more the run stops. An episode that is too long for `max_tokens` gave up.
+        max_ratio: Weigh tokens by how much likelier they are in the training pass than they were when sampled in this
+            process, at most by this; None does not. Half precision makes the two differ: `rollout/logp_gap` says by how
+            much. A server has a `max_ratio` of its own.
         segmenter, segmenter_settings: Who draws the masks, as `rsagent_ros.backends.Choice` has them.
         beta: Weight of the KL divergence to the checkpoint it began with; 0 turns it off.
         epsilon: Clipping of the ratio of new to old policy, below and above.
@@ -209,6 +214,8 @@ class GrpoRecipe:
     server: VllmServer | None = None
     max_tokens: int = 16_384
     min_turns: int | None = None
+    max_dropped_groups: int = 20
+    max_ratio: float | None = None
 
     def __post_init__(self) -> None:
         names = ("batch", "rollout_batch", "max_turns", "max_reply_tokens", "side", "iterations", "max_tokens")
@@ -230,6 +237,9 @@ class GrpoRecipe:
                 f"save_every is {self.optimisation.save_every} and iterations {self.iterations}; save after whole "
                 "iterations, or a run that is resumed would learn from other episodes"
             )
+        if self.max_ratio is not None and not self.max_ratio >= 1:
+            raise ValueError(f"max_ratio is {self.max_ratio}; it must be 1 or more, or left out")
+        _at_least(self, 0, "max_dropped_groups")
         if self.server is not None and self.lora is None:
             raise ValueError("a server gets a LoRA adapter after every step; set lora, or leave out server")
 

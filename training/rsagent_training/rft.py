@@ -25,7 +25,7 @@ from rsagent_training.rewards.quality import answer_quality
 from rsagent_training.rollouts.episodes import seeds_of
 from rsagent_training.rollouts.local import LocalRollouts
 from rsagent_training.trainer.mix import Mix
-from rsagent_training.trainer.policy_model import load_policy_model
+from rsagent_training.trainer.policy_model import load_policy_model, segmenter_settings
 from rsagent_training.trajectories import Trajectory, write_trajectories
 
 
@@ -60,7 +60,7 @@ def _right(recipe: GrpoRecipe, mix: Mix) -> Iterator[tuple[Example, Trajectory]]
         import torch
 
         model.to("cuda" if torch.cuda.is_available() else "cpu")
-    segmenter = open_models(Choice(segmenter=recipe.segmenter, settings=recipe.segmenter_settings)).segmenter
+    segmenter = open_models(Choice(segmenter=recipe.segmenter, settings=segmenter_settings(recipe))).segmenter
     rollouts = LocalRollouts(checkpoint, recipe, segmenter)
     steps = recipe.steps or max(1, len(mix) // recipe.batch)
     played = right = 0

@@ -8,7 +8,7 @@ with the same class: `append_messages` of a turn, `append_reply` with the record
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,12 +70,16 @@ class Transcript:
         self._halved = False
         self._smaller = False
 
-    def append_messages(self, messages: Iterable[Message]) -> None:
+    def append_messages(self, messages: Sequence[Message]) -> None:
         """Append messages, and the beginning of the reply to them; closes the reply before.
+
+        Without messages nothing happens where that reply is due already.
 
         Raises:
             ValueError: A picture whose sides do not fit the family.
         """
+        if self._reply_due and not messages:
+            return
         self._close_reply()
         for message in messages:
             self._frame(self._vocabulary.message_start)

@@ -7,6 +7,7 @@ that is trained, and a grammar would make the reward for the format void.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from transformers import PreTrainedModel
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.outcome import Outcome
+from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace
@@ -38,8 +39,12 @@ class Rollouts(Protocol):
             step: Optimizer steps so far.
             seeds: Of each episode.
 
+        Returns:
+            An episode that could not be run, by no fault of the policy, is FAILED. One whose chat became too long for
+            the policy gave up.
+
         Raises:
-            TrainingStopped: An episode failed: not by what the policy did, but because it could not be run.
+            TrainingStopped: None can be run.
         """
         ...
 
@@ -80,23 +85,21 @@ def _budget(recipe: GrpoRecipe, turns: int) -> Budget:
 
 
 def traces_of(episodes: Sequence[Episode]) -> list[Trace]:
-    """The traces of finished episodes, in order.
+    """The traces of finished episodes, in order; where the chat became too long, the policy gave up.
 
     Raises:
-        TrainingStopped: One failed, or full memory made its pictures smaller: its turns saw different ones.
+        TrainingStopped: Full memory made pictures smaller: the turns of an episode saw different ones.
     """
     for episode in episodes:
-        if episode.result.outcome is Outcome.FAILED:
-            raise TrainingStopped(
-                f"the episode on scene {episode.trace.goal_id} failed: {episode.result.error_msg}; nothing was learned "
-                "from this step, and the run can be resumed"
-            )
         if any(turn.picture_sizes for turn in episode.trace.turns):
             raise TrainingStopped(
                 f"memory is full while episodes are sampled (scene {episode.trace.goal_id}); lower rollout_batch, side "
                 "or max_turns"
             )
-    return [episode.trace for episode in episodes]
+    return [
+        replace(trace, outcome=Outcome.GAVE_UP) if trace.error_code is ErrorCode.CONTEXT_TOO_LONG else trace
+        for trace in (episode.trace for episode in episodes)
+    ]
 
 
 def seeds_of(seed: int, step: int, process: int, count: int) -> list[int]:

@@ -11,6 +11,8 @@ from transformers import PreTrainedModel
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.drive import drive_batch
+from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Segmenter
@@ -41,17 +43,28 @@ class LocalRollouts:
         for begin in range(0, len(scenes), self._recipe.rollout_batch):
             part = slice(begin, begin + self._recipe.rollout_batch)
             episodes = make_episodes(scenes[part], self._recipe, self._segmenter, policy.name, policy.pictures, step)
-            drive_batch(episodes, _SeededPolicy(policy, iter(seeds[part])))
+            drive_batch(episodes, _RolloutPolicy(policy, iter(seeds[part]), iter(episodes)))
             traces += traces_of(episodes)
         return traces
 
 
 @dataclass
-class _SeededPolicy:
-    """A policy whose conversations have seeds of our choice: a run that is resumed samples what it would have."""
+class _RolloutPolicy:
+    """A policy whose conversations have seeds of our choice: a run that is resumed samples what it would have.
+
+    An episode whose chat has become too long for the context ends, and the others go on.
+
+    Attributes:
+        policy: It answers.
+        seeds, episodes: Of the conversations, in the order in which they are opened.
+    """
 
     policy: LocalPolicy
     seeds: Iterator[int]
+    episodes: Iterator[Episode]
+
+    def __post_init__(self) -> None:
+        self._opened: dict[Conversation, tuple[LocalConversation, Episode]] = {}
 
     @property
     def name(self) -> str:
@@ -62,7 +75,9 @@ class _SeededPolicy:
         return self.policy.pictures
 
     def open(self) -> LocalConversation:
-        return self.policy.open(next(self.seeds))
+        conversation = self.policy.open(next(self.seeds))
+        self._opened[conversation] = conversation, next(self.episodes)
+        return conversation
 
     def reply_batch(
         self,
@@ -72,4 +87,32 @@ class _SeededPolicy:
         limits: Sequence[ReplyLimits],
         cancel: CancelToken,
     ) -> list[Reply]:
-        return self.policy.reply_batch(conversations, new_messages, limits=limits, cancel=cancel)
+        fitting = [
+            number
+            for number, (conversation, messages) in enumerate(zip(conversations, new_messages, strict=True))
+            if self._fits(conversation, messages)
+        ]
+        if not fitting:
+            return [Reply("")] * len(conversations)
+        answered = self.policy.reply_batch(
+            [conversations[number] for number in fitting],
+            [[]] * len(fitting),
+            limits=[limits[number] for number in fitting],
+            cancel=cancel,
+        )
+        replies = dict(zip(fitting, answered, strict=True))
+        return [replies.get(number, Reply("")) for number in range(len(conversations))]
+
+    def _fits(self, conversation: Conversation, messages: list[Message]) -> bool:
+        """Append the messages; where they leave no room for a reply, the episode ends."""
+        opened, episode = self._opened[conversation]
+        opened.append_messages(messages)
+        count = len(opened.transcript.layout().ids)
+        if count < self.policy.context:
+            return True
+        episode.stop(
+            Outcome.GAVE_UP,
+            ErrorCode.CONTEXT_TOO_LONG,
+            f"the chat has {count} tokens, which leaves no room for a reply in max_tokens {self.policy.context}",
+        )
+        return False

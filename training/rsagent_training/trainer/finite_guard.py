@@ -1,7 +1,8 @@
-"""Guard of a run: a loss or gradient that is not finite ends it before it reaches the weights."""
+"""Guard of a run: a loss or gradient that is not finite ends it before it reaches the weights, or a checkpoint."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,27 @@ class FiniteGuard(TrainerCallback):
         gradients = (weight.grad for weight in given["model"].parameters() if weight.grad is not None)
         if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
             raise self._stopped("gradient", state.global_step)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Have the step logged before it is saved, so that `on_log` sees it first."""
+        control.should_log = control.should_log or control.should_save
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Refuse a norm of gradients that is not finite, before anything is saved.
+
+        DeepSpeed makes its step inside the backward pass and hides the gradients: there the weights are lost, but no
+        checkpoint takes them.
+        """
+        norm = (logs or {}).get("grad_norm", 0.0)
+        if not math.isfinite(float(norm)):
+            raise self._stopped("gradient", state.global_step - 1)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Write the curve."""

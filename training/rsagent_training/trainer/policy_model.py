@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import LoraConfig
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer
 
@@ -41,6 +42,14 @@ def load_policy_model(recipe: SftRecipe | GrpoRecipe) -> Checkpoint:
     return replace(checkpoint, model=model.train())
 
 
+def segmenter_settings(recipe: GrpoRecipe) -> dict[str, Any]:
+    """The recipe's settings of the segmenter, on the device of this process where they name none."""
+    rank = os.environ.get("LOCAL_RANK")
+    if recipe.segmenter != "sam2" or rank is None or recipe.optimisation.cpu or not torch.cuda.is_available():
+        return recipe.segmenter_settings
+    return {"sam2.device": f"cuda:{rank}", **recipe.segmenter_settings}
+
+
 def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
     """For the trainers' own books; texts go another way (`sequences`)."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
@@ -66,9 +75,16 @@ def trainer_arguments(optimisation: Optimisation, out: Path, sequences_a_step: i
     """Arguments of both trainers' configurations.
 
     Raises:
-        ValueError: The sequences of a step can't be shared evenly among devices and passes.
+        ValueError: The sequences of a step can't be shared evenly among devices and passes, or one process sees several
+            GPUs.
     """
     devices = int(os.environ.get("WORLD_SIZE", "1"))
+    visible = 0 if optimisation.cpu else torch.cuda.device_count()
+    if "WORLD_SIZE" not in os.environ and visible > 1:
+        raise ValueError(
+            f"{visible} GPUs are visible to one process; start one for each with `accelerate launch`, or show it one "
+            "with CUDA_VISIBLE_DEVICES=0"
+        )
     at_once = optimisation.device_batch * devices
     if sequences_a_step % at_once:
         raise ValueError(

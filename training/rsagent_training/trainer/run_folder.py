@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ RECIPE = "recipe.yaml"
 DATA = "data.json"
 CURVE = "curve.json"
 FINAL = "final"
+
+MAY_CHANGE = tuple(f"optimisation.{name}" for name in ("save_every", "log_every", "keep", "workers", "checkpointing"))
+"""Names in a recipe whose values a run may be resumed with others of."""
+
+MAY_CHANGE_IN_GRPO = (
+    *MAY_CHANGE, "max_tokens", "rollout_batch", "max_dropped_groups", "segmenter_settings", "server.base_url",
+    "server.in_flight", "server.timeout",
+)  # fmt: skip
+"""The same in reinforcement learning."""
 
 _GONE = frozenset({"gave_up_share", "match_iou", "epsilon"})
 
@@ -41,7 +51,8 @@ def begin(out: Path, recipe: SftRecipe | GrpoRecipe, *, resume: bool) -> Path | 
         The newest whole checkpoint; None to begin at the first step.
 
     Raises:
-        FileExistsError: There is a run already and `resume` was not asked for, or it has another recipe.
+        FileExistsError: There is a run already and `resume` was not asked for, or it has another recipe: only what
+            MAY_CHANGE names may differ.
     """
     if int(os.environ.get("RANK", "0")):  # set by `accelerate launch`: the first process makes and checks the folder
         return newest_whole(out) if resume else None
@@ -53,16 +64,35 @@ def begin(out: Path, recipe: SftRecipe | GrpoRecipe, *, resume: bool) -> Path | 
             raise FileExistsError(
                 f"{held} is of release 0.1.0, whose reward did not charge answers that mislead; begin another run"
             )
-        if read_yaml(held, type(recipe)) != recipe:
-            raise FileExistsError(
-                f"{held} differs from the recipe given; resume with the same, or choose another folder"
-            )
+        _check_same(held, recipe)
+        write_yaml(recipe, held)
         return newest_whole(out)
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty and holds no {RECIPE}; choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     write_yaml(recipe, held)
     return None
+
+
+def _check_same(held: Path, recipe: SftRecipe | GrpoRecipe) -> None:
+    """Refuse another recipe than the run's, but for what does not decide what is learned."""
+    before, now = _flat(asdict(read_yaml(held, type(recipe)))), _flat(asdict(recipe))
+    different = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    may_change = MAY_CHANGE if isinstance(recipe, SftRecipe) else MAY_CHANGE_IN_GRPO
+    refused = [name for name in different if not name.startswith(may_change)]
+    if refused:
+        raise FileExistsError(
+            f"{held} differs from the recipe given in {', '.join(refused)}; resume with the same, or choose "
+            f"another folder (only {', '.join(may_change)} may change)"
+        )
+
+
+def _flat(names: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in names.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def read_recipe(run: Path) -> SftRecipe | GrpoRecipe:

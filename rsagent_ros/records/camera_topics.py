@@ -9,7 +9,10 @@ from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag_index import BagIndex
 
 COMPRESSED = "/compressed"
-NOT_CAMERAS = ("depth", "mask", "overlay", "disparity", "confidence", "infra", "compressedDepth", "theora")
+NOT_CAMERAS = (
+    *("depth", "mask", "overlay", "disparity", "confidence", "infra", "compressedDepth", "theora"),
+    *("label_image", "goal_image"),
+)
 """Words in topics that carry images, but not those of a colour camera."""
 
 

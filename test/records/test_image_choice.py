@@ -84,7 +84,8 @@ def test_bounds_are_not_negative() -> None:
         ),
         (
             {"/c/color/image_raw": IMAGE, "/c/aligned_depth_to_color/image_raw": IMAGE, "/c/color/camera_info": INFO,
-             "/c/aligned_depth_to_color/camera_info": INFO, "/agent/overlay": IMAGE, "/agent/mask_image": IMAGE},
+             "/c/aligned_depth_to_color/camera_info": INFO, "/agent/overlay": IMAGE, "/agent/mask_image": IMAGE,
+             "/agent/goal_image": IMAGE, "/agent/label_image": IMAGE},
             CameraTopics("/c/color/image_raw", "/c/aligned_depth_to_color/image_raw", "/c/color/camera_info"),
         ),
         ({"/c/image": IMAGE, "/a/depth": IMAGE, "/b/depth": IMAGE}, CameraTopics("/c/image")),

@@ -11,10 +11,11 @@ anyone's masks. `value` is what the answer is worth to a robot: `credit` by this
     absent     0, charged       1            0, charged                     0                0
     ambiguous  half of the IoU  0, charged   F1 of the candidates           0                0
 
-FOUND is charged below WRONG_OBJECT_IOU, a question when none of its candidates reaches MATCH_IOU. Several instances are
-one target; where several objects fit the words (ambiguous), each is one, and a mask counts for the nearest. Pixels to
-ignore are left out of all masks. A call that failed or was stopped is worth 0 and adds the area of its truth to the
-unions of cIoU. docs/evaluation.md has the reasons.
+FOUND is charged below WRONG_OBJECT_IOU. A question none of whose candidates reaches MATCH_IOU is charged and has no
+credit: what misleads is worth less than an honest GAVE_UP, whatever masks either has. Several instances are one target;
+where several objects fit the words (ambiguous), each is one, and a mask counts for the nearest. Pixels to ignore are
+left out of all masks. A call that failed or was stopped is worth 0 and adds the area of its truth to the unions of
+cIoU. docs/evaluation.md has the reasons.
 """
 
 from __future__ import annotations
@@ -243,7 +244,7 @@ def _judge(
             return overlap / 2, False
         case Outcome.FOUND, Outcome.AMBIGUOUS:
             overlaps = pairwise_iou(candidates, [np.logical_or.reduce(truths)] if truths else [])
-            return float(overlaps.mean()) / 2 if overlaps.size else 0.0, not (overlaps >= MATCH_IOU).any()
+            return (float(overlaps.mean()) / 2, False) if (overlaps >= MATCH_IOU).any() else (0.0, True)
         case Outcome.AMBIGUOUS, Outcome.FOUND:
             return overlap / 2, overlap < WRONG_OBJECT_IOU
         case Outcome.AMBIGUOUS, Outcome.AMBIGUOUS:

@@ -92,7 +92,8 @@ TABLE = [
     ("present", found(FAR), -WRONG_CHARGE),
     ("present", ABSENT, -WRONG_CHARGE),
     ("present", asked(A, FAR), (1 + 0) / 4),
-    ("present", asked(B, FAR), THIRD / 4 - WRONG_CHARGE),
+    ("present", asked(B, FAR), -WRONG_CHARGE),
+    ("present", asked(B, B), -WRONG_CHARGE),
     ("present", gave_up(A), 1 / 2),
     ("present", gave_up(None), 0),
     ("absent", found(A), -WRONG_CHARGE),
@@ -185,6 +186,14 @@ def test_a_question_that_is_partly_right_lies_between_right_and_given_up() -> No
     partly, whole = score(asked(A, B), three), score(asked(*three.masks), three)
     assert (partly.right, whole.right) == (False, True)
     assert whole.value > partly.value > value(gave_up(A), three) > value(asked(B, B), three)
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=4))
+def test_a_question_about_other_things_is_worth_less_than_giving_up_without_a_mask(moves: list[int]) -> None:
+    """However close its candidates come to the IoU that counts."""
+    question = score(asked(*map(shifted, moves)), TRUTHS["present"])
+    assert question.charged == (max(iou(shifted(by), A) for by in moves) < 0.5)
+    assert question.charged == (question.value < value(gave_up(None), TRUTHS["present"]))
 
 
 def right_answer(example: Example) -> Prediction:

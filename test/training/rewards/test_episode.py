@@ -220,7 +220,9 @@ def test_gains_telescope_and_rewards_are_bounded(script: list[Action | str], sce
     answer = 0.0 if scene is NONE else 2 * made.credit if gave_up else made.credit
     assert sum(free.process) == pytest.approx(answer)
     assert reward.final == pytest.approx(made.value)
-    spent = sum(costs(trace, trace.outcome is not Outcome.GAVE_UP, RewardConfig()))
+    gave_up_itself = trace.error_code in (ErrorCode.NOT_UNDERSTOOD, ErrorCode.UNSURE)
+    ended_itself = gave_up_itself or trace.outcome is not Outcome.GAVE_UP
+    spent = sum(costs(trace, ended_itself, RewardConfig()))
     assert sum(reward.process) <= answer + 2 * 0.01 - spent + 1e-9
     assert -0.2 - 0.5 * spent - 1e-9 <= reward.total <= 1.0 + 0.5 * 1.0 + 0.2
     assert 0.0 <= trajectory_iou(trace, scene) <= 1.0

@@ -139,7 +139,7 @@ class Slips:
 class _SlippingConversation:
     def __init__(self, dice: np.random.Generator) -> None:
         self._dice = dice
-        self._heard: list[Message] = []
+        self._messages: list[Message] = []
         self._slip: Iterator[Action] = iter(())
         self._inner: Conversation | None = None
 
@@ -147,9 +147,9 @@ class _SlippingConversation:
         """The next move of a slip, else what the reference policy says."""
         if is_verification(new_messages[-1]):
             return ReferencePolicy().open().reply(new_messages, limits=limits, cancel=cancel)
-        begins = not self._heard
-        self._heard += new_messages
-        if begins or _told(new_messages[-1]).get("error", "").startswith("A second look"):
+        begins = not self._messages
+        self._messages += new_messages
+        if begins or _observation(new_messages[-1]).get("error", "").startswith("A second look"):
             self._inner = None
             self._slip = self._anything() if self._dice.random() < SLIPS else iter(())
         move = next(self._slip, None)
@@ -159,28 +159,28 @@ class _SlippingConversation:
             return self._inner.reply(new_messages, limits=limits, cancel=cancel)
         self._inner = ReferencePolicy().open()
         # It begins with all that was said, as a fallback does.
-        return self._inner.reply(self._heard, limits=limits, cancel=cancel)
+        return self._inner.reply(self._messages, limits=limits, cancel=cancel)
 
     def _anything(self) -> Iterator[Action]:
         """Draw anything that stands out in the first picture, and end with it. The slip is over where that fails."""
-        first = self._heard[1]
-        view = Box(0, 0, *_told(first)["image"])
+        first = self._messages[1]
+        view = Box(0, 0, *_observation(first)["image"])
         things = detect(first.pictures[0].pixels)
         if not things:
             return
         thing = things[int(self._dice.integers(len(things)))]
-        views = [facts["view"] for message in self._heard if (facts := _told(message)).get("view")]
+        views = [facts["view"] for message in self._messages if (facts := _observation(message)).get("view")]
         if views and Box(*views[-1]) != view:
             yield ResetView()
         yield Segment(ObservedView(first.pictures[0].pixels, view, tuple(things)).box(thing.box, 2.0))
-        if mask := _told(self._heard[-1]).get("mask"):
+        if mask := _observation(self._messages[-1]).get("mask"):
             yield Finish((mask,))
 
     def close(self) -> None:
         """Nothing is held."""
 
 
-def _told(message: Message) -> dict[str, Any]:
+def _observation(message: Message) -> dict[str, Any]:
     return dict(json.loads(message.text)) if message.role == "user" else {}
 
 

@@ -63,7 +63,7 @@ class Answering:
         """Take what was loaded.
 
         Args:
-            models: Who decides and who draws. A segmenter is used by one thread at a time.
+            models: Policy and segmenter; the segmenter is used by one thread at a time.
             budget: Of each episode.
             seed: With the index of an example it decides the sampling, of policies that take one (`open(seed)`).
             grace: Seconds past the deadline that are waited.

@@ -30,8 +30,8 @@ class EvaluationConfig:
     """A data set, the models to run on it, and how.
 
     Attributes:
-        dataset: On what.
-        choice: Who decides and who draws.
+        dataset: The examples.
+        choice: Policy and segmenter.
         budget: Of each episode.
         seed: Of the examples that `limit` chooses, of policies that sample, and of the bootstrap.
         limit: So many examples, chosen at random; 0 for all.

@@ -111,7 +111,7 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE
         self._kept: dict[str, tuple[Score, Measured, tuple[str, ...]]] = {}
-        self._durable = go_on
+        self._flush = go_on
         if not go_on and self.path.exists():
             raise FileExistsError(f"{self.path} exists already, not overwriting; use another --out")
         self._file = self.path.open("a+b")
@@ -170,7 +170,7 @@ class Results:
 
     def _append(self, data: bytes) -> None:
         self._file.write(data + b"\n")
-        if not self._durable:
+        if not self._flush:
             return
         self._file.flush()
         os.fsync(self._file.fileno())

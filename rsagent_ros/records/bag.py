@@ -63,7 +63,7 @@ class Bag:
         """
         self.path = path
         self.files = bag_files(path, note, complain)
-        self._told: set[str] = set()
+        self._passed_on: set[str] = set()
         self._complain = complain
         self._note = note
         self._decoder = MessageDecoder()
@@ -91,8 +91,8 @@ class Bag:
         self._tell(sentence, self._complain)
 
     def _tell(self, sentence: str, pass_on: Callable[[str], object]) -> None:
-        if sentence not in self._told:
-            self._told.add(sentence)
+        if sentence not in self._passed_on:
+            self._passed_on.add(sentence)
             pass_on(sentence)
 
     def messages(self, wanted: Wanted = lambda topic, msgtype: True) -> Iterator[BagMessage]:

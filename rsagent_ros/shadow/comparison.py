@@ -104,7 +104,7 @@ class Comparison:
         self._grace = grace
         self._on_goal = on_goal
         self._on_result = on_result
-        self._told, self._told_of = 0.0, object()
+        self._reported, self._reported_on = 0.0, object()
         self._goals: list[JudgedRef] = []
         self._records = JudgedGoals(records)
         self._models = (incumbent, candidate)
@@ -143,8 +143,8 @@ class Comparison:
                 break
             left = [self._left(answers) for answers in self._answers]
             if not any(left):
-                if self._told_of != self._known():
-                    self._tell()
+                if self._reported_on != self._known():
+                    self._report()
                 return True
             # The loaded arm goes on, unless the other one is behind by a round: only pairs are of use.
             arm = self._loaded_arm
@@ -154,9 +154,9 @@ class Comparison:
                 if cancel.is_set:
                     return False
                 self._answer(arm, goal, cancel)
-                if time.monotonic() - self._told > STALE:
-                    self._tell()
-            self._tell()
+                if time.monotonic() - self._reported > STALE:
+                    self._report()
+            self._report()
         return False
 
     def result(self) -> PairedResult:
@@ -215,8 +215,8 @@ class Comparison:
         """Everything that a result is made of: with the same, it is the same."""
         return list(self._goals), [len(answers.scores) for answers in self._answers]
 
-    def _tell(self) -> None:
-        self._told, self._told_of = time.monotonic(), self._known()
+    def _report(self) -> None:
+        self._reported, self._reported_on = time.monotonic(), self._known()
         self._on_result(self.result())
 
     def _answer(self, arm: int, goal: JudgedRef, cancel: CancelToken) -> None:

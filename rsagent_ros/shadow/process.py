@@ -79,7 +79,7 @@ class ShadowProcess:
         self._change = threading.Condition()
         self._process: subprocess.Popen[bytes] | None = None
         self._go = False
-        self._told_go = False
+        self._sent_go = False
         self._unpaused_since: float | None = None  # it was told to pause, and has not yet confirmed it
         self._paused_since = 0.0
         self._leaving_since: float | None = None
@@ -128,9 +128,9 @@ class ShadowProcess:
     def _steer(self) -> None:
         """Tell the worker what is wanted, if it does not know yet."""
         process = self._process
-        if process is None or process.stdin is None or self._leaving_since is not None or self._told_go == self._go:
+        if process is None or process.stdin is None or self._leaving_since is not None or self._sent_go == self._go:
             return
-        self._told_go = self._go
+        self._sent_go = self._go
         with contextlib.suppress(OSError):  # it has just died, or is so full of unread lines that it must be hung
             os.write(process.stdin.fileno(), b"go\n" if self._go else b"pause\n")
         if not self._go:
@@ -178,7 +178,7 @@ class ShadowProcess:
             os.set_blocking(process.stdin.fileno(), False)
         with self._change:
             self._process = process
-            self._told_go = False
+            self._sent_go = False
             self._unpaused_since = self._leaving_since = None
             self._last_problem = ""
             self.starts += 1

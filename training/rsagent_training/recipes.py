@@ -177,7 +177,7 @@ class GrpoRecipe:
         max_ratio: Weigh tokens by how much likelier they are in the training pass than they were when sampled in this
             process, at most by this; None does not. Half precision makes the two differ: `rollout/logp_gap` says by how
             much. A server has a `max_ratio` of its own.
-        segmenter, segmenter_settings: Who draws the masks, as `rsagent_ros.backends.Choice` has them.
+        segmenter, segmenter_settings: The segmentation model, as `rsagent_ros.backends.Choice` has them.
         beta: Weight of the KL divergence to the checkpoint it began with; 0 turns it off.
         epsilon: Clipping of the ratio of new to old policy, below and above.
         epsilon_high: Above, where it differs: asymmetric clipping, 0.28 in DAPO.

@@ -1,9 +1,10 @@
 """`GoalRunner`: the owner of a goal from its admission to its record.
 
-begin, admit, queued    in the thread that brings the goal: logged; refused if it can't be done; on its way
-run                     in the thread `runner`: frame, episode, a message for each turn, and the end:
-its question, its verdict's place and its record first, then the result
-end                     the end of a goal that never ran, in any thread
+    begin, admit, queued    by the thread that brings the goal: log it, refuse what can't be done, say that it waits
+    run                     by the thread `runner`: frame, episode, a message for each turn, and the end
+    end                     by any thread: the end of a goal that never ran
+
+Follow-ups, verdicts and the recorder have a goal before its result is published: an answer to it finds them ready.
 """
 
 from __future__ import annotations

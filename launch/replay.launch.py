@@ -27,6 +27,12 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "image_transport", default_value="raw", choices=["raw", "compressed"], description="Of the images in the bag."
     ),
+    DeclareLaunchArgument(
+        "depth_transport",
+        default_value="raw",
+        choices=["raw", "compressedDepth"],
+        description="Of the depth images in the bag.",
+    ),
     DeclareLaunchArgument("goal", default_value="/agent/goal", description="Topic of the goals in the bag."),
     DeclareLaunchArgument("goal_text", default_value="/agent/goal_text", description="Of goals in plain text."),
     DeclareLaunchArgument("policy", default_value="", description="Who decides; empty: as params_file says."),
@@ -51,6 +57,7 @@ def generate_launch_description() -> LaunchDescription:
             "camera_info": LaunchConfiguration("camera_info"),
             "depth": LaunchConfiguration("depth"),
             "image_transport": LaunchConfiguration("image_transport"),
+            "depth_transport": LaunchConfiguration("depth_transport"),
             "policy": LaunchConfiguration("policy"),
             "segmenter": LaunchConfiguration("segmenter"),
             "record_dir": LaunchConfiguration("record_dir"),
@@ -67,6 +74,7 @@ def generate_launch_description() -> LaunchDescription:
             [LaunchConfiguration("image"), "/compressed"],
             LaunchConfiguration("camera_info"),
             LaunchConfiguration("depth"),
+            [LaunchConfiguration("depth"), "/compressedDepth"],
             LaunchConfiguration("goal"),
             LaunchConfiguration("goal_text"),
             *("--remap", [LaunchConfiguration("goal"), ":=/agent/goal"]),

@@ -1,6 +1,7 @@
 """Pixels of image messages as NumPy arrays, live and in bags alike. Needs no ROS.
 
-Reading order: `raw` (sensor_msgs/Image: colour and masks), `compressed` (JPEG and PNG), `depth` (metres).
+Reading order: `raw` (sensor_msgs/Image: colour and masks), `compressed` (JPEG and PNG), `depth` (metres),
+`compressed_depth` (PNG and RVL).
 """
 
 from rsagent_ros.images.compressed import compressed_to_rgb

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from rsagent_ros.images.compressed import CompressedImage
+from rsagent_ros.images.compressed_depth import compressed_depth_in_metres
 from rsagent_ros.images.raw import Image, bad_image, message_array
 
 _DTYPES = {"32FC1": np.float32, "16UC1": np.uint16, "mono16": np.uint16}
@@ -33,12 +35,14 @@ def depth_in_metres(array: NDArray[np.float32] | NDArray[np.uint16], encoding: s
     return metres
 
 
-def to_depth(message: Image) -> NDArray[np.float32]:
-    """Depth of an Image as (H, W) float32 metres; NaN where nothing was measured.
+def to_depth(message: Image | CompressedImage) -> NDArray[np.float32]:
+    """Depth of an Image, or of a CompressedImage, as (H, W) float32 metres; NaN where nothing was measured.
 
     Raises:
         RunFailed: BAD_IMAGE: neither 32FC1 (metres) nor 16UC1 (millimetres), or broken.
     """
+    if not hasattr(message, "encoding"):
+        return compressed_depth_in_metres(message)
     if message.encoding not in _DTYPES:
         raise bad_image(message, "a depth image is 32FC1 (metres) or 16UC1 (millimetres)")
     return depth_in_metres(message_array(message), message.encoding)

@@ -95,14 +95,26 @@ def raw_to_rgb(
 
 
 def to_mask(message: Image) -> Mask:
-    """Pixels of a mono8 mask as (H, W) bool: values from 128 up are inside.
+    """Pixels of a mono8 mask as (H, W) bool.
+
+    Of two values 0 is outside and the other inside, whichever it is; of more, as where edges are soft, those from 128
+    up are inside.
 
     Raises:
-        RunFailed: BAD_IMAGE: not mono8 or 8UC1, or broken.
+        RunFailed: BAD_IMAGE: not mono8 or 8UC1, broken, or with several values that are all below 128: it is not known
+            which of them are inside.
     """
     if message.encoding not in ("mono8", "8UC1"):
         raise bad_image(message, "a mask is mono8, 0 or 255")
-    return np.asarray(message_array(message) >= 128)
+    pixels = message_array(message)
+    inside = pixels > 0
+    marks = np.unique(pixels[inside])
+    if marks.size <= 1:
+        return np.asarray(inside)
+    if marks[-1] < 128:
+        values = ", ".join(map(str, marks[:4])) + (", ..." if marks.size > 4 else "")
+        raise bad_image(message, f"a mask is 0 outside and 255 inside, and this one marks pixels with {values}")
+    return np.asarray(pixels >= 128)
 
 
 def message_array(message: Image) -> NDArray[Any]:
@@ -119,11 +131,14 @@ def message_array(message: Image) -> NDArray[Any]:
     kind, channels = (
         (_GENERIC_TYPES[generic[1]], int(generic[2] or 1)) if generic is not None else _LAYOUTS[message.encoding]
     )
-    rows, width, step, held = message.height, message.width, message.step, len(message.data)
+    data = plain_buffer(message)
+    if data is None:
+        raise bad_image(message, NO_BUFFER.format(type(message.data).__name__))
+    rows, width, step, held = message.height, message.width, message.step, len(data)
     if not (rows > 0 and width > 0 and rows * width <= MAX_PIXELS):
         raise bad_image(message, f"1 to {MAX_PIXELS} pixels are needed")
-    if message.encoding in ("nv12", "nv21") and held >= step * (rows + rows // 2):
-        rows += rows // 2  # half as many rows of colour follow; some drivers count them in the height
+    if message.encoding in ("nv12", "nv21"):
+        rows = _rows_of_nv(message, held)
     dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
     row = width * channels * dtype.itemsize
     if step < row:
@@ -133,12 +148,40 @@ def message_array(message: Image) -> NDArray[Any]:
     pixels: NDArray[Any] = np.ndarray(
         (rows, width, channels),
         dtype,
-        memoryview(message.data),
+        data,
         strides=(step, channels * dtype.itemsize, dtype.itemsize),
     )
     if channels == 1:
         pixels = pixels[:, :, 0]
     return pixels.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _rows_of_nv(message: Image, held: int) -> int:
+    """Rows of an nv12 or nv21 image and of its colours, of which there are half as many below it."""
+    rows, width, step = message.height, message.width, message.step
+    if held >= step * (rows + rows // 2):
+        return int(rows + rows // 2)
+    # Some drivers count the rows of colours in the height. One that says two bytes a pixel means something else by
+    # its step, and which rows its buffer holds can't be known.
+    if rows % 3 == 0 and held == step * rows and step < 2 * width:
+        return int(rows)
+    raise bad_image(
+        message,
+        f"{step * (rows + rows // 2)} bytes are needed with a step of {step}, data has {held}; publish rows of {width} "
+        "bytes, with half as many rows of colours below",
+    )
+
+
+def plain_buffer(message: Any) -> memoryview | None:
+    """The bytes of a message's data; None where it is no plain buffer of them, as with some newer releases of ROS."""
+    try:
+        view = memoryview(message.data)
+        return view.cast("B") if view.contiguous and view.itemsize == 1 else None
+    except TypeError:
+        return None
+
+
+NO_BUFFER = "its data is a {}, which is no plain buffer; use a release of ROS whose images hold their bytes in memory"
 
 
 def bad_image(message: Image, why: str) -> RunFailed:

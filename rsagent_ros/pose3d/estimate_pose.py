@@ -169,5 +169,5 @@ def _check(mask: Mask, depth: Depth, camera: PinholeCamera, image: NDArray[np.ui
             )
     if mask.dtype != np.bool_ or depth.dtype != np.float32:
         raise ValueError(f"the mask is {mask.dtype}, the depth {depth.dtype}; bool and float32 metres are needed")
-    if not (camera.fx > 0 and camera.fy > 0):
-        raise ValueError(f"the camera's focal lengths are {camera.fx} and {camera.fy} pixels; it is not calibrated")
+    if not (camera.fx > 0 and camera.fy > 0 and np.isfinite((camera.fx, camera.fy, camera.cx, camera.cy)).all()):
+        raise ValueError(f"the camera is {camera}; it is not calibrated: four finite numbers are needed, fx, fy over 0")

@@ -134,14 +134,16 @@ def _metres(depth: Any, size: tuple[int, int], complain: Callable[[str], object]
     """(H, W) metres of a depth image; None without one, and, with a complaint, where it can't be used."""
     if depth is None:
         return None
-    if (depth.width, depth.height) != size:
-        complain(f"depth is of {depth.width} x {depth.height} pixels, the image of {size[0]} x {size[1]}: left out")
-        return None
     try:
-        return to_depth(depth)
+        metres = to_depth(depth)
     except RunFailed as failure:
         complain(f"depth is left out: {failure.message}")
         return None
+    height, width = metres.shape
+    if (width, height) != size:
+        complain(f"depth is of {width} x {height} pixels, the image of {size[0]} x {size[1]}: left out")
+        return None
+    return metres
 
 
 def _skipped(bag: Bag, goal: BagGoal, reason: str) -> GoalExample:

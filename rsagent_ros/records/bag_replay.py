@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import sys
 from collections import Counter
@@ -145,7 +146,7 @@ class BagReplay:
             models.segmenter,
             replace(
                 budget,
-                seconds=goal.time_budget if goal.time_budget > 0 else budget.seconds,
+                seconds=goal.time_budget if 0 < goal.time_budget < math.inf else budget.seconds,
                 max_turns=goal.max_turns or budget.max_turns,
             ),
             goal_id=goal.goal_id,

@@ -9,6 +9,7 @@ from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.bag_index import BagIndex
 
 COMPRESSED = "/compressed"
+COMPRESSED_DEPTH = "/compressedDepth"
 NOT_CAMERAS = (
     *("depth", "mask", "overlay", "disparity", "confidence", "infra", "compressedDepth", "theora"),
     *("label_image", "goal_image"),
@@ -31,7 +32,7 @@ def camera_topics(index: BagIndex, image: str = "", depth: str = "") -> CameraTo
     Args:
         index: Of the bag.
         image: The topic to take; empty: the only one, or a raw one before its compressed form.
-        depth: Likewise; empty: the only one with "depth" in its name.
+        depth: Likewise; empty: the only one with "depth" in its name, again a raw one before its compressed form.
 
     Raises:
         ValueError: There is no such topic, it has no images, or several could be meant; the sentence lists them.
@@ -41,16 +42,26 @@ def camera_topics(index: BagIndex, image: str = "", depth: str = "") -> CameraTo
     else:
         image = _only_image(index)
     if depth:
-        _check(index, depth, (ros.IMAGE,))
+        _check(index, depth, (ros.IMAGE, ros.COMPRESSED_IMAGE))
     else:
-        depths = [topic for topic, kind in index.types.items() if kind == ros.IMAGE and "depth" in topic.lower()]
-        depth = depths[0] if len(depths) == 1 and depths[0] != image else ""
+        depth = _only_depth(index, image)
     infos = [topic for topic, kind in index.types.items() if kind == ros.CAMERA_INFO]
     folder = image.removesuffix(COMPRESSED).rpartition("/")[0]
     beside = f"{folder}/camera_info"
     colour = [topic for topic in infos if "depth" not in topic.lower()]
     info = beside if beside in infos else colour[0] if len(colour) == 1 else ""
     return CameraTopics(image, depth, info)
+
+
+def _only_depth(index: BagIndex, image: str) -> str:
+    """The one depth topic beside the image's; empty where there is none, or several."""
+    named = {topic: kind for topic, kind in index.types.items() if "depth" in topic.lower() and topic != image}
+    raw = [topic for topic, kind in named.items() if kind == ros.IMAGE]
+    packed = [topic for topic, kind in named.items() if kind == ros.COMPRESSED_IMAGE]
+    for topics in (raw, [topic for topic in packed if topic.endswith(COMPRESSED_DEPTH)], packed):
+        if topics:
+            return topics[0] if len(topics) == 1 else ""
+    return ""
 
 
 def _only_image(index: BagIndex) -> str:

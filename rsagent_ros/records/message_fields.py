@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rsagent_ros.data.camera import PinholeCamera
@@ -35,14 +36,14 @@ def stamp_of(time: Any) -> int:
 
 
 def camera_of(info: Any) -> PinholeCamera | None:
-    """A sensor_msgs/CameraInfo as a pinhole camera; None where it is not calibrated.
+    """A sensor_msgs/CameraInfo as a pinhole camera; None where it is not calibrated, or not with numbers.
 
     Where the lens distorts, it is that of the rectified image: `p`, where that is filled in, is its matrix, and `k`
     that of the raw one.
     """
-    if not (info.width and info.height and info.k[0] > 0 and info.k[4] > 0):
+    is_filled_in = info.p[0] != 0 or info.p[5] != 0  # NaN is: the rectified camera is then one that nobody knows
+    rectified = any(info.d) and is_filled_in
+    fx, _, cx, _, fy, cy = map(float, (*info.p[:3], *info.p[4:7]) if rectified else info.k[:6])
+    if not (info.width and info.height and fx > 0 and fy > 0 and all(map(math.isfinite, (fx, fy, cx, cy)))):
         return None
-    rectified = any(info.d) and info.p[0] > 0 and info.p[5] > 0
-    numbers = (*info.p[:3], *info.p[4:7]) if rectified else info.k[:6]
-    fx, _, cx, _, fy, cy = (float(number) for number in numbers)
     return PinholeCamera(int(info.width), int(info.height), fx, fy, cx, cy)

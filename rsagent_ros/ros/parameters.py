@@ -95,6 +95,9 @@ class NodeParameters:
     image_transport: str = _node(
         "raw", "`image`, or `image/compressed`", choices=("raw", "compressed"), since="activation"
     )
+    depth_transport: str = _node(
+        "raw", "`depth`, or `depth/compressedDepth`", choices=("raw", "compressedDepth"), since="activation"
+    )
     image_reliability: str = _node(
         "best_effort",
         "reliability to request; best_effort matches any publisher",

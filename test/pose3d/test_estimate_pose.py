@@ -200,6 +200,8 @@ def test_what_does_not_fit_together_is_an_error_that_says_so() -> None:
         estimate_pose(mask, depth.astype(np.float64), CAMERA)
     with pytest.raises(ValueError, match="not calibrated"):
         estimate_pose(mask, depth, PinholeCamera(320, 240, 0.0, 0.0, 0.0, 0.0))
+    with pytest.raises(ValueError, match="not calibrated"):
+        estimate_pose(mask, depth, PinholeCamera(320, 240, 300.0, 300.0, np.nan, 119.5))
     with pytest.raises(ValueError, match="min_pixels is 0"):
         Pose3dConfig(min_pixels=0)
 

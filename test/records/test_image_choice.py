@@ -89,6 +89,16 @@ def test_bounds_are_not_negative() -> None:
             CameraTopics("/c/color/image_raw", "/c/aligned_depth_to_color/image_raw", "/c/color/camera_info"),
         ),
         ({"/c/image": IMAGE, "/a/depth": IMAGE, "/b/depth": IMAGE}, CameraTopics("/c/image")),
+        (
+            {"/c/image": IMAGE, "/d/depth": IMAGE, "/d/depth/compressedDepth": COMPRESSED},
+            CameraTopics("/c/image", "/d/depth"),
+        ),
+        (
+            {"/c/image/compressed": COMPRESSED, "/d/depth/compressedDepth": COMPRESSED,
+             "/d/depth/compressed": COMPRESSED},
+            CameraTopics("/c/image/compressed", "/d/depth/compressedDepth"),
+        ),
+        ({"/c/image": IMAGE, "/d/depth/compressed": COMPRESSED}, CameraTopics("/c/image", "/d/depth/compressed")),
     ],
 )  # fmt: skip
 def test_the_camera_of_a_bag(types: dict[str, str], expected: CameraTopics) -> None:

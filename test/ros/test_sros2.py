@@ -161,6 +161,7 @@ def test_it_allows_what_the_agent_does_and_nothing_else(domain: int, robot: Robo
 
     until(lambda: look(*(("topic", "subscribe", f"/camera/{name}") for name in ("image", "camera_info", "depth"))))
     assert robot.set_parameter("image_transport", "compressed").successful
+    assert robot.set_parameter("depth_transport", "compressedDepth").successful
     for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE):
         assert robot.change_state(transition)
     until(lambda: look(*there(allowed("/rsagent/agent"))))

@@ -166,7 +166,7 @@ class Camera:
 
     def published(self, name: str) -> bool:
         """Whether anybody publishes `camera_info` or `depth`."""
-        return bool(self._node.count_publishers(self._topic(name)))
+        return bool(self._node.count_publishers(self._companion_topic(name)))
 
     def endpoints(self) -> list[TopicEndpointInfo]:
         """Publishers of the image topic, with their QoS."""
@@ -213,9 +213,10 @@ class Camera:
                 }
             self._group = MutuallyExclusiveCallbackGroup()  # a new one: a group never forgets who has been in it
             self._listen(self.message_type, self.topic, "image")
-        for name, kind in (("camera_info", CameraInfo), ("depth", Image)):
+        depth = Image if settings.depth_transport == "raw" else CompressedImage
+        for name, kind in (("camera_info", CameraInfo), ("depth", depth)):
             if name not in self._subscriptions and (not self.on_demand or self.published(name)):
-                self._listen(kind, self._topic(name), name)
+                self._listen(kind, self._companion_topic(name), name)
 
     def _unsubscribe(self) -> None:
         while self._subscriptions:
@@ -253,6 +254,11 @@ class Camera:
         listener = self._listener
         if listener is not None:
             listener()
+
+    def _companion_topic(self, name: str) -> str:
+        """The topic of `camera_info` or `depth`, with the suffix of its transport."""
+        transport = self._settings.depth_transport
+        return self._topic(name) + (f"/{transport}" if name == "depth" and transport != "raw" else "")
 
     def _topic(self, name: str) -> str:
         topic: str = self._node.resolve_topic_name(f"{self.name}/{name}" if self.name else name)

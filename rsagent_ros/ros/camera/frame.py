@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from rsagent_ros.agent.errors import RunFailed
@@ -55,7 +55,7 @@ def fitted(
     rgb: NDArray[np.uint8],
     header: Header,
     info: CameraInfo | None,
-    depth: Image | None,
+    depth: Image | CompressedImage | None,
     complain: Callable[[str], object],
 ) -> Frame:
     """A frame with those companions that fit it; for the others, `complain` is called with a sentence."""
@@ -65,7 +65,10 @@ def fitted(
 
 
 def companions(
-    size: tuple[int, int], info: CameraInfo | None, depth: Image | None, complain: Callable[[str], object]
+    size: tuple[int, int],
+    info: CameraInfo | None,
+    depth: Image | CompressedImage | None,
+    complain: Callable[[str], object],
 ) -> tuple[CameraInfo | None, NDArray[np.float32] | None]:
     """Those that fit an image of this (height, width), depth as (H, W) float32 metres; `complain` about the others."""
     height, width = size
@@ -73,11 +76,12 @@ def companions(
         complain(f"camera_info is of {info.width} x {info.height} pixels, the image of {width} x {height}")
         info = None
     metres: NDArray[np.float32] | None = None
-    if depth is not None and (depth.width, depth.height) != (width, height):
-        complain(f"depth is of {depth.width} x {depth.height} pixels, the image of {width} x {height}")
-    elif depth is not None:
+    if depth is not None:
         try:
             metres = to_depth(depth)
         except RunFailed as failure:
             complain(f"depth: {failure.message}")
+    if metres is not None and metres.shape != size:
+        complain(f"depth is of {metres.shape[1]} x {metres.shape[0]} pixels, the image of {width} x {height}")
+        metres = None
     return info, metres

@@ -93,7 +93,9 @@ class Poses:
             return self._logged_once("info", "there is no camera_info of the image's size")
         camera = camera_of(frame.camera_info)
         if camera is None:
-            return self._logged_once("calibration", "camera_info holds no focal length: the camera is not calibrated")
+            return self._logged_once(
+                "calibration", "camera_info holds no numbers of a lens: the camera is not calibrated"
+            )
         pose = estimate_pose(mask, frame.depth, camera, frame.rgb if self.wanted else None)
         if isinstance(pose, NoPose):
             self._log.debug(f"no pose: {pose.reason}")

@@ -62,8 +62,13 @@ class Transforms:
         except self._failure as error:
             self.problem = f"no transform from {pose.header.frame_id!r} to {self._target!r}: {error}"
             return pose
+        moved = _transformed(pose, found)
+        place, turn = moved.pose.position, moved.pose.orientation
+        if not np.isfinite((place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w)).all():
+            self.problem = f"the transform from {pose.header.frame_id!r} to {self._target!r} is not of finite numbers"
+            return pose
         self.problem = ""
-        return _transformed(pose, found)
+        return moved
 
 
 def _transformed(pose: PoseStamped, transform: Any) -> PoseStamped:

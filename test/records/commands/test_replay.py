@@ -10,7 +10,21 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from bags import START, Tape, camera_info, camera_tape, compressed, discs, goal, header, image, text, truth
+from bags import (
+    HEIGHT,
+    START,
+    WIDTH,
+    Tape,
+    camera_info,
+    camera_tape,
+    compressed,
+    discs,
+    goal,
+    header,
+    image,
+    text,
+    truth,
+)
 from recorded import recorded
 
 from rsagent_ros.agent.mask import iou
@@ -165,6 +179,39 @@ def test_companions_of_another_size_are_left_out(tmp_path: Path, out: Path, capl
     assert results(out)[0]["outcome"] == "found"
     assert any("depth is of 3 x 3 pixels, the image of 160 x 120" in line for line in caplog.messages)
     assert any("camera_info is of 7 x 120 pixels" in line for line in caplog.messages)
+
+
+def test_depth_as_image_transport_sends_it_goes_into_the_record(tmp_path: Path, out: Path) -> None:
+    millimetres = np.full((HEIGHT, WIDTH), 1500, np.uint16)
+    packed = bytes(12) + cv2.imencode(".png", millimetres)[1].tobytes()
+    depth = blank(
+        ros.COMPRESSED_IMAGE,
+        header=header(START),
+        format="16UC1; compressedDepth png",
+        data=np.frombuffer(packed, np.uint8),
+    )
+    tape = Tape().put(0.0, "/c/image/compressed", compressed(discs(), START)).put(0.1, "/agent/goal", goal())
+    tape.put(0.0, "/c/depth/compressedDepth", depth).put(0.0, "/c/image/camera_info", camera_info(START))
+    assert run(tape.write(tmp_path / "bag"), out, "--record", str(tmp_path / "records")) == 0
+    (record,) = read_records(tmp_path / "records")
+    assert record.depth is not None
+    assert (record.depth == np.float32(1.5)).all()
+
+
+def test_a_calibration_of_no_numbers_costs_the_calibration_alone(tmp_path: Path, out: Path) -> None:
+    info = camera_info(START)
+    info.k[2] = np.nan
+    tape = Tape().put(0.0, "/c/image", image(discs(), START)).put(0.1, "/agent/goal", goal())
+    tape.put(0.0, "/c/camera_info", info)
+    assert run(tape.write(tmp_path / "bag"), out, "--record", str(tmp_path / "records")) == 0
+    (record,) = read_records(tmp_path / "records")
+    assert (results(out)[0]["outcome"], record.camera_info) == ("found", None)
+
+
+@pytest.mark.parametrize("budget", [np.inf, np.nan, -1.0])
+def test_a_budget_that_is_none_is_that_of_the_command(tmp_path: Path, out: Path, budget: float) -> None:
+    tape = camera_tape((0.0,)).put(0.1, "/agent/goal", goal(time_budget=budget))
+    assert run(tape.write(tmp_path / "bag"), out) == 0
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 import tabletop
@@ -16,9 +18,9 @@ from geometry_msgs.msg import PoseStamped, TransformStamped
 from moving_pictures import Film
 from numpy.typing import NDArray
 from rclpy.node import Node
-from ros_support import REAL_AGENT, AgentProcess, Robot, image_of, picture
+from ros_support import REAL_AGENT, AgentProcess, Robot, image_of, picture, until
 from rsagent_ros.msg import Result, TrackedMask
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from rsagent_ros.images import to_mask
 from rsagent_ros.ros.conversions import nanoseconds
@@ -115,8 +117,10 @@ def test_things_of_the_simulator_are_where_it_has_put_them(domain: int) -> None:
         (image_of(np.zeros((HEIGHT, WIDTH), np.uint16), "16UC1"), {}, "0% of the mask has depth"),
         (image_of(np.full((HEIGHT, WIDTH), np.nan, np.float32), "32FC1"), {}, "0% of the mask has depth"),
         (image_of(plate(), "32FC1"), {"camera_info": info_of(WIDTH, HEIGHT, 0.0)}, "the camera is not calibrated"),
+        (image_of(plate(), "32FC1"), {"camera_info": info_of(WIDTH, HEIGHT, np.nan)}, "the camera is not calibrated"),
+        (image_of(plate(), "32FC1"), {"camera_info": info_of(WIDTH, HEIGHT, np.inf)}, "the camera is not calibrated"),
     ],
-    ids=["no depth", "zeros", "NaN", "no calibration"],
+    ids=["no depth", "zeros", "NaN", "no calibration", "calibration of NaN", "infinite calibration"],
 )
 def test_without_a_place_there_is_no_pose_and_diagnostics_say_why(
     shared: Robot, depth: Image | None, fields: dict[str, Any], told: str
@@ -129,6 +133,16 @@ def test_without_a_place_there_is_no_pose_and_diagnostics_say_why(
         return told in values["no pose because"]
 
     diagnostics.wait(1, tells)
+
+
+def test_depth_comes_compressed_too(robot: Robot, start: Start) -> None:
+    start("-p", "depth_transport:=compressedDepth", "-p", "stamp_tolerance:=0.5")
+    stored = cv2.imencode(".png", (plate() * 1000).astype(np.uint16))[1].tobytes()
+    depth = CompressedImage(format="16UC1; compressedDepth png", data=array.array("B", bytes(12) + stored))
+    robot.camera(depth, "/depth/compressedDepth")
+    robot.camera(info_of(WIDTH, HEIGHT), "/camera_info")
+    robot.camera(picture(WIDTH, HEIGHT))
+    until(lambda: robot.ask()[1].instances[0].has_pose)
 
 
 def test_candidates_have_poses_too(robot: Robot, start: Start) -> None:

@@ -49,7 +49,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise unusable(f"{path} is larger than {MAX_JSON_BYTES // 1_000_000} MB", AGAIN)
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise unusable(f"{path} is missing", AGAIN) from error
     except (OSError, ValueError) as error:

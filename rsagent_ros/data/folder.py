@@ -31,6 +31,7 @@ from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.files import PNG_SIGNATURE, depth_remarks, inside, read_depth, read_image
+from rsagent_ros.data.text import text_lines
 
 FILE = "scenes.jsonl"
 VERSION = 2
@@ -98,15 +99,12 @@ def load_examples(folder: Path) -> Iterator[Example]:
         ValueError: A line that is wrong, with its number and what is wrong with it.
     """
     rows = examples_file(folder)
-    with rows.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                example = read_example(line, folder)
-            except (ValueError, OSError) as error:
-                raise ValueError(f"{rows}, line {number}: {error}") from error
-            yield example
+    for number, _, line in text_lines(rows):
+        try:
+            example = read_example(line, folder)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{rows}, line {number}: {error}") from error
+        yield example
 
 
 def examples_file(folder: Path) -> Path:

@@ -26,6 +26,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example, blank_image, check_id
 from rsagent_ros.data.files import depth_remarks, inside, load_mask, read_depth, read_image, read_mask
 from rsagent_ros.data.ref import ExampleRef, Loader, Skipped
+from rsagent_ros.data.text import text_lines
 
 FILE = "truth.jsonl"
 MAX_LINE_BYTES = 16_000_000
@@ -71,20 +72,17 @@ def list_masks(folder: Path, *, masks_only: bool = False) -> Loader:
 
 
 def _list_lines(rows: Path, masks_only: bool) -> Loader:
-    with rows.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            where = f"{rows}, line {number}"
-            try:
-                if len(line) > MAX_LINE_BYTES:
-                    raise ValueError(f"the line has over {MAX_LINE_BYTES} bytes")
-                row = msgspec.json.decode(line, type=_Line)
-                check_id(row.id)
-            except (msgspec.DecodeError, ValueError, RecursionError) as error:
-                yield Skipped("", where, str(error))
-            else:
-                yield ExampleRef(row.id, where, partial(_load, row, rows.parent, masks_only))
+    for number, _, line in text_lines(rows):
+        where = f"{rows}, line {number}"
+        try:
+            if len(line) > MAX_LINE_BYTES:
+                raise ValueError(f"the line has over {MAX_LINE_BYTES} bytes")
+            row = msgspec.json.decode(line, type=_Line)
+            check_id(row.id)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            yield Skipped("", where, str(error))
+        else:
+            yield ExampleRef(row.id, where, partial(_load, row, rows.parent, masks_only))
 
 
 def _load(row: _Line, folder: Path, masks_only: bool) -> Example:

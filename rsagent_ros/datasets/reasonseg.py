@@ -27,6 +27,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example, as_id
 from rsagent_ros.data.files import MAX_FILE_BYTES, read_image
 from rsagent_ros.data.ref import ExampleRef, Loader, Skipped
+from rsagent_ros.data.text import as_utf8
 from rsagent_ros.datasets.polygons import crosses_itself, polygon
 
 _TARGET, _IGNORE = 1, 255
@@ -68,7 +69,7 @@ def list_reasonseg(root: Path, split: str) -> Loader:
 def _load(path: Path, name: str, split: str) -> Example:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"the file has over {MAX_FILE_BYTES} bytes")
-    data = path.read_bytes()
+    data = as_utf8(path.read_bytes())
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

@@ -20,21 +20,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 from pycocotools import mask as coco
 
-from rsagent_ros.agent.mask import MAX_PIXELS, Mask
+from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example, as_id
-from rsagent_ros.data.files import inside, read_image
+from rsagent_ros.data.files import decode_runs, inside, read_image
 from rsagent_ros.data.ref import ExampleRef, Loader, Skipped
+from rsagent_ros.data.text import read_json
 from rsagent_ros.datasets.plain_pickle import read_plain_pickle
 from rsagent_ros.datasets.polygons import crosses_itself, polygon
 
 REFS = {"refcoco": "refs(unc)", "refcoco+": "refs(unc)", "refcocog": "refs(umd)", "grefcoco": "grefs(unc)"}
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,21 +53,8 @@ class _Image:
 class _Annotation:
     id: int
     image_id: int
-    segmentation: list[list[float]] | dict[str, Any]
-    category_id: int = 0
-
-
-@dataclass(frozen=True)
-class _Category:
-    id: int
-    name: str
-
-
-@dataclass(frozen=True)
-class _Instances:
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
+    segmentation: Any
+    category_id: Any = None
 
 
 @dataclass(frozen=True)
@@ -89,17 +80,72 @@ class _Ref:
 
 
 class _Index:
-    """instances.json by id."""
+    """instances.json by id. An entry is looked at when it is asked for: an odd one costs only those that mean it."""
 
     def __init__(self, path: Path, images: Path) -> None:
         try:
-            instances = msgspec.json.decode(path.read_bytes(), type=_Instances)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            instances = read_json(path)
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        for name in ("images", "annotations"):
+            if not (isinstance(instances, dict) and isinstance(instances.get(name), list)):
+                raise ValueError(f"{path} has no list {name!r}, so it is no instances.json of COCO")
+        categories = instances.get("categories")
         self.folder = images
-        self.images = {image.id: image for image in instances.images}
-        self.annotations = {annotation.id: annotation for annotation in instances.annotations}
-        self.categories = {category.id: category.name for category in instances.categories}
+        self._images = _by_id(instances["images"])
+        self._annotations = _by_id(instances["annotations"])
+        self._categories = _by_id(categories if isinstance(categories, list) else [])
+
+    def image(self, number: int) -> _Image:
+        """The image of that id.
+
+        Raises:
+            ValueError: There is none, or without a name or a size.
+        """
+        return _entry("image", self._images, number, _Image)
+
+    def annotation(self, number: int) -> _Annotation:
+        """The annotation of that id.
+
+        Raises:
+            ValueError: There is none, or without an image or a segmentation.
+        """
+        return _entry("annotation", self._annotations, number, _Annotation)
+
+    def category(self, number: object) -> str:
+        """The name of a category; empty where it has none."""
+        known = _whole(number)
+        return str(self._categories.get(known, {}).get("name") or "") if known is not None else ""
+
+
+def _by_id(entries: list[Any]) -> dict[int, dict[str, Any]]:
+    found = {}
+    for entry in entries:
+        number = _whole(entry.get("id")) if isinstance(entry, dict) else None
+        if number is not None:
+            found[number] = entry
+    return found
+
+
+def _whole(value: object) -> int | None:
+    """A whole number, also one written as 7.0 or in quotes; else None."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.strip().isdigit() else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if type(value) is int else None
+
+
+def _entry(kind: str, entries: dict[int, dict[str, Any]], number: int, form: type[T]) -> T:
+    entry = entries.get(number)
+    if entry is None:
+        raise ValueError(f"{kind} {number} is not in instances.json")
+    whole = {key: value if (known := _whole(value)) is None else known for key, value in entry.items()}
+    whole |= {"file_name": entry.get("file_name"), "segmentation": entry.get("segmentation")}
+    try:
+        return msgspec.convert({key: value for key, value in whole.items() if value is not None}, form)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{kind} {number} of instances.json: {error}") from error
 
 
 def list_refer(kind: str, root: Path, split: str, images: Path) -> Loader:
@@ -146,8 +192,8 @@ def _read_refs(stem: Path) -> tuple[Path, list[Any]]:
     if as_json.is_file():
         path = as_json
         try:
-            rows = msgspec.json.decode(path.read_bytes())
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            rows = read_json(path)
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     elif as_pickle.is_file():
         path, rows = as_pickle, read_plain_pickle(as_pickle)
@@ -159,9 +205,7 @@ def _read_refs(stem: Path) -> tuple[Path, list[Any]]:
 
 
 def _load(kind: str, name: str, ref: _Ref, text: str, index: _Index) -> Example:
-    known = index.images.get(ref.image_id)
-    if known is None:
-        raise ValueError(f"image {ref.image_id} is not in instances.json")
+    known = index.image(ref.image_id)
     image = read_image(inside(index.folder, known.file_name))
     if image.shape[:2] != (known.height, known.width):
         raise ValueError(
@@ -172,13 +216,11 @@ def _load(kind: str, name: str, ref: _Ref, text: str, index: _Index) -> Example:
     remarks: list[str] = []
     category = {0: "no target", 1: "single target"}.get(len(ref.ann_ids), "several targets")
     for ann_id in ref.ann_ids:
-        annotation = index.annotations.get(ann_id)
-        if annotation is None:
-            raise ValueError(f"annotation {ann_id} is not in instances.json")
+        annotation = index.annotation(ann_id)
         if annotation.image_id != ref.image_id:
             raise ValueError(f"annotation {ann_id} is of image {annotation.image_id}, not of image {ref.image_id}")
         if kind != "grefcoco":
-            category = index.categories.get(annotation.category_id, "")
+            category = index.category(annotation.category_id)
         mask, odd = _mask(annotation, known)
         masks.append(mask)
         remarks += odd
@@ -193,16 +235,22 @@ def _mask(annotation: _Annotation, image: _Image) -> tuple[Mask, list[str]]:
     """Its mask, and what is odd about it."""
     height, width = image.height, image.width
     remarks: list[str] = []
-    if isinstance(annotation.segmentation, dict):
+    shapes = annotation.segmentation
+    if isinstance(shapes, dict):
         return _of_runs(annotation, height, width), remarks
+    if not isinstance(shapes, list):
+        raise ValueError(f"annotation {annotation.id} has the segmentation {shapes!r:.60}, neither polygons nor runs")
+    if shapes and all(isinstance(number, int | float) for number in shapes):
+        remarks.append(f"annotation {annotation.id} has one polygon that is not in a list of polygons")
+        shapes = [shapes]
     parts = []
-    for number, flat in enumerate(annotation.segmentation, 1):
-        if len(flat) % 2:
+    for number, flat in enumerate(shapes, 1):
+        if not isinstance(flat, list) or len(flat) % 2:
             raise ValueError(f"annotation {annotation.id}: polygon {number} has an odd number of coordinates")
         if len(flat) < 6:  # COCO has a few
             remarks.append(f"polygon {number} of annotation {annotation.id} has under three points, and is left out")
             continue
-        points = polygon(np.asarray(flat, dtype=np.float64).reshape(-1, 2))
+        points = polygon([flat[at : at + 2] for at in range(0, len(flat), 2)])
         if crosses_itself(points):
             remarks.append(f"polygon {number} of annotation {annotation.id} crosses itself")
         parts.append(points.ravel().tolist())
@@ -213,13 +261,11 @@ def _mask(annotation: _Annotation, image: _Image) -> tuple[Mask, list[str]]:
 
 
 def _of_runs(annotation: _Annotation, height: int, width: int) -> Mask:
-    """COCO's uncompressed run lengths, checked: pycocotools writes past its buffer when they exceed the size."""
-    size, counts = annotation.segmentation["size"], annotation.segmentation["counts"]  # type: ignore[call-overload]  # a mapping here
-    if size != [height, width] or not 0 < height * width <= MAX_PIXELS:
-        raise ValueError(f"annotation {annotation.id}: runs of size {size}, the image is {[height, width]}")
-    if not (isinstance(counts, list) and all(type(run) is int and run >= 0 for run in counts)):
-        raise ValueError(f"annotation {annotation.id}: runs that are not a list of counts")
-    if sum(counts) != height * width:
-        raise ValueError(f"annotation {annotation.id}: the runs do not add up to {width} x {height} pixels")
-    decoded = coco.decode(coco.frPyObjects({"size": size, "counts": counts}, height, width))
-    return np.asarray(decoded, dtype=np.bool_)
+    """The mask of run lengths in either of COCO's forms."""
+    try:
+        mask = decode_runs(annotation.segmentation)
+    except ValueError as error:
+        raise ValueError(f"annotation {annotation.id}: {error}") from error
+    if mask.shape != (height, width):
+        raise ValueError(f"annotation {annotation.id}: runs of size {[*mask.shape]}, the image is {[height, width]}")
+    return mask

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rsagent_ros.data.folder import examples_file, line_id, read_example
 from rsagent_ros.data.ref import ExampleRef, Loader, Skipped
+from rsagent_ros.data.text import text_lines
 
 
 def list_scenes(folder: Path) -> Loader:
@@ -16,14 +17,11 @@ def list_scenes(folder: Path) -> Loader:
         FileNotFoundError: There is no scenes.jsonl in it.
     """
     rows = examples_file(folder)
-    with rows.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            where = f"{rows}, line {number}"
-            try:
-                name = line_id(line)
-            except ValueError as error:
-                yield Skipped("", where, str(error))
-            else:
-                yield ExampleRef(name, where, partial(read_example, line, folder))
+    for number, _, line in text_lines(rows):
+        where = f"{rows}, line {number}"
+        try:
+            name = line_id(line)
+        except ValueError as error:
+            yield Skipped("", where, str(error))
+        else:
+            yield ExampleRef(name, where, partial(read_example, line, folder))

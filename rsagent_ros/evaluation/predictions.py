@@ -27,6 +27,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example, check_id
 from rsagent_ros.data.files import load_mask
 from rsagent_ros.data.ref import Skipped
+from rsagent_ros.data.text import text_lines
 from rsagent_ros.datasets import Dataset, list_examples
 from rsagent_ros.evaluation.evaluator import Evaluated, Progress, evaluated
 from rsagent_ros.evaluation.results import NO_TRACE, ExampleResult, Measured, Results, RunSettings
@@ -63,6 +64,7 @@ def read_predictions(folder: Path) -> Predictions:
 
     Raises:
         FileNotFoundError: It holds none.
+        ValueError: Its predictions.jsonl is no UTF-8.
     """
     rows = folder / FILE
     if rows.is_file():
@@ -78,23 +80,18 @@ def read_predictions(folder: Path) -> Predictions:
 def _of_lines(rows: Path) -> Predictions:
     load: dict[str, Callable[[], Prediction]] = {}
     remarks: list[str] = []
-    with rows.open("rb") as lines:
-        at = 0
-        for number, line in enumerate(lines, 1):
-            start, at = at, at + len(line)
-            if not line.strip():
-                continue
-            try:
-                if len(line) > MAX_LINE_BYTES:
-                    raise ValueError(f"the line has over {MAX_LINE_BYTES} bytes")
-                row = msgspec.json.decode(line, type=_PredictionLine)
-                check_id(row.id)
-                if row.id in load:
-                    raise ValueError(f"a second prediction for {row.id}; the first counts")
-            except (msgspec.DecodeError, ValueError, RecursionError) as error:
-                remarks.append(f"{rows}, line {number}: {error}")
-            else:
-                load[row.id] = partial(_read, rows, start, len(line))
+    for number, start, line in text_lines(rows):
+        try:
+            if len(line) > MAX_LINE_BYTES:
+                raise ValueError(f"the line has over {MAX_LINE_BYTES} bytes")
+            row = msgspec.json.decode(line, type=_PredictionLine)
+            check_id(row.id)
+            if row.id in load:
+                raise ValueError(f"a second prediction for {row.id}; the first counts")
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            remarks.append(f"{rows}, line {number}: {error}")
+        else:
+            load[row.id] = partial(_read, rows, start, len(line))
     return Predictions(load, remarks)
 
 

@@ -120,3 +120,11 @@ def test_missing_split(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(FileNotFoundError, match="holds the folders: val"):
         list(list_examples(Dataset("reasonseg", str(tmp_path), "test")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    root = write(tmp_path, rectangle("target", 10, 10, 30, 30))
+    file = root / "val" / "a.json"
+    file.write_bytes(file.read_text().encode(encoding))
+    assert load(root).instruction == "where would one sit?"

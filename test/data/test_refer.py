@@ -183,3 +183,114 @@ def test_missing_files_and_splits(tmp_path: Path) -> None:
         Dataset("refcoco", str(folder))
     with pytest.raises(ValueError, match="no splits"):
         Dataset("scenes", str(folder), "val")
+
+
+# --- instances.json as people have it
+
+
+PACKED = coco.encode(np.asfortranarray(box(10, 10, 30, 30).astype(np.uint8)))["counts"].decode()
+ODD = annotation(77, [FAR])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {key: value for key, value in ODD.items() if key != "segmentation"},
+        ODD | {"segmentation": None},
+        ODD | {"segmentation": FAR},
+        ODD | {"segmentation": "mask.png"},
+        ODD | {"segmentation": {"counts": [1]}},
+        ODD | {"image_id": "1"},
+        ODD | {"image_id": None},
+        ODD | {"category_id": "seven"},
+        ODD | {"id": 77.0, "image_id": 1.0, "category_id": 7.0},
+        ODD | {"id": "x"},
+        {},
+        None,
+        [1, 2],
+        "annotation",
+    ],
+)
+def test_an_odd_annotation_that_nobody_means_costs_nothing(tmp_path: Path, odd: Any) -> None:
+    folder = write_coco(tmp_path, "refcoco", [ref(1, 5)], [odd, annotation(5, [SQUARE]), odd])
+    assert [(example.masks[0] == box(10, 10, 30, 30)).all() for example in loaded(folder)] == [True, True]
+
+
+@pytest.mark.parametrize("odd", [{"id": 9, "file_name": "x.jpg"}, {"id": 9}, {"file_name": 3}, None, 7])
+def test_an_odd_image_or_category_costs_nothing(tmp_path: Path, odd: Any) -> None:
+    folder = write_coco(tmp_path, "refcoco", [ref(1, 5)], [annotation(5, [SQUARE])])
+    instances = json.loads((folder / "instances.json").read_text())
+    for name in ("images", "categories"):
+        instances[name] = [odd, *instances[name]]
+    (folder / "instances.json").write_text(json.dumps(instances))
+    assert [example.category for example in loaded(folder)] == ["train", "train"]
+
+
+def test_one_without_categories_or_with_numbers_that_json_does_not_have(tmp_path: Path) -> None:
+    folder = write_coco(tmp_path, "refcoco", [ref(1, 5)], [annotation(5, [SQUARE]) | {"area": float("nan")}])
+    instances = json.loads((folder / "instances.json").read_text())
+    del instances["categories"]
+    (folder / "instances.json").write_text(json.dumps(instances))
+    assert [example.category for example in loaded(folder)] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"id": 5.0, "image_id": "1", "category_id": "7"},
+        {"segmentation": SQUARE},
+        {"segmentation": {"size": [60, 80], "counts": PACKED}},
+        {"segmentation": {"size": [60.0, 80.0], "counts": PACKED, "order": "F"}},
+    ],
+)
+def test_other_ways_to_write_what_is_meant(tmp_path: Path, form: dict[str, Any]) -> None:
+    folder = write_coco(tmp_path, "refcoco", [ref(1, 5, sentences=1)], [annotation(5, [SQUARE]) | form])
+    (example,) = loaded(folder)
+    overlap = (example.masks[0] & box(10, 10, 30, 30)).sum()
+    assert overlap >= 400
+    assert example.category == "train"
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"),
+    [
+        (None, "annotation 5"),
+        ("mask.png", "neither polygons nor runs"),
+        ({"counts": [4800]}, '"size"'),
+        ({"size": [60, 80]}, '"counts"'),
+        ({"size": [60, 80], "counts": None}, "counts"),
+        ({"size": [60, 80], "counts": 3}, "counts"),
+        ({"size": "60x80", "counts": [4800]}, "size"),
+        ({"size": [60, 80], "counts": ["4800"]}, "do not add up"),
+        ({"size": [60, 80], "counts": [-1, 4801]}, "do not add up"),
+        ({"size": [80, 60], "counts": [4800]}, "runs of size"),
+        ([["a"] * 6], "numbers"),
+        ([None], "polygon 1"),
+    ],
+)
+def test_a_broken_annotation_costs_its_own_sentences(tmp_path: Path, segmentation: Any, reason: str) -> None:
+    refs = [ref(1, 5, sentences=1), ref(2, 6, sentences=1)]
+    folder = write_coco(tmp_path, "refcoco", refs, [annotation(5, segmentation), annotation(6, [SQUARE])])
+    broken, whole = list_examples(dataset(folder))
+    assert isinstance(broken, ExampleRef)
+    assert isinstance(whole, ExampleRef)
+    with pytest.raises(ValueError, match=reason):
+        broken.load()
+    assert (whole.load().masks[0] == box(10, 10, 30, 30)).all()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    folder = write_coco(tmp_path, "refcoco", [ref(1, 5)], [annotation(5, [SQUARE])])
+    text = (folder / "instances.json").read_text()
+    (folder / "instances.json").write_bytes(text.encode(encoding))
+    (folder / "refs(unc).json").write_bytes(json.dumps([ref(1, 5)]).encode(encoding))
+    assert len(loaded(folder)) == 2
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"images": []}', '{"images": 1, "annotations": []}', "{", ""])
+def test_what_is_no_instances_json_is_told(tmp_path: Path, content: str) -> None:
+    folder = write_coco(tmp_path, "refcoco", [ref(1, 5)], [annotation(5, [SQUARE])])
+    (folder / "instances.json").write_text(content)
+    with pytest.raises(ValueError, match=r"instances\.json"):
+        list(list_examples(dataset(folder)))

@@ -112,7 +112,7 @@ class ChatServerConfig:
             return os.environ.get(self.api_key_env, "").strip()
         path = Path(self.api_key_file).expanduser()
         try:
-            with path.open(encoding="utf-8") as file:
+            with path.open(encoding="utf-8-sig") as file:
                 key = file.read(MAX_KEY_CHARS + 1).strip()
         except (OSError, UnicodeError) as error:
             raise ValueError(f"api_key_file {path}: {type(error).__name__}; it must be a readable text file") from None

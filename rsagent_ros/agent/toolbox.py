@@ -103,6 +103,8 @@ class Toolbox:
 
     def _segment(self, action: Segment, view: View, masks: list[MaskEntry]) -> Effect:
         base = None if action.refine is None else pick(masks, action.refine)
+        if action.box is not None:
+            self._check_size(action.box, view)
         prompt = MaskPrompt.of(
             None if action.box is None else view.box_to_crop(action.box),
             tuple(view.to_crop(point) for point in action.positive),
@@ -123,6 +125,18 @@ class Toolbox:
             parents=() if base is None else (base.mask_id,),
         )
         return self._made(entry, view, "Nothing could be segmented there. Try another box or point.")
+
+    def _check_size(self, box: Box, view: View) -> None:
+        """Refuse a box of less than a pixel, by which nothing can be meant: its numbers may be of another unit."""
+        pixels = view.box_to_crop(box)
+        if min(pixels.width, pixels.height) >= 1:
+            return
+        across, down = self._pictures.extent(view.width, view.height)
+        raise ToolFailed(
+            "bad_prompt",
+            "The box covers less than a pixel of the image. Draw a larger one: numbers run from 0 to "
+            f"{across:g} across and to {down:g} down.",
+        )
 
     def _combine(self, action: Combine, view: View, masks: list[MaskEntry]) -> Effect:
         added = [pick(masks, number) for number in action.add]

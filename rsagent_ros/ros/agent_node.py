@@ -55,8 +55,7 @@ class AgentNode(SafeLifecycleNode):
             stopping: Whether the node is about to end: what it loads is not waited for then.
 
         Raises:
-            ValueError: A parameter out of its range or choices.
-            rclpy.exceptions.InvalidParameterTypeException: A parameter of another type.
+            ValueError: A parameter out of its range or choices, or of another type.
         """
         super().__init__("agent")
         try:

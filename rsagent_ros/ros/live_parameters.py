@@ -18,8 +18,7 @@ class LiveParameters:
         """Declare all parameters on a node, and check each change of them from now on.
 
         Raises:
-            ValueError: A value out of its range or choices.
-            rclpy.exceptions.InvalidParameterTypeException: A value of another type.
+            ValueError: A value out of its range or choices, or of another type.
         """
         self._now = declare(node)
         node.add_pre_set_parameters_callback(whole_as_float)

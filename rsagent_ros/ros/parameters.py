@@ -254,21 +254,28 @@ PARAMETERS: dict[str, _Parameter] = {
 } | {name: _Parameter(DEFAULTS[name], known, "configuration") for name, known in SETTINGS.items()}
 
 
+_WRITTEN: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number, such as 8",
+    float: "a number, such as 20.0",
+    str: "a text; one that looks like a number or a list in quotes, as in name:=\"'7'\"",
+    tuple: "a list of texts, such as [left, wrist]",
+}
+
+
 def declare(node: Node) -> NodeParameters:
     """Declare all parameters on the node; returns their values, with what a file or the command line says.
 
     Raises:
-        ValueError: A value out of its range or choices.
-        rclpy.exceptions.InvalidParameterTypeException: A value of another type, such as 8.5 for a whole number.
+        ValueError: A value out of its range or choices, or of another type; the message says what to write.
     """
     values = {}
     for name, parameter in PARAMETERS.items():
-        # Our own check is the stricter one and has the better sentence: a range is declared after the value was read.
+        # Our own check is the stricter one and has the better sentence: types and ranges are declared after the value
+        # was read.
         default = [*parameter.default] if isinstance(parameter.default, tuple) else parameter.default
-        # Of another type are taken: the text that earlier releases had for lists, and 8 for 8.0.
-        either = isinstance(default, list | float)
         node.declare_parameter(
-            name, default, ParameterDescriptor(description=_description(name), dynamic_typing=either)
+            name, default, ParameterDescriptor(description=_description(name), dynamic_typing=True)
         )
         if isinstance(default, float):
             node.set_parameters(whole_as_float([node.get_parameter(name)]))
@@ -305,8 +312,9 @@ def changed(current: NodeParameters, changes: Iterable[Parameter]) -> NodeParame
 
 
 def _with(current: NodeParameters, values: Mapping[str, Any]) -> NodeParameters:
-    own = {name: _taken(name, value) for name, value in values.items() if name not in SETTINGS}
-    backends = {name: value for name, value in values.items() if name in SETTINGS}
+    taken = {name: _taken(name, value) for name, value in values.items()}
+    own = {name: value for name, value in taken.items() if name not in SETTINGS}
+    backends = {name: value for name, value in taken.items() if name in SETTINGS}
     return replace(current, **own, backends={**current.backends, **backends})
 
 
@@ -316,10 +324,22 @@ def _is_old_list(name: str, value: Any) -> bool:
 
 
 def _taken(name: str, value: Any) -> Any:
-    """A value of ROS as the dataclass has it."""
+    """A value of ROS as the dataclass has it.
+
+    Raises:
+        ValueError: It is of another type; the message says what to write.
+    """
+    default = PARAMETERS[name].default
     if _is_old_list(name, value):
         value = value.split(",")
-    return tuple(str(part).strip() for part in value) if isinstance(value, list) else value
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(str(part).strip() for part in value)
+    if type(value) is not type(default):
+        limits = PARAMETERS[name].setting.limits
+        raise ValueError(
+            f"{name} is {value!r}; {f'allowed: {limits}; ' if limits else ''}write {_WRITTEN[type(default)]}"
+        )
+    return value
 
 
 def descriptor(name: str) -> ParameterDescriptor:

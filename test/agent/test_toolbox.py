@@ -120,6 +120,17 @@ def test_prompt_is_in_pixels_of_the_view() -> None:
     assert bench.segmenter.encoded == [(200, 400)]
 
 
+@pytest.mark.parametrize("box", [Box(0.28, 0.33, 0.42, 0.66), Box(500, 500, 501, 600), Box(0, 0, 1000, 1)])
+def test_box_of_less_than_a_pixel_is_told_whatever_draws(box: Box) -> None:
+    """A model that counts from 0 to 1 writes such boxes, and a network draws a mask of something for any."""
+    bench = Bench()
+    failure = bench.refuses(Segment(box=box))
+    assert failure.code == "bad_prompt"
+    assert "from 0 to 1000 across" in failure.message
+    assert bench.segmenter.encoded == []
+    assert bench.do(Segment(box=Box(500, 500, 503, 503))).entry is not None
+
+
 def test_mask_is_in_pixels_of_the_frame_and_the_facts_in_those_of_the_view() -> None:
     effect = Bench().do(Zoom(MIDDLE), Segment(Box(0, 0, 500, 500)))
     made = entry(effect)
@@ -277,7 +288,7 @@ def test_box_of_a_mask_beyond_the_view_is_cut_at_its_edges() -> None:
 
 
 def test_box_in_the_view_is_rounded_outwards() -> None:
-    effect = Bench().do(Segment(Box(1, 2, 3, 4)))  # 0.8 to 2.4 pixels across and 0.8 to 1.6 down: the second of each
+    effect = Bench().do(Segment(Box(1, 2, 3, 5)))  # 0.8 to 2.4 pixels across and 0.8 to 2 down: the second of each
     assert entry(effect).box == Box(1, 1, 2, 2)
     assert effect.facts["box"] == [1, 2, 3, 5]
 

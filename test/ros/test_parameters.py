@@ -142,3 +142,30 @@ def test_cameras_are_a_list_and_the_text_of_before_is_taken() -> None:
     for names in (["left", "left"], ["1st"], "left, left"):
         with pytest.raises(ValueError, match="allowed: different names"):
             changed_to("cameras", names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("time_budget", "20s", "write a number, such as 20.0"),
+        ("time_budget", True, "write a number, such as 20.0"),
+        ("max_turns", 8.0, "write a whole number, such as 8"),
+        ("max_turns", "8", "write a whole number, such as 8"),
+        ("warm_up", 1, "write true or false"),
+        ("warm_up", "yes", "write true or false"),
+        ("policy", 7, "in quotes"),
+        ("cameras", 7, "a list of texts"),
+        ("chat_server.temperature", "hot", "write a number"),
+    ],
+)
+def test_a_value_of_another_type_is_told_with_what_to_write(name: str, value: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is .*{told}"):
+        changed_to(name, value)
+
+
+@pytest.mark.parametrize(("given", "hint"), [("max_turns:=8.0", "8"), ("warm_up:=1", "true"), ("policy:=7", "quotes")])
+def test_a_node_that_is_given_another_type_says_so_last(domain: int, given: str, hint: str) -> None:
+    with AgentProcess(domain, "-p", given) as agent:
+        agent.wait_for(f"{given.partition(':')[0]} is ")
+        assert agent.exit_code() == 2
+        assert hint in agent.log.strip().splitlines()[-1]

@@ -274,9 +274,7 @@ def declare(node: Node) -> NodeParameters:
         # Our own check is the stricter one and has the better sentence: types and ranges are declared after the value
         # was read.
         default = [*parameter.default] if isinstance(parameter.default, tuple) else parameter.default
-        node.declare_parameter(
-            name, default, ParameterDescriptor(description=_description(name), dynamic_typing=True)
-        )
+        node.declare_parameter(name, default, ParameterDescriptor(description=_description(name), dynamic_typing=True))
         if isinstance(default, float):
             node.set_parameters(whole_as_float([node.get_parameter(name)]))
         values[name] = node.get_parameter(name).value

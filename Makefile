@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo demo-tiny demo-miniature miniature miniature-ablations test test-stock lint defects coverage bench soak clean
+.PHONY: help setup build demo demo-tiny demo-miniature miniature miniature-ablations test test-stock lint defects coverage bench soak clean readme-pictures
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
@@ -77,6 +77,9 @@ bench: setup ## measure speed and memory; the table is in out/bench.json too
 
 soak: setup ## 10,000 goals with random faults against one node: nothing may leak; figures in out/soak.json
 	@$(WITH_ROS) python benchmarks/soak.py
+
+readme-pictures: setup ## draw docs/goal.gif again, from the records of `make demo`
+	@$(WITH_ROS) python .ci/readme_pictures.py out/demo/records
 
 clean: ## remove what was built and written; the environments .venv and .venv-numpy1 stay
 	rm -rf build install out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

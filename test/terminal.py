@@ -12,6 +12,7 @@ import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 PATIENCE = 60.0
 """Seconds after which something that should have been printed has not been."""
@@ -26,7 +27,8 @@ class Terminal:
         process: Its process.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> None:
+        """Start it, in a folder; None: where the tests run."""
         self._master, slave = pty.openpty()
         self.process = subprocess.Popen(
             list(command),
@@ -34,6 +36,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             env=dict(environment),
+            cwd=folder,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
         )

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Commands of a robot's ROS install, which the Python wheels do not have; what they name is checked below.
-ROS_TOOLS = ("ros2", "rosdep", "colcon", "cd", "pip")
+ROS_TOOLS = ("ros2", "rosdep", "colcon", "cd", "pip", "source")
 MOST_WORDS = 900
 
 
@@ -76,14 +76,14 @@ def test_launch_files_have_the_arguments_it_gives() -> None:
                 assert argument.split(":=")[0] in words, f"{name} has no argument {argument}"
 
 
-def test_goals_it_sends_have_the_fields_of_the_messages() -> None:
-    fields = {
-        match.group(1)
-        for line in (ROOT / "action" / "Segment.action").read_text(encoding="utf-8").split("---")[0].splitlines()
-        if (match := re.match(r"[\w/]+ (\w+)(?: |$)", line))
-    }
-    sent = [line for line in commands() if "send_goal" in line]
-    assert sent
-    for line in sent:
-        goal = yaml.safe_load(shlex.split(line)[-1])
-        assert goal.keys() <= fields, line
+def test_programs_it_runs_are_installed() -> None:
+    installed = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    programs = {shlex.split(line)[3] for line in commands() if line.startswith("ros2 run rsagent_ros ")}
+    assert programs  # test/ros/test_docs.py runs them
+    assert [name for name in programs if f"scripts/{name} " not in installed] == []
+
+
+def test_files_it_installs_from_are_there() -> None:
+    named = re.findall(r"pip install -r src/rsagent_ros/(\S+)", README)
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []

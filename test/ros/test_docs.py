@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from filming import shots_of
+from moving_pictures import Film
 from ros_support import AgentProcess, Robot, picture, until
+from terminal import CTRL_C, Terminal
 
 from rsagent_ros.agent.outcome import ErrorCode
 
@@ -64,6 +71,25 @@ def test_outcomes_in_the_docs_are_those_of_the_action() -> None:
     del outcomes["UNKNOWN"]
     table = INTERFACE.split("## Outcomes", 1)[1].split("\n## ", 1)[0]
     assert dict(re.findall(r"^\| (\w+) \((\d+)\)", table, re.MULTILINE)) == outcomes
+
+
+def test_the_readme_s_questions_are_answered(
+    domain: int, robot: Robot, start: Callable[..., AgentProcess], film: Callable[..., object], tmp_path: Path
+) -> None:
+    start(script="filmed")
+    film(shots_of(Film(pan=(0.0, 0.0)), 1))
+    lines = [line.strip() for line in README.splitlines() if line.startswith("    ros2 run rsagent_ros ask ")]
+    assert lines
+    for line in lines:
+        words = [str(ROOT / "scripts/ask"), *shlex.split(line)[4:]]
+        environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
+        with Terminal([sys.executable, *words], environment, folder=tmp_path) as terminal:
+            if "--track" in words:
+                terminal.wait_for(" tracking, box (")
+                terminal.type(CTRL_C)
+            assert terminal.exit_code() == 0
+            assert "found, after" in terminal.text
+    assert (tmp_path / "out/mug/overlay.png").is_file()
 
 
 def test_the_planner_s_lines_in_the_readme_run(domain: int, robot: Robot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ def test_names_and_types_in_the_docs_are_the_nodes(shared: Robot) -> None:
         lambda: shared.node.get_service_names_and_types_by_node("agent", "/"),
     )
     until(lambda: ("agent", "/") in shared.node.get_node_names_and_namespaces())  # asked by name before, it is an error
+    until(lambda: ("agent", "/") in shared.node.get_node_names_and_namespaces())
     until(lambda: "/agent/object_points" in dict(publishers()))
     until(lambda: "/agent/rollback" in dict(services()))
     found = {

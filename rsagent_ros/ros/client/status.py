@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
-QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+from rsagent_ros.ros.qos import latched
 
 
 class StatusText:
@@ -22,7 +21,7 @@ class StatusText:
         self.newest = ""
         # Without event handlers: those can't be destroyed while another thread waits for them.
         handlers = SubscriptionEventCallbacks(use_default_callbacks=False)
-        node.create_subscription(String, f"{agent}/status", self._receive, QOS, event_callbacks=handlers)
+        node.create_subscription(String, f"{agent}/status", self._receive, latched(1), event_callbacks=handlers)
 
     def _receive(self, message: String) -> None:
         self.newest = str(message.data)

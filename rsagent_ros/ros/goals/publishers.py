@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -34,6 +34,7 @@ from rsagent_ros.ros.goals.status_line import StatusLine, end_sentence, shortene
 from rsagent_ros.ros.outputs.found_object import found_objects
 from rsagent_ros.ros.outputs.standard_outputs import StandardOutputs
 from rsagent_ros.ros.poses.poses import Poses
+from rsagent_ros.ros.qos import latched
 
 ANSWERS = (Outcome.FOUND, Outcome.NOT_IN_VIEW)
 """Outcomes that standard messages tell of: they can't say that an answer is partial, or that there is a question."""
@@ -43,11 +44,6 @@ STRIP = 20
 
 TRACKS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 """QoS of `~/tracked_mask`: that a track has stopped must arrive, and what is older than a second or so need not."""
-
-
-def latched(depth: int) -> QoSProfile:
-    """QoS that is reliable, and gives the last `depth` messages to late subscribers too."""
-    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Publishers:

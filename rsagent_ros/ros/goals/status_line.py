@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.ros.conversions import text
+from rsagent_ros.ros.qos import latched
 
 MAX_WORDS = 200
 """Characters of whatever was sent, thought or asked that stand in a sentence."""
-
-QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""QoS of `~/status`: late subscribers get the last sentence."""
 
 
 class StatusLine:
@@ -22,7 +19,7 @@ class StatusLine:
 
     def __init__(self, node: Node) -> None:
         """Create the publisher; the node's private topic is meant."""
-        self._publisher = node.create_publisher(String, "~/status", QOS)
+        self._publisher = node.create_publisher(String, "~/status", latched(1))
 
     def publish(self, sentence: str) -> None:
         """Publish a sentence. Line breaks in it become spaces."""

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from rsagent_ros.agent.mask import area
 from rsagent_ros.ros.outputs.found_object import MAX_NUMBER, FoundObject
+from rsagent_ros.ros.qos import latched
 
 CLASS = "target"
 """The one class: instructions change, and layers are configured for fixed names."""
 
 DEPTH = 10
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class LabelImage:
@@ -38,7 +37,7 @@ class LabelImage:
         self._info = None
         self._numbers = 0
         if vision_msgs is not None:
-            self._info = node.create_publisher(vision_msgs.LabelInfo, "~/label_info", LATCHED)
+            self._info = node.create_publisher(vision_msgs.LabelInfo, "~/label_info", latched(1))
             self._publish_info(MAX_NUMBER, Header())
 
     @property

@@ -22,6 +22,7 @@ from entry import Entry
 MODULES = (
     "turn_overhead", "ros_latency", "cancel", "baseline_scenes", "local_policy", "sam2_ratios", "records",
     "evaluation", "tracking", "pose3d", "training", "training_data",
+    "training_size",
 )  # fmt: skip
 """Run where none is named. `confidence`, `second_look`, `shadow` and `next_view` take long and run by name."""
 

@@ -117,6 +117,14 @@ def draw_picture(frame: NDArray[np.uint8], view: View, mask: Mask | None, pictur
     return drawn
 
 
+def blank_picture(view: View, kind: PictureKind, pictures: PictureFormat) -> Picture:
+    """A black picture of the size that `draw_picture` gives the view; one byte of memory."""
+    square = kind == "overlay" and pictures.overlay == "square"
+    side = pictures.overlay_side
+    width, height = (side, side) if square else pictures.size(view.width, view.height, kind)
+    return Picture(np.broadcast_to(np.uint8(0), (height, width, 3)), kind)
+
+
 def resized(picture: Picture, width: int, height: int) -> Picture:
     """The picture as a policy sees it that has no memory for its whole size; width and height in pixels."""
     if picture.pixels.shape[:2] == (height, width):

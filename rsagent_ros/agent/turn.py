@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.mask import Mask, Rle, check_rle, decode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
-from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, as_seen, draw_picture
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, as_seen, blank_picture, draw_picture
 from rsagent_ros.agent.policy import Reply, Stop
 from rsagent_ros.agent.prompt import Exchange, opening
 from rsagent_ros.agent.slips import Slip
@@ -208,7 +209,23 @@ class Trace:
         chat = opening(self.instruction, whole, picture, self.max_turns, self.pictures, self.previous)
         for turn in self.turns:
             chat += turn.messages(turn.shown(frame, self.pictures))
-        return as_seen(chat, next((turn.picture_sizes for turn in reversed(self.turns) if turn.picture_sizes), ()))
+        return as_seen(chat, next(_sizes_seen(self.turns), ()))
+
+    def outline(self) -> list[Message]:
+        """The chat as `messages` has it, with blank pictures of the same sizes: for counts, nothing is drawn."""
+        whole = View.whole(self.width, self.height)
+        kinds: list[tuple[View, PictureKind]] = [(whole, "view")]
+        for turn in self.turns:
+            if turn.picture is not None:
+                kinds.append((View(*turn.view, frame_width=self.width, frame_height=self.height), turn.picture))
+        blank = [blank_picture(view, kind, self.pictures) for view, kind in kinds]
+        for number, (width, height) in enumerate(next(_sizes_seen(self.turns), ())):
+            blank[number] = Picture(np.broadcast_to(np.uint8(0), (height, width, 3)), blank[number].kind)
+        rest = iter(blank)
+        chat = opening(self.instruction, whole, next(rest), self.max_turns, self.pictures, self.previous)
+        for turn in self.turns:
+            chat += turn.messages(next(rest) if turn.picture is not None else None)
+        return chat
 
     def mask(self, mask_id: int) -> Mask | None:
         """The (H, W) mask of that id; None where no turn made it."""
@@ -314,3 +331,8 @@ def _check_against_frame(turn: Turn, trace: Trace) -> None:
 @dataclass(frozen=True)
 class _Versioned:
     version: int
+
+
+def _sizes_seen(turns: Sequence[Turn]) -> Iterator[tuple[tuple[int, int], ...]]:
+    """Sizes at which the model saw the pictures, of the newest turn that tells first."""
+    return (turn.picture_sizes for turn in reversed(turns) if turn.picture_sizes)

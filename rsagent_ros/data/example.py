@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,19 @@ from rsagent_ros.data.camera import PinholeCamera
 
 MAX_ID = 120
 EXPECTED = (Outcome.FOUND, Outcome.NOT_IN_VIEW, Outcome.AMBIGUOUS)
+
+
+@dataclass(frozen=True, eq=False)
+class PngFile:
+    """A PNG that an example was read from, so that a copy of the example can be a hard link.
+
+    Attributes:
+        path: Of the file.
+        pixels: The very array that was read: another one, though it be equal, is not this file's.
+    """
+
+    path: Path
+    pixels: NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +53,7 @@ class Example:
         tags: Kinds of instruction it belongs to; tables go by the first.
         remarks: What is odd about it though it is used; each one clause.
         self_judged: The masks are the agent's own, which somebody accepted but did not draw.
+        files: PNGs that image and depth were read from, of a folder of examples.
 
     Raises:
         ValueError: The parts contradict each other.
@@ -59,6 +74,7 @@ class Example:
     tags: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     self_judged: bool = False
+    files: tuple[PngFile, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         check_id(self.id)

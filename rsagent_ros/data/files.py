@@ -30,6 +30,25 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
+def png_shape(path: Path) -> tuple[int, int]:
+    """Height and width in pixels of a PNG, from its first bytes; its last ones tell whether it was cut short.
+
+    Raises:
+        ValueError: It is missing, cut short, or no PNG.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+            file.seek(max(0, path.stat().st_size - 12))
+            end = file.read(12)
+    except FileNotFoundError:
+        raise ValueError(f"the file {path} is missing") from None
+    if head[:8] != PNG_SIGNATURE or head[12:16] != b"IHDR" or end[4:8] != b"IEND":
+        raise ValueError(f"the file {path} is cut short, or no PNG")
+    width, height = struct.unpack(">II", head[16:24])
+    return height, width
+
+
 def read_mask(path: Path) -> Mask:
     """A mask file as (H, W) bool: one channel (or equal ones) of 8 bits, everything but 0 is inside.
 

@@ -18,6 +18,8 @@ The simulator, `rsagent collect` and `rsagent questions` write it; so may any pr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import cv2
@@ -29,8 +31,8 @@ from rsagent_ros.agent.mask import Rle, decode_rle, encode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.data.example import Example
-from rsagent_ros.data.files import PNG_SIGNATURE, depth_remarks, inside, read_depth, read_image
+from rsagent_ros.data.example import Example, PngFile
+from rsagent_ros.data.files import PNG_SIGNATURE, depth_remarks, inside, png_shape, read_depth, read_image
 from rsagent_ros.data.text import text_lines
 
 FILE = "scenes.jsonl"
@@ -68,8 +70,9 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def save_examples(examples: Iterable[Example], folder: Path) -> int:
     """Write examples as they come. Returns how many were written.
 
-    Depth is stored as whole millimetres, 0 for unknown. A run that was broken off leaves no scenes.jsonl behind; it
-    can be started again in the same folder.
+    Depth is stored as whole millimetres, 0 for unknown. An image that several examples have is stored once, and one
+    that was read from a folder on the same disk is a hard link to its file. A run that was broken off leaves no
+    scenes.jsonl behind; it can be started again in the same folder.
 
     Raises:
         FileExistsError: The folder holds examples already, or two have one id; nothing is overwritten.
@@ -81,12 +84,13 @@ def save_examples(examples: Iterable[Example], folder: Path) -> int:
     partial = rows.with_name(f"{FILE}.partial")  # what a kill leaves must not pass for all of it
     again = partial.exists()
     known: set[str] = set()
+    images: dict[bytes, str] = {}
     with partial.open("wb") as out:
         for example in examples:
             if example.id in known:
                 raise FileExistsError(f"two examples have the id {example.id}")
             known.add(example.id)
-            out.write(msgspec.json.encode(_saved(example, folder, again)) + b"\n")
+            out.write(msgspec.json.encode(_saved(example, folder, images, again)) + b"\n")
     partial.replace(rows)
     return len(known)
 
@@ -131,8 +135,39 @@ def line_id(line: bytes) -> str:
         raise ValueError(str(error)) from error
 
 
-def read_example(line: bytes, folder: Path) -> Example:
+@dataclass(frozen=True)
+class ExampleFacts:
+    """Facts of an example that are known without its pixels.
+
+    Attributes:
+        instruction: As in Example.
+        shape: (H, W) of its image, which is there and whole as far as its first and last bytes tell.
+    """
+
+    instruction: str
+    shape: tuple[int, int]
+
+
+def read_facts(line: bytes, folder: Path) -> ExampleFacts:
+    """The facts of one line of a folder's scenes.jsonl; its image is not decoded.
+
+    Raises:
+        ValueError: The line, or its image, is wrong.
+    """
+    try:
+        row = msgspec.json.decode(line, type=_Line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    return ExampleFacts(row.instruction, png_shape(_png(folder, row.image)))
+
+
+def read_example(line: bytes, folder: Path, *, depth: bool = True) -> Example:
     """The example of one line of a folder's scenes.jsonl.
+
+    Args:
+        line: As bytes.
+        folder: Where its files are.
+        depth: Read its depth; else it has none.
 
     Raises:
         ValueError: The line, or a file that it names, is wrong.
@@ -143,8 +178,12 @@ def read_example(line: bytes, folder: Path) -> Example:
         if version not in READABLE:
             raise ValueError(f"the scene is of version {version}; this release reads the versions 1 and {VERSION}")
         row = msgspec.json.decode(line, type=_Line)
-        image = read_image(_png(folder, row.image))
-        depth = None if row.depth is None else read_depth(_png(folder, row.depth))
+        image_path = _png(folder, row.image)
+        files = [PngFile(image_path, image := read_image(image_path))]
+        measured = None
+        if depth and row.depth is not None:
+            depth_path = _png(folder, row.depth)
+            files.append(PngFile(depth_path, measured := read_depth(depth_path)))
     # RuntimeError is what paths raise for a loop of links, and JSON for a deep nest.
     except (msgspec.DecodeError, RuntimeError) as error:
         raise ValueError(str(error)) from error
@@ -156,26 +195,37 @@ def read_example(line: bytes, folder: Path) -> Example:
         tuple(decode_rle(rle) for rle in row.masks),
         previous=row.previous,
         ignore=None if row.ignore is None else decode_rle(row.ignore),
-        depth=depth,
+        depth=measured,
         camera=row.camera,
         source=row.source,
         split=row.split,
         tags=tuple(filter(None, (row.category, *row.tags))),
-        remarks=tuple(dict.fromkeys((*row.remarks, *depth_remarks(depth)))),
+        remarks=tuple(dict.fromkeys((*row.remarks, *depth_remarks(measured)))),
         self_judged=row.self_judged,
+        files=tuple(files),
     )
 
 
-def _saved(example: Example, folder: Path, again: bool) -> _Line:
-    """Store the example's pictures; returns its line."""
-    image = f"images/{example.id}.png"
-    _write_png(folder / image, np.ascontiguousarray(example.image[:, :, ::-1]), again)
+def _saved(example: Example, folder: Path, images: dict[bytes, str], again: bool) -> _Line:
+    """Store the example's pictures; returns its line.
+
+    Args:
+        example: To store.
+        folder: Where to.
+        images: Names of the files that are there, by digest of their pixels; is added to.
+        again: Files of a run that was broken off are replaced.
+    """
+    digest = blake2b(np.ascontiguousarray(example.image).data, digest_size=16).digest()
+    image = images.setdefault(digest, f"images/{example.id}.png")
+    if image == f"images/{example.id}.png" and not _linked(example, example.image, folder / image, again):
+        _write_png(folder / image, np.ascontiguousarray(example.image[:, :, ::-1]), again)
     depth = None
     if example.depth is not None:
         depth = f"depth/{example.id}.png"
         (folder / "depth").mkdir(exist_ok=True)
-        millimetres = np.nan_to_num(example.depth * 1000.0, nan=0.0, posinf=0.0, neginf=0.0)
-        _write_png(folder / depth, np.clip(np.rint(millimetres), 0, 65535).astype(np.uint16), again)
+        if not _linked(example, example.depth, folder / depth, again):
+            millimetres = np.nan_to_num(example.depth * 1000.0, nan=0.0, posinf=0.0, neginf=0.0)
+            _write_png(folder / depth, np.clip(np.rint(millimetres), 0, 65535).astype(np.uint16), again)
     return _Line(
         version=VERSION,
         id=example.id,
@@ -206,10 +256,28 @@ def _png(folder: Path, name: str) -> Path:
     return path
 
 
+def _linked(example: Example, pixels: NDArray[np.generic], path: Path, again: bool) -> bool:
+    """Make the path a hard link to the file that the pixels were read from; returns whether that could be done."""
+    source = next((file.path for file in example.files if file.pixels is pixels), None)
+    if source is None:
+        return False
+    if again:
+        path.unlink(missing_ok=True)
+    try:
+        path.hardlink_to(source)
+    except FileExistsError:
+        raise
+    except OSError:  # another disk, a file system without links, or a source that is gone
+        return False
+    return True
+
+
 def _write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], again: bool) -> None:
     """Store it; what is there is replaced only where a run that was broken off is done `again`."""
     done, data = cv2.imencode(".png", pixels)
     if not done:
         raise ValueError(f"{path}: an array of {pixels.shape} {pixels.dtype} can't be stored as PNG")
-    with path.open("wb" if again else "xb") as out:
+    if again:
+        path.unlink(missing_ok=True)  # not written into: it may be a link to another folder's file
+    with path.open("xb") as out:
         out.write(data.tobytes())

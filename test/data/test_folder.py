@@ -20,7 +20,11 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.data.camera import PinholeCamera
 from rsagent_ros.data.example import Example
-from rsagent_ros.data.folder import load_examples, save_examples
+from rsagent_ros.data.folder import ExampleFacts, load_examples, read_example, read_facts, save_examples
+
+
+def stored(folder: Path) -> dict[str, os.stat_result]:
+    return {path.name: path.stat() for path in sorted((folder / "images").iterdir())}
 
 
 def scene(number: int = 0, masks: int = 1, *, depth: bool = False) -> Example:
@@ -251,3 +255,78 @@ def test_a_set_that_was_broken_off_is_none_and_can_be_begun_again(tmp_path: Path
         list(load_examples(tmp_path))
     assert save_examples([scene(0), scene(1)], tmp_path) == 2
     assert [one.id for one in load_examples(tmp_path)] == ["scene-0", "scene-1"]
+
+
+# --- pictures that are stored once
+
+
+def test_an_image_of_several_examples_is_stored_once(tmp_path: Path) -> None:
+    first = scene(1)
+    others = [replace(first, id=f"again-{number}", instruction=f"thing {number}") for number in range(3)]
+    copied = replace(first, id="equal", image=first.image.copy())
+    save_examples([first, *others, copied, scene(2)], tmp_path)
+    assert [*stored(tmp_path)] == ["scene-1.png", "scene-2.png"]
+    read = list(load_examples(tmp_path))
+    assert [one.id for one in read] == ["scene-1", "again-0", "again-1", "again-2", "equal", "scene-2"]
+    assert all(np.array_equal(one.image, first.image) for one in read[:-1])
+
+
+def test_a_copy_of_a_folder_shares_its_pictures(tmp_path: Path) -> None:
+    save_examples([scene(1, depth=True), scene(2)], tmp_path / "one")
+    read = list(load_examples(tmp_path / "one"))
+    changed = replace(read[1], image=255 - read[1].image)
+    save_examples([replace(read[0], id="other-name"), changed], tmp_path / "two")
+    one, two = stored(tmp_path / "one"), stored(tmp_path / "two")
+    assert two["other-name.png"].st_ino == one["scene-1.png"].st_ino
+    assert two["scene-2.png"].st_ino != one["scene-2.png"].st_ino
+    assert (tmp_path / "two/depth/other-name.png").samefile(tmp_path / "one/depth/scene-1.png")
+    again = list(load_examples(tmp_path / "two"))
+    np.testing.assert_array_equal(again[0].image, read[0].image)
+    np.testing.assert_array_equal(again[1].image, changed.image)
+
+
+def test_a_copy_that_is_begun_again_leaves_the_original_alone(tmp_path: Path) -> None:
+    save_examples([scene(1)], tmp_path / "one")
+    (read,) = load_examples(tmp_path / "one")
+    save_examples([read], tmp_path / "two")
+    (tmp_path / "two/scenes.jsonl").rename(tmp_path / "two/scenes.jsonl.partial")  # as a kill leaves it
+    changed = replace(read, image=255 - read.image)
+    save_examples([changed], tmp_path / "two")
+    (original,), (copy,) = load_examples(tmp_path / "one"), load_examples(tmp_path / "two")
+    np.testing.assert_array_equal(original.image, read.image)
+    np.testing.assert_array_equal(copy.image, changed.image)
+
+
+def test_where_there_are_no_links_pictures_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_examples([scene(1)], tmp_path / "one")
+    (read,) = load_examples(tmp_path / "one")
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    save_examples([read], tmp_path / "two")
+    (copied,) = load_examples(tmp_path / "two")
+    np.testing.assert_array_equal(copied.image, read.image)
+
+
+def test_facts_are_known_without_the_pixels(tmp_path: Path) -> None:
+    save_examples([scene(1)], tmp_path)
+    line = (tmp_path / "scenes.jsonl").read_bytes()
+    assert read_facts(line, tmp_path) == ExampleFacts("die grüne Tasse 中", (24, 32))
+    picture = tmp_path / "images" / "scene-1.png"
+    picture.write_bytes(picture.read_bytes()[:-5])
+    with pytest.raises(ValueError, match=r"scene-1\.png is cut short, or no PNG"):
+        read_facts(line, tmp_path)
+    picture.unlink()
+    with pytest.raises(ValueError, match=r"scene-1\.png is missing"):
+        read_facts(line, tmp_path)
+
+
+def test_depth_is_read_where_it_is_wanted(tmp_path: Path) -> None:
+    save_examples([scene(1, depth=True)], tmp_path)
+    line = (tmp_path / "scenes.jsonl").read_bytes()
+    (tmp_path / "depth" / "scene-1.png").unlink()
+    assert read_example(line, tmp_path, depth=False).depth is None
+    with pytest.raises(ValueError, match=r"depth/scene-1\.png is missing"):
+        read_example(line, tmp_path)

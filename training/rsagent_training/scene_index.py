@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rsagent_ros.data.example import Example
-from rsagent_ros.data.folder import FILE, examples_file, line_id, read_example
+from rsagent_ros.data.folder import FILE, ExampleFacts, examples_file, line_id, read_example, read_facts
+
+Found = TypeVar("Found")
 
 
 class SceneIndex(Mapping[str, Example]):
@@ -56,12 +62,31 @@ class SceneIndex(Mapping[str, Example]):
             KeyError: There is none of that id.
             ValueError: Its line or its image is wrong; the message has the line's number.
         """
+        return self._read(name, lambda line: read_example(line, self.folder))
+
+    def image(self, name: str) -> NDArray[np.uint8]:
+        """The (H, W, 3) uint8 RGB image of a scene; its depth is not read.
+
+        Raises:
+            KeyError, ValueError: As for the scene.
+        """
+        return self._read(name, lambda line: read_example(line, self.folder, depth=False)).image
+
+    def facts(self, name: str) -> ExampleFacts:
+        """Facts of a scene, without its pixels.
+
+        Raises:
+            KeyError, ValueError: As for the scene.
+        """
+        return self._read(name, lambda line: read_facts(line, self.folder))
+
+    def _read(self, name: str, read: Callable[[bytes], Found]) -> Found:
         number, begin = self._places[name]
         with self._rows.open("rb") as lines:
             lines.seek(begin)
             line = lines.readline()
         try:
-            return read_example(line, self.folder)
+            return read(line)
         except (ValueError, OSError) as error:
             raise ValueError(f"{self._rows}, line {number}: {error}") from error
 

@@ -37,8 +37,8 @@ from rsagent_training.trainer.policy_model import (
     save_final,
     trainer_arguments,
 )
-from rsagent_training.trainer.token_sequence import TokenSequence, collate, sequence_of
-from rsagent_training.trajectories import SCENES, Trajectory, read_trajectories
+from rsagent_training.trainer.token_sequence import TokenSequence, collate, sequence_of, token_count
+from rsagent_training.trajectories import SCENES, Trajectory, read_rows
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Trajectories:
     def __getitem__(self, number: int) -> TokenSequence:
         row = self.rows[number]
         trajectory = row.trajectory
-        frame = row.scenes[trajectory.scene_id].image
+        frame = row.scenes.image(trajectory.scene_id)
         return sequence_of(trajectory.trace, frame, self._checkpoint, name=trajectory.id, learn=trajectory.learn)
 
     @property
@@ -97,8 +97,10 @@ def select(recipe: SftRecipe, checkpoint: Checkpoint) -> tuple[Trajectories, dic
     counts: Counter[str] = Counter()
     kept: list[tuple[Trajectory, Path]] = []
     folders = [Path(folder).expanduser() for folder in recipe.trajectories]
+    scenes: dict[Path, SceneIndex] = {}
     for folder in folders:
-        for scene, trajectory in tqdm(read_trajectories(folder), desc=f"reading {folder}", unit=""):
+        scenes[folder] = SceneIndex(folder / SCENES)
+        for trajectory in tqdm(read_rows(folder, scenes[folder]), desc=f"reading {folder}", unit=""):
             counts["read"] += 1
             if trajectory.iou < recipe.min_iou:
                 counts[f"under min_iou {recipe.min_iou:g}"] += 1
@@ -106,7 +108,7 @@ def select(recipe: SftRecipe, checkpoint: Checkpoint) -> tuple[Trajectories, dic
                 counts[f"over max_turns {recipe.max_turns}"] += 1
             elif trajectory.trace.pictures.coordinates != checkpoint.family.coordinates:
                 counts[f"made for another family than {checkpoint.family.name}"] += 1
-            elif len(sequence_of(trajectory.trace, scene.image, checkpoint, name=trajectory.id)) > recipe.max_tokens:
+            elif token_count(trajectory.trace, checkpoint) > recipe.max_tokens:
                 counts[f"over max_tokens {recipe.max_tokens}"] += 1
             else:
                 counts["kept"] += 1
@@ -117,7 +119,6 @@ def select(recipe: SftRecipe, checkpoint: Checkpoint) -> tuple[Trajectories, dic
             f"of {counts['read']} trajectories in {', '.join(recipe.trajectories)} none is left to train on"
             + (f": {taken}; loosen that filter, or make more trajectories" if taken else "; make some first")
         )
-    scenes = {folder: SceneIndex(folder / SCENES) for folder in folders}
     return Trajectories([TrajectoryRef(trajectory, scenes[folder]) for trajectory, folder in kept], checkpoint), dict(
         counts
     )

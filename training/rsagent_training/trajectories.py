@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.data.example import Example
-from rsagent_ros.data.folder import save_examples
+from rsagent_ros.data.folder import ExampleFacts, save_examples
 from rsagent_training.scene_index import SceneIndex
 
 VERSION = 1
@@ -29,6 +30,8 @@ VERSION = 1
 
 ROWS = "trajectories.jsonl"
 SCENES = "scenes"
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -134,13 +137,29 @@ def read_trajectories(folder: Path) -> Iterator[tuple[Example, Trajectory]]:
         FileNotFoundError: No trajectories.jsonl in the folder, or no scenes.
         ValueError: A line that is wrong, or its scene: the message has the line's number, and what is wrong.
     """
-    rows = folder / ROWS
-    if not rows.is_file():
-        hint = " (a run was broken off here: start it again)" if (folder / f"{ROWS}.partial").exists() else ""
-        raise FileNotFoundError(f"{rows} is missing; a folder of trajectories holds {ROWS} and {SCENES}/{hint}")
-    index = SceneIndex(folder / SCENES)
+    index = SceneIndex(_scenes_of(folder))
     scene: Example | None = None
+    for trajectory in read_rows(folder, index):
+        if scene is None or scene.id != trajectory.scene_id:
+            scene = _of_scene(trajectory, index, index.__getitem__)
+        yield scene, trajectory
+
+
+def read_rows(folder: Path, index: SceneIndex) -> Iterator[Trajectory]:
+    """Read trajectories in the order they were written, checked against facts of their scenes: no image is decoded.
+
+    Args:
+        folder: Of trajectories.
+        index: Its scenes.
+
+    Raises:
+        FileNotFoundError: No trajectories.jsonl in the folder.
+        ValueError: As `read_trajectories`.
+    """
+    rows = _rows_of(folder)
     known: set[str] = set()
+    facts: ExampleFacts | None = None
+    of = ""
     with rows.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -150,12 +169,25 @@ def read_trajectories(folder: Path) -> Iterator[tuple[Example, Trajectory]]:
                 if trajectory.id in known:
                     raise ValueError(f"trajectory {trajectory.id}: there are two of this id")
                 known.add(trajectory.id)
-                if scene is None or scene.id != trajectory.scene_id:
-                    scene = _scene_of(trajectory, index)
-                check_pair(scene, trajectory)
+                if facts is None or of != trajectory.scene_id:
+                    facts, of = _of_scene(trajectory, index, index.facts), trajectory.scene_id
+                _check_facts(of, facts, trajectory)
             except ValueError as error:
                 raise ValueError(f"{rows}, line {number}: {error}") from error
-            yield scene, trajectory
+            yield trajectory
+
+
+def _scenes_of(folder: Path) -> Path:
+    _rows_of(folder)
+    return folder / SCENES
+
+
+def _rows_of(folder: Path) -> Path:
+    rows = folder / ROWS
+    if not rows.is_file():
+        hint = " (a run was broken off here: start it again)" if (folder / f"{ROWS}.partial").exists() else ""
+        raise FileNotFoundError(f"{rows} is missing; a folder of trajectories holds {ROWS} and {SCENES}/{hint}")
+    return rows
 
 
 def to_line(trajectory: Trajectory) -> bytes:
@@ -195,24 +227,28 @@ def check_pair(scene: Example, trajectory: Trajectory) -> None:
     Raises:
         ValueError: They differ in id, in size or in what was asked.
     """
+    _check_facts(scene.id, ExampleFacts(scene.instruction, scene.shape), trajectory)
+
+
+def _check_facts(scene_id: str, facts: ExampleFacts, trajectory: Trajectory) -> None:
     trace = trajectory.trace
-    if trajectory.scene_id != scene.id:
-        raise ValueError(f"trajectory {trajectory.id}: it is of scene {trajectory.scene_id}, not of {scene.id}")
-    if (trace.height, trace.width) != scene.image.shape[:2]:
+    if trajectory.scene_id != scene_id:
+        raise ValueError(f"trajectory {trajectory.id}: it is of scene {trajectory.scene_id}, not of {scene_id}")
+    if (trace.height, trace.width) != facts.shape:
         raise ValueError(
             f"trajectory {trajectory.id}: its masks are of {(trace.height, trace.width)} pixels (height, width), "
-            f"the image of scene {scene.id} of {scene.image.shape[:2]}"
+            f"the image of scene {scene_id} of {facts.shape}"
         )
-    if trace.instruction != plain(scene.instruction.strip()):
+    if trace.instruction != plain(facts.instruction.strip()):
         raise ValueError(
-            f"trajectory {trajectory.id}: it looks for {trace.instruction!r}, scene {scene.id} asks for "
-            f"{scene.instruction!r}"
+            f"trajectory {trajectory.id}: it looks for {trace.instruction!r}, scene {scene_id} asks for "
+            f"{facts.instruction!r}"
         )
 
 
-def _scene_of(trajectory: Trajectory, index: SceneIndex) -> Example:
+def _of_scene(trajectory: Trajectory, index: SceneIndex, read: Callable[[str], Found]) -> Found:
     try:
-        return index[trajectory.scene_id]
+        return read(trajectory.scene_id)
     except KeyError:
         raise ValueError(
             f"trajectory {trajectory.id}: its scene {trajectory.scene_id} is not in {index.folder}"

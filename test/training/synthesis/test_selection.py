@@ -111,19 +111,30 @@ def crowd(counts: dict[tuple[Outcome, int], int]) -> list[Summary]:
     return [made_up(outcome, turns, n) for (outcome, turns), count in counts.items() for n in range(count)]
 
 
-def test_shares_of_outcomes_and_even_turn_counts() -> None:
+def test_what_is_over_represented_is_cut_to_its_share_and_turn_counts_are_even() -> None:
     found = crowd(
         {
-            (Outcome.FOUND, 2): 100, (Outcome.FOUND, 3): 30, (Outcome.FOUND, 5): 10,
-            (Outcome.NOT_IN_VIEW, 2): 15, (Outcome.AMBIGUOUS, 4): 40,
+            (Outcome.FOUND, 2): 130, (Outcome.FOUND, 3): 30, (Outcome.FOUND, 5): 10,
+            (Outcome.NOT_IN_VIEW, 2): 25, (Outcome.AMBIGUOUS, 4): 5,
         }
     )  # fmt: skip
     chosen = balanced(found, SynthesisConfig())
     by = Counter((one.expected, one.turns) for one in found if one.id in chosen)
-    # 15 absent ones are 15 percent of 100.
-    assert by[Outcome.NOT_IN_VIEW, 2] == 15
-    assert by[Outcome.AMBIGUOUS, 4] == 15
-    assert (by[Outcome.FOUND, 2], by[Outcome.FOUND, 3], by[Outcome.FOUND, 5]) == (30, 30, 10)
+    # Of 200, 70 % are 140: 170 that were found are too many, the others are not.
+    assert by[Outcome.NOT_IN_VIEW, 2] == 25
+    assert by[Outcome.AMBIGUOUS, 4] == 5
+    assert (by[Outcome.FOUND, 2], by[Outcome.FOUND, 3], by[Outcome.FOUND, 5]) == (100, 30, 10)
+
+
+def test_a_scarce_outcome_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    found = crowd({(Outcome.FOUND, 2): 800, (Outcome.NOT_IN_VIEW, 2): 100, (Outcome.AMBIGUOUS, 3): 3})
+    chosen = balanced(found, SynthesisConfig())
+    by = Counter(one.expected for one in found if one.id in chosen)
+    assert by == {Outcome.FOUND: round(0.7 * 903), Outcome.NOT_IN_VIEW: 100, Outcome.AMBIGUOUS: 3}
+    assert not caplog.text
+    most_absent = crowd({(Outcome.FOUND, 2): 10, (Outcome.NOT_IN_VIEW, 2): 990})
+    kept = len(balanced(most_absent, SynthesisConfig()))
+    assert f"keeps {kept} of 1000 trajectories; set balanced to false" in caplog.text
 
 
 def test_outcomes_that_do_not_occur_are_left_out_of_account() -> None:
@@ -145,15 +156,16 @@ cells = st.dictionaries(
 
 
 @given(cells)
-def test_whatever_there_is_shares_are_kept_within_one(counts: dict[tuple[Outcome, int], int]) -> None:
+def test_no_outcome_has_more_than_its_share_and_only_such_are_cut(counts: dict[tuple[Outcome, int], int]) -> None:
     found = crowd(counts)
     config = SynthesisConfig()
     chosen = [one for one in found if one.id in balanced(found, config)]
     there = {outcome for outcome, _ in counts}
     whole = sum(config.shares[outcome] for outcome in there)
     for outcome in there:
-        share = config.shares[outcome] / whole
-        assert abs(sum(one.expected is outcome for one in chosen) - share * len(chosen)) <= 1.5
+        cap = round(len(found) * config.shares[outcome] / whole)
+        before = sum(one.expected is outcome for one in found)
+        assert sum(one.expected is outcome for one in chosen) == min(before, cap)
 
 
 @pytest.mark.parametrize(

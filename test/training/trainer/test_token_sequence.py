@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip("transformers", reason="the extra [models] is not installed"
 
 import numpy as np
 import torch
+from fakes import FakePolicy
 from local_cases import faulty_policy, tiny_checkpoint, tiny_policy
 from training_cases import RIGHT, SIDE, UNREADABLE, WRONG, ZOOM, episode, finish, scene, trajectory
 
@@ -20,7 +22,7 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_ros.policies.local.policy import LocalConversation, LocalPolicy
-from rsagent_training.trainer.token_sequence import IGNORED, TokenSequence, collate, sequence_of
+from rsagent_training.trainer.token_sequence import IGNORED, TokenSequence, collate, sequence_of, token_count
 
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 
@@ -41,6 +43,26 @@ def said(sequence: TokenSequence, family: Family) -> list[str]:
         for start, end in sequence.reply_spans
         if sequence.loss_mask[start]
     ]
+
+
+@EACH_FAMILY
+@pytest.mark.parametrize("overlay", ["view", "square"])
+def test_tokens_are_counted_without_drawing(family: Family, overlay: Literal["view", "square"]) -> None:
+    checkpoint = tiny_checkpoint(family)
+    for replies in ([WRONG, ZOOM, RIGHT, finish(2)], [UNREADABLE, RIGHT, finish(1)]):
+        running = episode(scene(1), family.pictures(SIDE, overlay))
+        drive(running, FakePolicy(replies))
+        drawn, blank = running.trace.messages(scene(1).image), running.trace.outline()
+        assert [one.role for one in blank] == [one.role for one in drawn]
+        assert [[(p.pixels.shape, p.kind) for p in one.pictures] for one in blank] == [
+            [(p.pixels.shape, p.kind) for p in one.pictures] for one in drawn
+        ]
+        whole = sequence_of(running.trace, scene(1).image, checkpoint)
+        assert token_count(running.trace, checkpoint) == len(whole)
+    seen = replace(
+        running.trace, turns=(*running.trace.turns[:-1], replace(running.trace.turns[-1], picture_sizes=((28, 28),)))
+    )
+    assert seen.outline()[1].pictures[0].pixels.shape == (28, 28, 3)
 
 
 @EACH_FAMILY

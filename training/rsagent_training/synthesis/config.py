@@ -21,7 +21,7 @@ class SynthesisConfig:
         max_turns: Most turns of an episode that is kept. The paper's filter is 8.
         match_iou: Least IoU of each candidate of an AMBIGUOUS answer with the thing it stands for.
         duplicate_grain: Calls whose coordinates agree to this many units of the chat count as the same.
-        balanced: Keep the shares below, and turn counts as even as they can be.
+        balanced: Cut outcomes that have more than their share below, and keep turn counts as even as they can be.
         found, not_in_view, ambiguous: Shares of the outcomes; those that do not occur are left out of account.
         most: Trajectories at most; 0 for as many as the balance allows.
         expert: How the scripted expert goes about it.

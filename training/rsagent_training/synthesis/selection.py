@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from rsagent_ros.scoring.score import score
 from rsagent_training.jobs.filter_report import FilterReport
 from rsagent_training.synthesis.attempt import Attempt
 from rsagent_training.synthesis.config import SynthesisConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,10 @@ def select(found: Sequence[Summary], config: SynthesisConfig) -> tuple[list[Summ
 
 
 def balanced(found: Sequence[Summary], config: SynthesisConfig) -> set[str]:
-    """Ids of those to keep so that outcomes have their shares and turn counts are as even as they can be."""
+    """Ids of those to keep: no outcome has more than its share, and turn counts are as even as they can be.
+
+    What is over-represented is cut to its share of all; nothing is cut because another outcome is scarce.
+    """
     by_outcome = {outcome: [one for one in found if one.expected is outcome] for outcome in config.shares}
     if not config.balanced:
         shares = {outcome: len(some) / max(1, len(found)) for outcome, some in by_outcome.items()}
@@ -112,12 +118,16 @@ def balanced(found: Sequence[Summary], config: SynthesisConfig) -> set[str]:
     whole = sum(shares.values())
     if not whole:
         return set()
-    # As many as the scarcest outcome allows.
-    total = min(len(by_outcome[outcome]) * whole / share for outcome, share in shares.items() if share)
-    total = min(total, config.most) if config.most else total
+    total = min(len(found), config.most) if config.most else len(found)
     chosen: set[str] = set()
     for outcome, share in shares.items():
         chosen |= _even(by_outcome[outcome], round(total * share / whole))
+    if len(chosen) < len(found) / 2 and not config.most:
+        log.warning(
+            "the balance of outcomes keeps %d of %d trajectories; set balanced to false to keep all, or other shares",
+            len(chosen),
+            len(found),
+        )
     return chosen
 
 

@@ -101,6 +101,22 @@ def sequence_of(
     return TokenSequence(name, layout, tuple(reply_spans), loss_mask)
 
 
+def token_count(trace: Trace, checkpoint: Checkpoint) -> int:
+    """The number of tokens of the sequence of a trace that carries no sampled ids; nothing is drawn."""
+    vocabulary = checkpoint.vocabulary
+    transcript = Transcript(vocabulary, checkpoint.family)
+    turns = iter(trace.turns)
+    new_messages: list[Message] = []
+    for message in trace.outline():
+        if message.role != "assistant":
+            new_messages.append(message)
+            continue
+        transcript.append_messages(new_messages)
+        new_messages = []
+        transcript.append_reply(reply_ids(next(turns), vocabulary))
+    return len(transcript.layout().ids)
+
+
 def reply_ids(turn: Turn, vocabulary: Vocabulary) -> list[int]:
     """The ids of a reply: those that were recorded if they spell it in this vocabulary, else its text in tokens.
 

@@ -45,7 +45,7 @@ def command(recipe: Recipe) -> list[str]:
         arguments["--max-loras"] = str(len(ranks))
         arguments["--max-lora-rank"] = str(next(most for most in MAX_LORA_RANKS if most >= max(ranks)))
     words = [recipe.executable, "serve", recipe.model]
-    words += [word for pair in arguments.items() for word in pair] + flags
+    words += [word for pair in arguments.items() for word in pair] + flags + recipe.arguments
     if recipe.adapters:
         folders = {name: str(Path(folder).expanduser()) for name, folder in recipe.adapters.items()}
         words.append("--lora-modules")
@@ -64,7 +64,9 @@ def environment(recipe: Recipe, outer: Mapping[str, str] = os.environ) -> dict[s
             f"host is {recipe.host}: other machines could use the server; set the environment variable VLLM_API_KEY "
             "to a key that clients must know, or listen on 127.0.0.1 and reach it through an SSH tunnel"
         )
-    return {**outer, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    # vLLM has an environment of its own: what ours, or that of ROS, adds to Python's path must not come before it.
+    kept = {name: value for name, value in outer.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return {**kept, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 
 
 def _rank(folder: Path) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rsagent_ros.model_server.command import command, environment
+from rsagent_ros.model_server.engine_probe import EngineProbe
 from rsagent_ros.model_server.recipe import load
 from rsagent_ros.model_server.supervisor import Supervisor
 
@@ -66,7 +67,11 @@ def _serve(arguments: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    return Supervisor(words, variables, recipe.root, on_healthy=lambda: _tell(f"{READY} {recipe.root}/v1")).run(stop)
+    probe = EngineProbe(recipe.root, recipe.served_name or recipe.model, variables.get("VLLM_API_KEY", ""))
+    supervisor = Supervisor(
+        words, variables, recipe.root, on_healthy=lambda: _tell(f"{READY} {recipe.root}/v1"), works=probe
+    )
+    return supervisor.run(stop)
 
 
 def _named_folder(text: str) -> tuple[str, str]:

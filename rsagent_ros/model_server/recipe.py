@@ -29,6 +29,8 @@ class Recipe:
         host: Address to listen at; anything but loopback needs an API key in the environment variable VLLM_API_KEY.
         port: Port to listen at.
         executable: The `vllm` of its own environment.
+        arguments: Further arguments of `vllm serve`, each a word of its own: [--dtype, float32]. They come last, and
+            count where vLLM takes an argument once.
 
     Raises:
         ValueError: A value out of range, or a model that does not fit.
@@ -46,6 +48,7 @@ class Recipe:
     host: str = "127.0.0.1"
     port: int = 8000
     executable: str = "vllm"
+    arguments: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.model.strip():

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -33,6 +34,8 @@ class SupervisorTimeouts:
         hang: Time of failed health checks after which it is restarted.
         end: Time between SIGTERM and SIGKILL.
         poll: Interval of health checks.
+        probe: Pause between two requests for a token, to see whether the engine behind good health works. Each has
+            `hang` seconds.
         backoff: Pause before the first restart; each further one in a row is twice as long, at most 60 s.
         proven: Time in good health after which earlier failures no longer count.
         restarts: Most restarts in a row; after one more failure the supervisor gives up.
@@ -42,6 +45,7 @@ class SupervisorTimeouts:
     hang: float = 60.0
     end: float = 15.0
     poll: float = 0.5
+    probe: float = 30.0
     backoff: float = 1.0
     proven: float = 60.0
     restarts: int = 5
@@ -57,6 +61,7 @@ class Supervisor:
         root: str,
         timeouts: SupervisorTimeouts | None = None,
         on_healthy: Callable[[], None] = lambda: None,
+        works: Callable[[float], bool] = lambda _: True,
     ) -> None:
         """Take a command; nothing runs yet.
 
@@ -66,12 +71,14 @@ class Supervisor:
             root: Its URL; it is healthy when GET /health answers 200.
             timeouts: Timeouts; the defaults if None.
             on_healthy: Called each time it has become healthy.
+            works: Says whether its engine did anything within that many seconds; blocks, and runs in another thread.
         """
         self._command = list(command)
         self._environment = dict(environment)
         self._root = root
         self._timeouts = timeouts or SupervisorTimeouts()
         self._on_healthy = on_healthy
+        self._works = works
 
     def run(self, stop: threading.Event) -> int:
         """Keep it running until `stop` is set; blocks until then and until the server is gone.
@@ -91,10 +98,12 @@ class Supervisor:
             except OSError as error:
                 log.error("%s can't be started: %s", self._command[0], error.strerror)
                 return 1
+            pool = ThreadPoolExecutor(1, "model_server_probe")
             try:
-                healthy = self._watch(process, stop)
+                healthy = self._watch(process, stop, pool)
             finally:
                 self._end(process)
+                pool.shutdown()  # at once: what it asks is gone
             if stop.is_set():
                 break
             failures = 0 if healthy >= self._timeouts.proven else failures + 1
@@ -106,22 +115,33 @@ class Supervisor:
             stop.wait(wait)
         return 0
 
-    def _watch(self, process: subprocess.Popen[bytes], stop: threading.Event) -> float:
+    def _watch(self, process: subprocess.Popen[bytes], stop: threading.Event, pool: Executor) -> float:
         """Watch it until it ends, hangs, or `stop` is set; returns the seconds that it was healthy."""
         first = last = 0.0
         started = time.monotonic()
+        works: Future[bool] | None = None
+        next_probe = 0.0
         while not stop.wait(self._timeouts.poll):
             code = process.poll()
             now = time.monotonic()
             if code is not None:
                 log.error("the server ended with code %d", code)
                 break
+            if works is not None and works.done():
+                if not works.result():
+                    log.error(
+                        "the server says that it is healthy, but its engine did nothing for %.0f s", self._timeouts.hang
+                    )
+                    break
+                works, next_probe = None, now + self._timeouts.probe
             if _healthy(self._root):
                 last = time.monotonic()
                 if not first:
                     first = last
                     log.info("the server is healthy at %s after %.0f s", self._root, first - started)
                     self._on_healthy()
+                if works is None and now >= next_probe:
+                    works = pool.submit(self._works, self._timeouts.hang)
             elif first and now - last > self._timeouts.hang:
                 log.error("the server has failed its health checks for %.0f s", now - last)
                 break

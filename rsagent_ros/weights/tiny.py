@@ -50,14 +50,14 @@ class Size:
     """Size of a network.
 
     Attributes:
-        width, heads, layers: Size of the language model.
+        width, heads, layers: Size of the language model. vLLM has kernels for heads of 32, 64, 80 ... numbers only.
         vision_width, vision_heads, vision_layers: Size of the vision tower.
         spread: Standard deviation of the random weights. The default is large: with the usual 0.02 a wrong position
             or mask hardly shows in the logits. Networks for training want the usual one.
     """
 
     width: int = 64
-    heads: int = 4
+    heads: int = 2
     layers: int = 2
     vision_width: int = 32
     vision_heads: int = 2

@@ -2,16 +2,19 @@
 
 The environment variable FAKE_VLLM names a folder. Each start adds a line to `starts` there: its process id and that of
 a worker that it starts. The file `mode` says what it does, and is read again at each health check: `well`, `sick`,
-`exit` (ends at once with code 3), `stubborn` (does not end when asked to), `junk` (answers with no HTTP).
+`exit` (ends at once with code 3), `stubborn` (does not end when asked to), `junk` (answers with no HTTP), `hung` (is
+healthy, and gives no token), `busy` (gives no token either, but others get theirs).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 FOLDER = Path(os.environ["FAKE_VLLM"])
@@ -29,7 +32,20 @@ class Handler(BaseHTTPRequestHandler):
         if mode() == "junk":
             self.wfile.write(b"junk\r\n\r\n")
             return
+        counted = f'vllm:generation_tokens_total{{engine="0"}} {time.monotonic() if mode() == "busy" else 7.0}\n'
+        content = counted.encode() if self.path == "/metrics" else b""
         self.send_response(503 if mode() == "sick" else 200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with (FOLDER / "asked").open("a", encoding="utf-8") as asked:
+            asked.write(f"{body['max_tokens']} {body['model']} {self.headers['Authorization']}\n")
+        while mode() in ("hung", "busy"):
+            time.sleep(0.02)
+        self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -42,8 +58,8 @@ def main() -> None:
         starts.write(f"{os.getpid()} {worker.pid}\n")
     if mode() == "exit":
         sys.exit(3)
-    HTTPServer.allow_reuse_address = True
-    HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
+    ThreadingHTTPServer.allow_reuse_address = True
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
 
 
 main()

@@ -56,6 +56,14 @@ def test_a_model_without_another_name_is_served_under_its_own() -> None:
     assert value(command(replace(RECIPE, served_name="")), "--served-model-name") == "/models/qwen"
 
 
+def test_further_arguments_of_a_recipe_come_behind_ours(tmp_path: Path) -> None:
+    more = ["--gpu-memory-utilization", "0.5", "--enforce-eager"]
+    adapters = {"mugs": adapter(tmp_path / "a", '{"r": 8}')}
+    words = command(replace(RECIPE, arguments=more, adapters=adapters))
+    assert words[words.index("--enforce-eager") - 2 :][: len(more)] == more
+    assert words.index("--gpu-memory-utilization") < words.index("0.5") < words.index("--lora-modules")
+
+
 def test_adapters_are_loaded_by_name_with_room_for_the_largest(tmp_path: Path) -> None:
     adapters = {"mugs": adapter(tmp_path / "a", '{"r": 8}'), "tools": adapter(tmp_path / "b,c", '{"r": 20}')}
     words = command(replace(RECIPE, adapters=adapters))
@@ -90,7 +98,8 @@ def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_is_downloaded_and_nothing_reported() -> None:
-    variables = environment(RECIPE, {"PATH": "/bin", "HF_HUB_OFFLINE": "0"})
+    outer = {"PATH": "/bin", "HF_HUB_OFFLINE": "0", "PYTHONPATH": "/opt/ros/jazzy/lib/python3.12/site-packages"}
+    variables = environment(RECIPE, outer)
     assert variables == {"PATH": "/bin", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rsagent_ros.model_server.engine_probe import EngineProbe
 from rsagent_ros.model_server.supervisor import Supervisor, SupervisorTimeouts
 
 FOREVER = 60.0
 SERVER = Path(__file__).with_name("fake_vllm.py")
-QUICK = SupervisorTimeouts(start=FOREVER, hang=0.2, end=1.0, poll=0.02, backoff=0.01, restarts=2)
+QUICK = SupervisorTimeouts(start=FOREVER, hang=0.2, end=1.0, poll=0.02, probe=0.01, backoff=0.01, restarts=2)
 
 
 class Served:
@@ -44,7 +45,8 @@ class Served:
     def run(self, timeouts: SupervisorTimeouts = QUICK, command: list[str] | None = None) -> Future[int]:
         words = command or [sys.executable, str(SERVER), "serve", "model", "--port", str(self.port)]
         environment = os.environ | {"FAKE_VLLM": str(self.folder)}
-        supervisor = Supervisor(words, environment, self.root, timeouts, self.healthy.release)
+        works = EngineProbe(self.root, "model", "secret")
+        supervisor = Supervisor(words, environment, self.root, timeouts, self.healthy.release, works)
         return self._pool.submit(supervisor.run, self.stop)
 
     def wait_healthy(self) -> None:
@@ -115,6 +117,29 @@ def test_a_server_that_hangs_is_started_again(served: Served, caplog: pytest.Log
     served.mode("well")
     served.wait_healthy()
     assert "has failed its health checks" in caplog.text
+
+
+def test_a_server_whose_engine_hangs_in_good_health_is_started_again(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    served.run()
+    served.wait_healthy()
+    until((served.folder / "asked").exists)
+    served.mode("hung")
+    until(lambda: len(served.starts()) == 2)
+    served.mode("well")
+    served.wait_healthy()
+    assert "its engine did nothing for" in caplog.text
+    assert set((served.folder / "asked").read_text(encoding="utf-8").splitlines()) == {"1 model Bearer secret"}
+
+
+def test_a_server_that_is_only_busy_is_left_alone(served: Served) -> None:
+    served.mode("busy")
+    done = served.run()
+    served.wait_healthy()
+    until(lambda: (served.folder / "asked").exists() and len((served.folder / "asked").read_text().splitlines()) > 3)
+    assert not done.done()
+    assert len(served.starts()) == 1
 
 
 def test_a_server_that_answers_junk_is_started_again(served: Served, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from fakes import ABSENT
 
 from openai_server.schema import PLAIN_FIELDS, complaint, parts_of, pieces_of, prompt_tokens, token
 from openai_server.steps import MODEL, Fail, Raw, Say, Seen
+from rsagent_ros.policies.chat_server.grammar_check import QUESTION
 
 if TYPE_CHECKING:
     from openai_server.server import OpenAIServer
@@ -56,17 +57,18 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         if not self._authorized():
             return self._json(401, {"error": "Unauthorized"})
+        if self.path == "/tokenize" and not owner.plain:
+            return self._json(200, {"tokens": [token(piece) for piece in pieces_of(json.loads(raw)["prompt"])]})
         if self.path != "/v1/chat/completions":
             return self._error(404, "Not Found", "Not Found")
         body = json.loads(raw)
-        if body.get("max_completion_tokens") == 1 and not (owner.models and self._refusal(body)):
-            return self._one_token()
         seen = Seen(body, raw, {name.lower(): value for name, value in self.headers.items()})
-        owner.seen.append(seen)
+        trying = body["messages"] == QUESTION
+        (owner.tried if trying else owner.seen).append(seen)
         refusal = self._refusal(body)
         if refusal is not None:
             return self._error(*refusal)
-        step = owner.step(body)
+        step = self._answer_to_a_trial(body) if trying else owner.step(body)
         match step:
             case Fail(status, message, headers):
                 self._error(status, message, "InjectedError", headers)
@@ -78,11 +80,14 @@ class Handler(BaseHTTPRequestHandler):
                 self._say(Say(step), seen)
         return None
 
-    def _one_token(self) -> None:
-        """What a client asks to see whether the engine lives; no turn of an episode is that short."""
+    def _answer_to_a_trial(self, body: dict[str, Any]) -> Say:
+        """What the client's check asks for: a token, then a text that only its grammar allows."""
         if self.owner.engine_hangs:
-            self.owner.released.wait()
-        self._send(200, b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n', "text/event-stream")
+            return Say(after=0)
+        regex = (body.get("structured_outputs") or {}).get("regex", "")
+        literal = re.sub(r"\\(.)", r"\1", regex)
+        kept = self.owner.keeps_grammars and re.fullmatch(regex, literal)
+        return Say(literal if kept else "Yes, I am here.")
 
     def _authorized(self) -> bool:
         key = self.owner.api_key
@@ -99,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         if wrong:
             owner.complaints.append(wrong)
             return 400, wrong, "BadRequestError"
-        if body.get("model") not in owner.models:
+        if owner.models and body.get("model") not in owner.models:
             message = f"The model `{body.get('model')}` does not exist. Valid aliases: {', '.join(owner.models)}."
             return 404, message, "NotFoundError"
         pictures = sum(part.get("type") == "image_url" for part in parts_of(body["messages"]))
@@ -123,8 +128,10 @@ class Handler(BaseHTTPRequestHandler):
         """Stream the reply."""
         owner, body = self.owner, seen.body
         prompt = prompt_tokens(body["messages"])
-        text, stopped = _stopped(_held_to_grammar(step.text, body), body)
+        text, stopped = _stopped(_held_to_grammar(step.text, body) if owner.keeps_grammars else step.text, body)
         pieces = pieces_of(text)
+        if owner.bars_tokens and len(pieces) > 1:
+            pieces[:1] = [pieces[0][:1], pieces[0][1:]]
         most = min(body.get("max_completion_tokens") or 1_000_000, owner.context - len(prompt))
         finish = step.finish or ("stop" if len(pieces) <= most else "length")
         pieces = pieces[:most]

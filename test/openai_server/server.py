@@ -23,7 +23,9 @@ class OpenAIServer:
 
     Attributes:
         script: Steps; may be changed at any time.
-        seen: Every chat request, in order.
+        seen: Every chat request, in order, but for those of a check: they are in `tried`.
+        keeps_grammars: Whether it looks at the field for grammars.
+        bars_tokens: Whether it says the first token in two parts.
         complaints: What no client should ever send; a test looks here, since a client may hide it behind a second try.
         healthy: What /health says.
         card: The bytes of /v1/models; None: as vLLM lists `models`.
@@ -67,6 +69,9 @@ class OpenAIServer:
         self.card: bytes | None = None
         self.engine_hangs = False
         self.seen: list[Seen] = []
+        self.tried: list[Seen] = []
+        self.keeps_grammars = True
+        self.bars_tokens = False
         self.complaints: list[str] = []
         self.released = threading.Event()
         self._cached: set[tuple[int, ...]] = set()

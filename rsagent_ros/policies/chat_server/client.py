@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, Literal, TypeVar
 
+import msgspec
 import openai
 
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
@@ -28,12 +29,17 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class _Tokens(msgspec.Struct):
+    tokens: list[int]
+
+
 class Client:
     """Speaks HTTP with the server. Thread-safe."""
 
     def __init__(self, config: ChatServerConfig) -> None:
         self._config = config
         self._key = config.api_key()
+        self._root = config.base_url.rstrip("/").removesuffix("/v1")
         self._http = openai.AsyncOpenAI(
             base_url=config.base_url,
             api_key=self._key or "none",  # the library wants one; a server without keys passes over it
@@ -90,18 +96,33 @@ class Client:
         Raises:
             RequestFailed: Not reached, or refused.
         """
-        root = self._config.base_url.rstrip("/").removesuffix("/v1")
         try:
             try:
-                await self._http.get(f"{root}/health", cast_to=object)
+                await self._http.get(f"{self._root}/health", cast_to=object)
             except openai.APIStatusError as error:
-                # vLLM says there whether its engine lives. The protocol has no such path, so others may say anything.
+                # vLLM says there whether it lives. The protocol has no such path, so others may say anything.
                 if error.status_code < 500:
-                    log.debug("%s/health: %d", root, error.status_code)
+                    log.debug("%s/health: %d", self._root, error.status_code)
                 else:
                     raise
             return await self._http.get("/models", cast_to=object)
         except (openai.APIError, ValueError) as error:
+            raise explained(error, self._config, self._key, answering=False) from None
+
+    async def tokens(self, text: str) -> list[int] | None:
+        """The token ids of a text; None where the server has no /tokenize as vLLM has it.
+
+        Raises:
+            RequestFailed: Not reached.
+        """
+        body = {"model": self._config.model, "prompt": text, "add_special_tokens": False}
+        try:
+            answer = await self._http.post(f"{self._root}/tokenize", body=body, cast_to=object)
+            return msgspec.convert(answer, _Tokens).tokens
+        except (openai.APIStatusError, ValueError) as error:
+            log.debug("%s/tokenize: %s", self._root, type(error).__name__)
+            return None
+        except openai.APIError as error:
             raise explained(error, self._config, self._key, answering=False) from None
 
     def close(self) -> None:

@@ -64,6 +64,12 @@ class ChatServerConversation:
             lambda: cancel.is_set or self._closed,
         )
         reply = streamed.reply(stop, time.monotonic() - started)
+        if stop == "length" and 0 < reply.sampled_tokens < limits.max_tokens and streamed.finish == "length":
+            raise RunFailed(
+                ErrorCode.CONTEXT_TOO_LONG,
+                f"the chat of {reply.prompt_tokens} tokens left room for {reply.sampled_tokens} tokens of reply in the "
+                "model's context; use fewer turns, smaller pictures or a larger context",
+            )
         self._messages.append(encoded(Message("assistant", (Text(reply.text),))))
         return reply
 

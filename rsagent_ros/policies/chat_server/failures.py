@@ -13,7 +13,9 @@ from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 
 # As vLLM, OpenAI, llama.cpp and SGLang word it; they share no code for it.
-_TOO_LONG = re.compile(r"context.(length|size|window)|maximum (model |allowed |input )*length|prompt is too long", re.I)
+_TOO_LONG = re.compile(
+    r"context.(length|size|window)|maximum (model |allowed |input )*length|prompt is too long|max_model_len", re.I
+)
 _TOO_MANY_PICTURES = re.compile(r"at most \d+ image", re.I)
 _MOST_QUOTED = 300
 

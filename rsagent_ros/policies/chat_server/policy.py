@@ -10,19 +10,24 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
-from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
+from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
+from rsagent_ros.agent.policy import ReplyLimits
 from rsagent_ros.policies.chat_server.client import Client
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.conversation import ChatServerConversation
 from rsagent_ros.policies.chat_server.failures import RequestFailed, explained, unavailable
+from rsagent_ros.policies.chat_server.grammar_check import QUESTION, broken_grammar
 from rsagent_ros.policies.chat_server.requester import Requester
+from rsagent_ros.policies.chat_server.stream import StreamedReply
+
+log = logging.getLogger(__name__)
 
 _MOST_NAMED = 10
 
@@ -83,40 +88,48 @@ class ChatServerPolicy:
             seed = self.config.seed + number
         return ChatServerConversation(self._client, self._requester, self.config, seed)
 
-    def check(self, seconds: float = 5.0) -> Served:
-        """Ask the server whether it is well, serves the model, and gives a token of it. Blocks for at most that long.
+    def check(self, seconds: float = 5.0, engine_seconds: float = 30.0) -> Served:
+        """Ask the server whether it is well and serves the model, and have it say one token.
+
+        The token is asked for as in a goal, so the server compiles the tool grammar here; that it keeps to grammars is
+        tried on a short text. The log warns where it does not. Blocks for `seconds` and `engine_seconds` at most.
 
         Raises:
             RunFailed: MODEL_UNAVAILABLE, with what to do about it.
         """
-        deadline = time.monotonic() + seconds
-        served = self._client.run(self._served(), deadline, lambda: False)
+        served = self._client.run(self._served(), time.monotonic() + seconds, lambda: False)
         if not isinstance(served, Served):
             raise unavailable(self.config, f"did not answer within {seconds:g} s")
         # A server may say that all is well while its engine hangs.
-        if self._client.run(self._one_token(), deadline, lambda: False) is not None:
-            what = f"says that it is well, and gave no token within {seconds:g} s: its engine hangs or is overloaded"
-            raise unavailable(self.config, f"{what}; restart it")
+        deadline = time.monotonic() + engine_seconds
+        if self._client.run(self._tried(deadline), deadline, lambda: False) is not None:
+            what = f"says that it is well, and gave no token within {engine_seconds:g} s"
+            raise unavailable(self.config, f"{what}: its engine hangs or is overloaded; restart it")
         return served
 
     def close(self) -> None:
         """Close the connections; replies under way are broken off as canceled."""
         self._client.close()
 
-    async def _one_token(self) -> None:
-        """Have the model say anything; a refusal is an answer too, and goals will tell what it is about."""
-        request = {
-            "model": self.config.model,
-            "messages": [{"role": "user", "content": "."}],
-            "max_completion_tokens": 1,
-            "stream": True,
-        }
+    async def _tried(self, deadline: float) -> None:
+        """Have the engine work, with the grammar where replies are held to it.
+
+        A refusal is an answer too, and goals will tell what it is about.
+        """
         try:
-            async with aclosing(self._client.events(request)) as events:
-                await anext(events, None)
+            limits = ReplyLimits(1, deadline, self.pictures.tools)
+            await self._requester.request(QUESTION, None, limits, StreamedReply())
+            if not self._requester.holds_grammar:
+                return
+            broken = await broken_grammar(self._client, self.config)
         except RequestFailed as error:
-            if error.failure.code is ErrorCode.MODEL_UNAVAILABLE:
-                raise error.failure from None
+            raise error.failure from None
+        except RunFailed as error:
+            if error.code is ErrorCode.MODEL_UNAVAILABLE:
+                raise
+            return
+        if broken:
+            log.warning("the model server at %s %s", self.config.base_url, broken)
 
     async def _served(self) -> Served:
         try:

@@ -37,6 +37,11 @@ class Requester:
         self._config = config
         self._dialect = Dialect.GRAMMAR if config.constrained else Dialect.VLLM
 
+    @property
+    def holds_grammar(self) -> bool:
+        """Whether replies are asked for with the tool grammar: no server has refused it yet."""
+        return self._dialect is Dialect.GRAMMAR
+
     async def request(
         self, messages: list[dict[str, Any]], seed: int | None, limits: ReplyLimits, reply: StreamedReply
     ) -> Stop:

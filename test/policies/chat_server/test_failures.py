@@ -10,7 +10,7 @@ pytest.importorskip("openai", reason="the chat server's policy needs the package
 
 from chat_talk import ask, noise, policy_for, user
 from fakes import SEGMENT
-from openai_server import Fail, OpenAIServer, Raw, Say, Step
+from openai_server import Fail, OpenAIServer, Raw, Say, Step, prompt_tokens
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
@@ -76,6 +76,7 @@ def test_a_long_error_is_cut(server: OpenAIServer) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        "max_completion_tokens=99999 cannot be greater than max_model_len=max_total_tokens=4096. Please request fewer.",
         "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens",
         "The prompt (length 20000) is longer than the maximum model length of 16384.",
         "max_completion_tokens=512 cannot be greater than max_model_len=256. This model's context length is too short",
@@ -235,3 +236,10 @@ class TestKey:
         written += [record.getMessage() + str(vars(record)) for record in caplog.records]
         assert caplog.records
         assert self.KEY not in "\n".join(written)
+
+
+def test_a_context_that_leaves_no_room_for_the_reply_is_said_so(server: OpenAIServer) -> None:
+    server.context = len(prompt_tokens([{"role": "user", "content": "where is it?"}])) + 1
+    failed = failure(server)
+    assert failed.code is TOO_LONG
+    assert "left room for 1 tokens of reply" in failed.message

@@ -67,7 +67,7 @@ def test_a_sick_server_is_found(server: OpenAIServer) -> None:
 def test_a_hung_engine_behind_good_health_is_found(server: OpenAIServer) -> None:
     server.engine_hangs = True
     with pytest.raises(RunFailed, match=r"gave no token within 0.5 s.*restart it") as caught:
-        policy_for(server).check(0.5)
+        policy_for(server).check(engine_seconds=0.5)
     assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
 
 
@@ -118,3 +118,44 @@ def test_a_policy_that_nobody_holds_any_more_ends_its_thread(server: OpenAIServe
     gc.collect()
     mine.join(30)
     assert not mine.is_alive()
+
+
+def test_a_check_has_the_grammar_compiled_before_the_first_goal(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = policy_for(server)
+    policy.check()
+    ask(policy.open())
+    first, second = server.tried
+    assert first.body["structured_outputs"] == server.seen[0].body["structured_outputs"]
+    assert first.body["max_completion_tokens"] == 1
+    assert second.body["structured_outputs"] != first.body["structured_outputs"]
+    assert caplog.text == ""
+
+
+def test_a_server_that_takes_the_grammar_away_is_told_at_the_check(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.keeps_grammars = False
+    policy_for(server).check()
+    assert f"the model server at {server.url} passes over the grammar" in caplog.text
+    caplog.clear()
+    policy_for(server, constrained=False).check()
+    assert caplog.text == ""
+
+
+def test_a_server_whose_grammar_bars_tokens_is_told_at_the_check(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.bars_tokens = True
+    policy_for(server).check()
+    assert "bars tokens that its grammar allows" in caplog.text
+
+
+def test_a_server_of_another_kind_is_asked_as_it_can_be_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    with OpenAIServer(plain=True) as server:
+        policy = policy_for(server)
+        policy.check()
+        assert len(server.tried) == 3  # each dialect once
+        ask(policy.open())
+        assert len(server.seen) == 1

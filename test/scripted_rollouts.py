@@ -36,6 +36,9 @@ class Scripted:
         self.logprobs = logprobs
         self.steps: list[tuple[Sequence[Example], list[Trace]]] = []
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def run(self, model: Any, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
         traces = [self._play(about, self.plays[number % len(self.plays)]) for number, about in enumerate(scenes)]
         self.steps.append((scenes, traces))

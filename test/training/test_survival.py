@@ -42,6 +42,9 @@ class Faulty(Scripted):
         super().__init__()
         self.broken = {f"scene-{number:03d}" for number in broken}
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def run(self, model: Any, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:
         traces = super().run(model, scenes, step, seeds)
         for number, about in enumerate(scenes):

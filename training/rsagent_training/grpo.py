@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -299,7 +299,8 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
         write_format(out, checkpoint.trained)
         run_folder.write_json(out / run_folder.DATA, {"scenes": mix.counts})
         sys.stderr.write(f"{len(mix)} scenes: {mix.counts}\n")
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with closing(rollouts):
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     final = out / run_folder.FINAL
     save_final(trainer, recipe, final)
     return final

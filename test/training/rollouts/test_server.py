@@ -17,6 +17,7 @@ from fakes import FakeSegmenter
 from local_cases import tiny_checkpoint
 from openai_server.handler import Handler
 from openai_server.server import OpenAIServer, _Http
+from openai_server.steps import Fail
 from peft import get_peft_model
 from training_cases import RIGHT, WRONG, finish, grpo_recipe, scene, write_scenes
 
@@ -34,12 +35,14 @@ class AdapterServer(OpenAIServer):
     Attributes:
         told: Every request to them: path, name, and whether the adapter's files were there.
         allowed: Whether it was started with VLLM_ALLOW_RUNTIME_LORA_UPDATING.
+        sees_the_disk: Whether it finds the folders of adapters.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.told: list[tuple[str, str, bool]] = []
         self.allowed = True
+        self.sees_the_disk = True
 
     def __enter__(self) -> AdapterServer:
         super().__enter__()
@@ -60,6 +63,8 @@ class AdapterHandler(Handler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         folder = Path(body.get("lora_path", "/nowhere"))
         owner.told.append((path, body["lora_name"], (folder / "adapter_model.safetensors").is_file()))
+        if path == "load_lora_adapter" and not owner.sees_the_disk:
+            return self._error(404, f"Loading lora failed: No adapter found for {folder}", "NotFoundError")
         if path == "load_lora_adapter" and body["lora_name"] in owner.models:
             return self._send(400, b"The lora adapter has already been loaded.", "text/plain")
         if path == "load_lora_adapter":
@@ -117,7 +122,9 @@ def test_every_step_is_sampled_with_the_adapter_of_that_step(tmp_path: Path) -> 
             ("unload_lora_adapter", first, False),
             ("load_lora_adapter", third, True),
             ("unload_lora_adapter", second, False),
+            ("unload_lora_adapter", third, False),
         ]
+        assert server.models == ["base"]
         assert server.complaints == []
         asked = [seen.body for seen in server.seen]
         assert [body["model"] for body in asked] == sorted(body["model"] for body in asked)
@@ -125,7 +132,7 @@ def test_every_step_is_sampled_with_the_adapter_of_that_step(tmp_path: Path) -> 
         assert not any("structured_outputs" in body for body in asked)  # a grammar would make the format's reward void
     curve = json.loads((tmp_path / "out" / "curve.json").read_bytes())
     assert {"stale/ratio", "stale/truncated", "stale/other_prompt"} <= set(curve[0])
-    assert [path.name for path in (tmp_path / "out" / "served").iterdir()] == [third]
+    assert not (tmp_path / "out" / "served").exists()
 
 
 def test_a_run_that_was_killed_goes_on_at_a_server_that_has_its_last_adapter(tmp_path: Path) -> None:
@@ -152,6 +159,24 @@ def test_a_server_that_takes_no_adapters_says_what_to_do(tmp_path: Path) -> None
             TrainingStopped, match=r"answered 404 .*; start vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
         ):
             grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
+
+
+def test_an_adapter_that_the_server_can_t_read_is_not_taken_for_a_missing_endpoint(tmp_path: Path) -> None:
+    with AdapterServer(models=["base"]) as server:
+        server.sees_the_disk = False
+        recipe = recipe_for(tmp_path, server.url)
+        rollouts = ServerRollouts(load_policy_model(recipe), recipe, FakeSegmenter(), tmp_path / "out")
+        with pytest.raises(TrainingStopped, match=r"answered 404 .*No adapter.*; the server must read the same disk"):
+            grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
+
+
+def test_a_run_that_fails_unloads_its_adapter_too(tmp_path: Path) -> None:
+    with AdapterServer(models=["base"], reply_to=lambda _: Fail(500, "CUDA error")) as server:
+        recipe = recipe_for(tmp_path, server.url)
+        rollouts = ServerRollouts(load_policy_model(recipe), recipe, FakeSegmenter(), tmp_path / "out")
+        with pytest.raises(TrainingStopped, match="CUDA error"):
+            grpo.train(recipe, tmp_path / "out", rollouts=rollouts)
+        assert server.models == ["base"]
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:

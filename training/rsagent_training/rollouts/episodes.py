@@ -48,6 +48,10 @@ class Rollouts(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what the rollouts hold elsewhere; raises nothing."""
+        ...
+
 
 def make_episodes(
     scenes: Sequence[Example],

@@ -47,6 +47,9 @@ class LocalRollouts:
             traces += traces_of(episodes)
         return traces
 
+    def close(self) -> None:
+        """Do nothing: all is in this process."""
+
 
 @dataclass
 class _RolloutPolicy:

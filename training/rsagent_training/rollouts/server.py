@@ -10,6 +10,7 @@ through the robot's own client (`policies.chat_server`).
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import shutil
 import urllib.error
@@ -33,6 +34,8 @@ from rsagent_ros.segmenters.one_at_a_time import OneAtATime
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rollouts.episodes import make_episodes, traces_of
 from rsagent_training.trainer.run_folder import TrainingStopped
+
+log = logging.getLogger(__name__)
 
 MAX_ANSWER = 2_000
 """Characters of an error that the server gives."""
@@ -79,6 +82,17 @@ class ServerRollouts:
                     pass
         return traces_of(episodes)
 
+    def close(self) -> None:
+        """Have the server forget the last adapter; that it can't be told is said in the log."""
+        loaded, self._loaded = self._loaded, ""
+        if not loaded:
+            return
+        try:
+            self._tell("unload_lora_adapter", {"lora_name": loaded})
+        except TrainingStopped as error:
+            log.warning("the server keeps the adapter %s: %s", loaded, error)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def _config(self, model: str) -> ChatServerConfig:
         return ChatServerConfig(
             model=model,
@@ -120,11 +134,11 @@ class ServerRollouts:
                 return
         except urllib.error.HTTPError as error:
             answer = error.read(MAX_ANSWER).decode("utf-8", "replace")
-            remedy = (
-                "start vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and --enable-lora"
-                if error.code == 404
-                else "see the server's log"
-            )
+            remedy = "see the server's log"
+            if error.code == 404 and "NotFoundError" in answer:  # the endpoint's own, not that there is none
+                remedy = "the server must read the same disk: run it on this machine, outside of a container"
+            elif error.code == 404:
+                remedy = "start vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and --enable-lora"
             raise TrainingStopped(f"{url} answered {error.code} ({' '.join(answer.split())}); {remedy}") from None
         except (urllib.error.URLError, TimeoutError) as error:
             raise TrainingStopped(f"{url} can't be reached ({error}); is the server up?") from None

@@ -29,7 +29,7 @@ BIAS = 100
 
 
 async def broken_grammar(client: Client, config: ChatServerConfig) -> str:
-    """What is wrong with the server's grammars, as the end of a sentence about it; empty where nothing is.
+    """Say what is wrong with the server's grammars, as the end of a sentence about it; empty where nothing is.
 
     Raises:
         RequestFailed: The request came to nothing.

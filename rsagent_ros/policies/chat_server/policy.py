@@ -13,6 +13,7 @@ import itertools
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -122,11 +123,10 @@ class ChatServerPolicy:
             if not self._requester.holds_grammar:
                 return
             broken = await broken_grammar(self._client, self.config)
-        except RequestFailed as error:
-            raise error.failure from None
-        except RunFailed as error:
-            if error.code is ErrorCode.MODEL_UNAVAILABLE:
-                raise
+        except (RequestFailed, RunFailed) as error:
+            failure = error.failure if isinstance(error, RequestFailed) else error
+            if failure.code is ErrorCode.MODEL_UNAVAILABLE:
+                raise failure from None
             return
         if broken:
             log.warning("the model server at %s %s", self.config.base_url, broken)

@@ -32,6 +32,9 @@ class Handler(BaseHTTPRequestHandler):
         if mode() == "junk":
             self.wfile.write(b"junk\r\n\r\n")
             return
+        if self.path == "/health":
+            with (FOLDER / "checked").open("a", encoding="utf-8") as checked:
+                checked.write(f"{os.getpid()}\n")
         counted = f'vllm:generation_tokens_total{{engine="0"}} {time.monotonic() if mode() == "busy" else 7.0}\n'
         content = counted.encode() if self.path == "/metrics" else b""
         self.send_response(503 if mode() == "sick" else 200)

@@ -169,11 +169,13 @@ def test_a_server_that_ends_at_once_is_not_started_for_ever(served: Served, capl
 
 
 def test_failures_before_a_long_good_time_do_not_count(served: Served) -> None:
-    done = served.run(SupervisorTimeouts(start=FOREVER, end=1.0, poll=0.02, backoff=0.01, proven=0.01, restarts=0))
+    done = served.run(SupervisorTimeouts(start=FOREVER, end=1.0, poll=0.02, backoff=0.01, proven=1e-6, restarts=0))
     for number in range(3):
         served.wait_healthy()
-        time.sleep(0.1)  # healthy for longer than what proves it
-        os.kill(served.starts()[number][0], signal.SIGKILL)
+        server = served.starts()[number][0]
+        # The third check begins when the second is over: by then it was healthy for longer than what proves it.
+        until(lambda server=server: (served.folder / "checked").read_text().split().count(str(server)) >= 3)
+        os.kill(server, signal.SIGKILL)
     served.wait_healthy()
     assert not done.done()
 

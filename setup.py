@@ -69,6 +69,7 @@ setup(
         "console_scripts": ["rsagent = rsagent_ros.cli:main"],
         "rsagent.commands": [
             "collect = rsagent_training.data_commands:add_collect",
+            "split = rsagent_training.data_commands:add_split",
             "questions = rsagent_training.data_commands:add_questions",
             "synthesize = rsagent_training.data_commands:add_synthesize",
             "sft = rsagent_training.commands:add_sft",

@@ -30,7 +30,7 @@ TURNS = 4
 def run(count: int = SCENES) -> list[Entry]:
     """Measure; about five minutes. Seconds are those of the processor."""
     if lacking := missing("torch", "trl"):
-        return [not_here("training data at size", f'{lacking}; pip install "rsagent[training]"')]
+        return [not_here("training data at size", f"{lacking}; pip install -e '.[training]'")]
     from rsagent_ros.policies.family import QWEN2_5_VL
     from rsagent_ros.weights.tiny import save_tiny
 

@@ -27,6 +27,7 @@ from rsagent_ros.data.ref import ExampleRef, Skipped, loaded
 from rsagent_ros.datasets import REFS, Dataset
 from rsagent_ros.scoring.prediction import is_bad_reply
 from rsagent_training.jobs.filter_report import FilterReport
+from rsagent_training.near_duplicates import SeenPictures
 from rsagent_training.rewards.quality import trajectory_iou
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.simulation.layout import Vocabulary
@@ -49,6 +50,7 @@ def collect(
     more: Iterable[ExampleRef] = (),
     most: int = 0,
     seed: int = 0,
+    exclude: SeenPictures | None = None,
 ) -> FilterReport:
     """Write the listed examples to a folder of scenes; blocks until all are loaded.
 
@@ -58,6 +60,7 @@ def collect(
         more: Examples that come after them, such as simulated ones; all are taken, and one is in memory at a time.
         most: So many of `listings` at most, drawn at random; 0 for all.
         seed: Of the draw.
+        exclude: Pictures that nothing may be alike to, such as those of a test.
 
     Returns:
         What came in, and what was dropped and why.
@@ -75,7 +78,7 @@ def collect(
             filters.drop(f"at most {most}", "not drawn")
     else:
         chosen = usable
-    save_examples(_all(chosen, more, filters), folder)
+    save_examples(_all(chosen, more, filters, exclude), folder)
     if not filters.left:
         (folder / "scenes.jsonl").unlink()  # an empty set would only fail later, and say less
     filters.check()
@@ -161,7 +164,9 @@ def _usable(listings: Iterable[ExampleRef | Skipped], filters: FilterReport) -> 
     return list(usable.values())
 
 
-def _all(listed: list[ExampleRef], more: Iterable[ExampleRef], filters: FilterReport) -> Iterator[Example]:
+def _all(
+    listed: list[ExampleRef], more: Iterable[ExampleRef], filters: FilterReport, exclude: SeenPictures | None
+) -> Iterator[Example]:
     known: set[str] = set()
     for one in chain(tqdm(listed, desc="samples", unit="", disable=None), _counted(more, filters)):
         if one.id in known:
@@ -171,6 +176,9 @@ def _all(listed: list[ExampleRef], more: Iterable[ExampleRef], filters: FilterRe
             example = checked(one.load())
         except (ValueError, OSError) as error:
             filters.drop("readable", f"{one.where}: {error}")
+            continue
+        if exclude is not None and exclude.has(example.image):
+            filters.drop("no excluded picture", "alike to a picture that is excluded")
             continue
         known.add(example.id)
         yield example

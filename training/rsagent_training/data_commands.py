@@ -37,9 +37,30 @@ def add_collect(commands: Any) -> None:
     parser.add_argument("--vocabulary", choices=("plain", "full"), default="full", help="of the simulator's goals")
     parser.add_argument("--most", type=int, default=0, metavar="N", help="of the others at most, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the draw, and of the first simulated world")
+    parser.add_argument(
+        "--exclude", type=Path, action="append", default=[], metavar="SCENES",
+        help="a folder of scenes to whose pictures nothing may be alike, such as a test set's; more than once",
+    )  # fmt: skip
     parser.add_argument("--trajectories", type=Path, metavar="DIR", help="also the robot's own episodes, there")
     parser.add_argument("--config", type=Path, metavar="YAML", help="filters of --trajectories, as synthesize.yaml")
     parser.set_defaults(command=with_exit_code(_collect))
+
+
+def add_split(commands: Any) -> None:
+    """Add `rsagent split`."""
+    parser = commands.add_parser(
+        "split",
+        help="share scenes out among training and tests",
+        description="Share scenes out so that no two parts have alike pictures, or scenes of one bag.",
+    )
+    parser.add_argument("folder", type=Path, metavar="SCENES", help="a folder of scenes")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the parts go")
+    parser.add_argument(
+        "--share", action="append", default=[], metavar="NAME=SHARE",
+        help="a part, such as train=0.8; shares add up to 1 (default: train=0.8, val=0.1, test=0.1)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.set_defaults(command=with_exit_code(_split))
 
 
 def add_questions(commands: Any) -> None:
@@ -95,6 +116,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 def _collect(arguments: argparse.Namespace) -> str:
     from rsagent_ros.datasets import Dataset, list_examples
     from rsagent_training import collect
+    from rsagent_training.near_duplicates import SeenPictures
     from rsagent_training.scene_index import SceneIndex
     from rsagent_training.synthesis.config import SynthesisConfig
 
@@ -107,11 +129,27 @@ def _collect(arguments: argparse.Namespace) -> str:
     datasets += [Dataset("records", str(path)) for path in arguments.records]
     more = collect.simulated(arguments.simulate, arguments.seed, arguments.vocabulary) if arguments.simulate > 0 else ()
     listings = (one for dataset in datasets for one in list_examples(dataset))
-    filters = collect.collect(listings, arguments.folder, more=more, most=arguments.most, seed=arguments.seed)
+    exclude = SeenPictures.of(map(SceneIndex, arguments.exclude)) if arguments.exclude else None
+    filters = collect.collect(
+        listings, arguments.folder, more=more, most=arguments.most, seed=arguments.seed, exclude=exclude
+    )
     if arguments.trajectories:
         scenes = SceneIndex(arguments.folder)
         collect.own_trajectories(arguments.records[0], scenes, arguments.trajectories, config)
     return f"{filters.left} scenes of {filters.entered}: {arguments.folder / 'report.md'}"
+
+
+def _split(arguments: argparse.Namespace) -> str:
+    from rsagent_training.split import split
+
+    shares = {}
+    for text in arguments.share or ("train=0.8", "val=0.1", "test=0.1"):
+        name, sign, share = text.partition("=")
+        if not sign or not name.isidentifier():
+            raise ValueError(f"--share {text!r} must be NAME=SHARE, such as train=0.8")
+        shares[name] = float(share)
+    counts = split(arguments.folder, arguments.out, shares, seed=arguments.seed)
+    return ", ".join(f"{count} scenes in {arguments.out / name}" for name, count in counts.items())
 
 
 def _questions(arguments: argparse.Namespace) -> str:

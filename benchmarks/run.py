@@ -20,7 +20,7 @@ from pathlib import Path
 from entry import Entry
 
 MODULES = (
-    "turn_overhead", "ros_latency", "cancel", "baseline_scenes", "local_policy", "sam2_ratios", "records",
+    "turn_overhead", "ros_latency", "cancel", "baseline_scenes", "find", "local_policy", "sam2_ratios", "records",
     "evaluation", "tracking", "pose3d", "training", "training_data",
     "training_size",
 )  # fmt: skip

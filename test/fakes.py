@@ -9,6 +9,7 @@
     FakePolicy(looks=[NO, YES])              # what it says to second looks; without, nothing that can be read
     FakePolicy(POLICY_SCRIPTS["malformed"])  # by name, as the fake node of test/ros chooses them
     FakeSegmenter("nan_score")               # one of SEGMENTER_FAULTS
+    FakeFinder({"mug": [Box(0, 0, 0.5, 1)]}) # one that takes words
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Reply, ReplyLimits
-from rsagent_ros.agent.segmenter import FOREGROUND, Candidate, MaskPrompt
+from rsagent_ros.agent.segmenter import FOREGROUND, Candidate, Detection, MaskPrompt
 
 MIDDLE = Box(250, 250, 750, 750)
 SEGMENT = "<think>The middle.</think>" + render(Segment(box=MIDDLE))
@@ -265,6 +266,35 @@ class FakeSegmenter:
             case "wrong_dtype":
                 return [Candidate(mask.astype(np.uint8), score, _logits(mask))]
         return [Candidate(mask, score, _logits(mask))]
+
+
+class FakeFinder(FakeSegmenter):
+    """A FakeSegmenter that takes words, too: a made detector with known answers.
+
+    Attributes:
+        known: For each phrase the boxes of its instances, 0..1 of the view.
+        found: Every phrase it was asked for, in order.
+    """
+
+    def __init__(self, known: Mapping[str, Sequence[Box]], fault: SegmenterFault = "none") -> None:
+        super().__init__(fault)
+        self.known = known
+        self.found: list[str] = []
+
+    def find(self, encoding: tuple[int, int], phrase: str) -> list[Detection]:
+        self.found.append(phrase)
+        height, width = encoding
+        if self.fault == "out_of_memory":
+            raise RunFailed(ErrorCode.OUT_OF_MEMORY, "fake: the GPU's memory is full")
+        detections = []
+        for number, box in enumerate(self.known.get(phrase, ())):
+            x0, x1 = round(box.x0 * width), max(round(box.x0 * width) + 1, round(box.x1 * width))
+            y0, y1 = round(box.y0 * height), max(round(box.y0 * height) + 1, round(box.y1 * height))
+            part = np.full((y1 - y0, x1 - x0), self.fault != "empty_mask", dtype=np.bool_)
+            score = float("nan") if self.fault == "nan_score" else self.score - number / 100
+            part = part[:-1] if self.fault == "wrong_shape" else part
+            detections.append(Detection(Box(x0, y0, x1, y1), part, score))
+        return detections
 
 
 def _drawn(shape: tuple[int, int], prompt: MaskPrompt) -> NDArray[np.bool_]:

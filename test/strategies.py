@@ -8,6 +8,7 @@ from rsagent_ros.agent.actions import (
     CAUSES,
     Action,
     Combine,
+    Find,
     Finish,
     GiveUp,
     ReportAbsent,
@@ -21,6 +22,10 @@ from rsagent_ros.agent.geometry import Box, Point
 whole_numbers = st.integers(0, 1000)
 thousandths = st.integers(0, 1_000_000).map(lambda number: number / 1000)
 sentences = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300).filter(str.strip)
+
+phrases = st.lists(st.sampled_from(["red", "mug", "the", "ball", "Tasse", "杯子"]), min_size=1, max_size=8).map(
+    " ".join
+)
 
 
 def actions(
@@ -37,6 +42,7 @@ def actions(
 
     segments = st.builds(Segment, st.none() | boxes, points, points, st.none() | mask_ids)
     return st.one_of(
+        st.builds(Find, phrases),
         segments.filter(lambda s: s.box is not None or bool(s.positive) or s.refine is not None),
         st.builds(Zoom, boxes),
         st.just(ResetView()),

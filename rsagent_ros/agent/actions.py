@@ -17,9 +17,17 @@ from rsagent_ros.agent.geometry import EXTENT, Box, Point
 MAX_POINTS = 32
 MAX_MASKS = 32
 MAX_SENTENCE = 1_000
+MAX_PHRASE = 200
 
 CALL_OPEN = "<tool_call>"
 CALL_CLOSE = "</tool_call>"
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Mark every instance of what a noun phrase names in the current view."""
+
+    phrase: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +96,11 @@ class GiveUp:
 
 
 Ending = Finish | ReportAbsent | ReportAmbiguous | GiveUp
-Action = Segment | Zoom | ResetView | Combine | Ending
+Action = Find | Segment | Zoom | ResetView | Combine | Ending
 
-ArgumentKind = Literal["box", "points", "mask", "masks", "two_or_more_masks", "mask_or_masks", "sentence", "cause"]
+ArgumentKind = Literal[
+    "box", "points", "mask", "masks", "two_or_more_masks", "mask_or_masks", "phrase", "sentence", "cause"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,11 @@ class Tool:
 
 
 TOOLS: dict[str, Tool] = {
+    "find": Tool(
+        "Mark every instance of what a noun phrase names in the current view. The picture comes back with a line "
+        "around each, and the id of its mask beside it.",
+        {"phrase": Argument("phrase", True, "what it is, not where it is: a red mug")},
+    ),
     "segment": Tool(
         "Draw a mask in the current view from a box, points, or both. The overlay of the new mask comes back.",
         {
@@ -206,6 +221,8 @@ def render(action: Action, extent: tuple[float, float] = (EXTENT, EXTENT)) -> st
 def to_json(action: Action) -> tuple[str, dict[str, object]]:
     """Name and arguments of an action; arguments at their defaults are left out."""
     match action:
+        case Find(phrase):
+            return "find", {"phrase": phrase}
         case Segment(box, positive, negative, refine):
             arguments: dict[str, object] = {}
             if box is not None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 Role = Literal["system", "user", "assistant"]
 
-PictureKind = Literal["view", "overlay"]
-"""`view`: a clean crop of the frame. `overlay`: the same with a mask on it."""
+PictureKind = Literal["view", "overlay", "marks"]
+"""`view`: a clean crop of the frame. `overlay`: the same with a mask on it. `marks`: with several, numbered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,16 +35,17 @@ from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe
 from rsagent_ros.agent.evidence import MaskEntry, answer_of, best_so_far, pick
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.goal_input import check_frame, checked_instruction
-from rsagent_ros.agent.mask import encode_rle
+from rsagent_ros.agent.marks import Mark
+from rsagent_ros.agent.mask import encode_part
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pending_answer import PendingAnswer
-from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_picture
+from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_marked, draw_picture
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.prompt import Exchange, format_observation, opening
-from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.agent.segmenter import PhraseSegmenter, Segmenter
 from rsagent_ros.agent.slips import Slip
 from rsagent_ros.agent.toolbox import Effect, Toolbox
-from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.agent.turn import FoundMask, Trace, Turn
 from rsagent_ros.agent.verification import verification_messages
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ class Episode:
         self._finished = threading.Event()
         self._result: Result | None = None
         height, width = frame.shape[:2]
+        if not isinstance(segmenter, PhraseSegmenter):
+            pictures = replace(pictures, tools=tuple(name for name in pictures.tools if name != "find"))
         self._tools = Toolbox(frame, segmenter, pictures)
         self._view = View.whole(width, height)
         self._newest: PictureKind = "view"
@@ -288,22 +291,28 @@ class Episode:
     def _observed(self, turn: Turn, effect: Effect | None, *, last: bool) -> tuple[Turn, Picture | None]:
         """The turn with its observation and its mask, and the picture that goes with them."""
         facts: dict[str, object] = {"error": turn.error_msg} if turn.error_code else {}
-        mask = None
         if effect is not None:
             facts |= effect.facts
-            turn = replace(turn, view=effect.view.key, picture=effect.picture)
+            found = tuple(_recorded(entry) for entry in effect.found)
+            turn = replace(turn, view=effect.view.key, picture=effect.picture, found=found)
             if effect.entry is not None:
-                mask, entry = effect.entry.mask, effect.entry
-                turn = replace(
-                    turn, mask_id=entry.mask_id, mask=encode_rle(mask), score=entry.score, stability=entry.stability
-                )
+                one = _recorded(effect.entry)
+                turn = replace(turn, mask_id=one.mask_id, mask=one.mask, score=one.score, stability=one.stability)
         # A turn that ends the episode has no observation: nobody is left to read it.
         if not last:
             facts["turns_left"] = self._budget.max_turns - turn.index
             turn = replace(turn, observation=format_observation(facts))
-        if effect is None:
-            return turn, None
-        return turn, draw_picture(self._frame, effect.view, mask, self._trace.pictures)
+        return turn, None if effect is None else self._draw(effect)
+
+    def _draw(self, effect: Effect) -> Picture | None:
+        """The picture that goes with an effect."""
+        pictures = self._trace.pictures
+        if effect.picture == "marks":
+            marks = [Mark(entry.mask_id, entry.part, entry.box) for entry in effect.found]
+            return draw_marked(self._frame, effect.view, marks, pictures)
+        if effect.picture is None:
+            return None
+        return draw_picture(self._frame, effect.view, None if effect.entry is None else effect.entry.mask, pictures)
 
     def _take_over(
         self,
@@ -323,9 +332,9 @@ class Episode:
         self._trace = replace(self._trace, turns=(*self._trace.turns, turn))
         self._chat += turn.messages(picture)
         if effect is not None:
-            self._view, self._newest = effect.view, effect.picture
-        if effect is not None and effect.entry is not None:
-            self._masks.append(effect.entry)
+            self._view, self._newest = effect.view, effect.picture or self._newest
+        if effect is not None and effect.entries:
+            self._masks += effect.entries
             self._sent_back = ()
         if answer is not None:
             self._close(answer)
@@ -353,3 +362,8 @@ class Episode:
         self._result = totaled(result, self._trace.turns, time.monotonic() - self._started)
         self._trace = replace(self._trace.ended(result), seconds=self._result.total_seconds)
         self._finished.set()
+
+
+def _recorded(entry: MaskEntry) -> FoundMask:
+    """A mask as its turn keeps it."""
+    return FoundMask(entry.mask_id, encode_part(entry.part, entry.box, entry.shape), entry.score, entry.stability)

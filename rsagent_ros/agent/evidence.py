@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent.actions import Cause, Ending, Finish, GiveUp, ReportAbsent, ReportAmbiguous
 from rsagent_ros.agent.errors import ReplyError
-from rsagent_ros.agent.geometry import Box
-from rsagent_ros.agent.mask import Mask, bounding_box
+from rsagent_ros.agent.geometry import Box, View
+from rsagent_ros.agent.mask import Mask, bounding_box, whole
 from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome, Result
 from rsagent_ros.agent.verification import REJECTED_FACTOR, Verification
 
@@ -22,8 +23,9 @@ class MaskEntry:
 
     Attributes:
         mask_id: 1 for the first.
-        mask: (H, W) bool, full frame, never empty.
+        part: (h, w) bool, the mask inside its box, never empty.
         box: Its bounding box, full-frame pixels.
+        shape: (H, W) of the frame.
         score: The segmenter's estimate of its IoU, 0..1; the lowest of its parts for a combined mask.
         stability: IoU of the logits cut at -1 and at +1, 0..1: low where a small change of level moves the edge.
         view_key: The crop it was drawn in.
@@ -33,14 +35,20 @@ class MaskEntry:
     """
 
     mask_id: int
-    mask: Mask
+    part: Mask
     box: Box
+    shape: tuple[int, int]
     score: float
     stability: float
     view_key: tuple[int, int, int, int]
     logits: NDArray[np.float32] | None
     parents: tuple[int, ...]
     verification: Verification | None = None
+
+    @cached_property
+    def mask(self) -> Mask:
+        """(H, W) bool, full frame."""
+        return whole(self.part, self.box, self.shape)
 
     @property
     def rejected(self) -> bool:
@@ -121,13 +129,18 @@ def best_so_far(entries: Sequence[MaskEntry]) -> MaskEntry | None:
 def entry_of(
     mask_id: int,
     mask: Mask,
+    view: View,
     *,
     score: float,
     stability: float,
-    view_key: tuple[int, int, int, int],
     logits: NDArray[np.float32] | None = None,
     parents: tuple[int, ...] = (),
 ) -> MaskEntry | None:
-    """A new entry; None for an empty mask."""
+    """A new entry for a mask of a view's pixels; None for an empty one."""
     box = bounding_box(mask)
-    return None if box is None else MaskEntry(mask_id, mask, box, score, stability, view_key, logits, parents)
+    if box is None:
+        return None
+    part = mask[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)]
+    box = Box(box.x0 + view.x0, box.y0 + view.y0, box.x1 + view.x0, box.y1 + view.y0)
+    shape = view.frame_height, view.frame_width
+    return MaskEntry(mask_id, part, box, shape, score, stability, view.key, logits, parents)

@@ -49,6 +49,10 @@ class Box:
         """y1 - y0."""
         return self.y1 - self.y0
 
+    def moved(self, right: float, down: float) -> Box:
+        """The box, moved."""
+        return Box(self.x0 + right, self.y0 + down, self.x1 + right, self.y1 + down)
+
     @property
     def area(self) -> float:
         """Width times height; 0 for a reversed box."""

@@ -28,7 +28,8 @@ from rsagent_ros.agent.geometry import EXTENT
 
 THOUGHT_WORDS = 200
 SENTENCE_WORDS = 60
-LISTED_MASKS = range(1, 17)
+PHRASE_WORDS = 8
+LISTED_MASKS = range(1, 25)
 """Ids of masks in a list. Two may stand in any order, three as well up to 9; more than that rise."""
 
 
@@ -52,6 +53,7 @@ def grammar(largest: int = EXTENT, tools: ToolSet = ALL_TOOLS) -> str:
         "two_or_more_masks": rf"\[({_masks(2)})\]",
         "mask_or_masks": rf"({mask}|\[({mask}|{_masks(1)})\])",
         "sentence": f'"{word}+( {word}*){{0,{SENTENCE_WORDS - 1}}}"',  # a character first: blanks say nothing
+        "phrase": f'"{word}+( {word}+){{0,{PHRASE_WORDS - 1}}}"',
         "cause": f'"({"|".join(CAUSES)})"',
     }
     calls = [rf'"name": "{name}", "arguments": {_arguments(TOOLS[name], kinds)}' for name in tools]
@@ -74,9 +76,9 @@ def _masks(least: int) -> str:
     """One or two ids of masks at least, none of them twice."""
     options = []
     for one in LISTED_MASKS:
-        rising = [f"{two}{_rising(two)}" for two in LISTED_MASKS if two > one]
-        options += [f"{one}{_rising(one)}"] if least == 1 else [f"{one}, ({'|'.join(rising)})"] if rising else []
-        options += [f"{one}, ({'|'.join(map(str, range(1, one)))})"] if one > 1 else []
+        smaller = "|".join(map(str, range(1, one)))
+        options += [f"{one}{_rising(one)}"] if least == 1 else [f"({smaller}), {one}{_rising(one)}"] if smaller else []
+        options += [f"{one}, ({smaller})"] if smaller else []
     for one in range(1, 10):
         for two in set(range(1, 10)) - {one}:
             options.append(f"{one}, {two}, [{''.join(map(str, sorted(set(range(1, 10)) - {one, two})))}]")

@@ -17,12 +17,14 @@ from rsagent_ros.agent.actions import (
     CALL_OPEN,
     CAUSES,
     MAX_MASKS,
+    MAX_PHRASE,
     MAX_POINTS,
     MAX_SENTENCE,
     TOOLS,
     Action,
     Cause,
     Combine,
+    Find,
     Finish,
     GiveUp,
     ReportAbsent,
@@ -86,6 +88,8 @@ def _action(reply: str, extent: tuple[float, float], tools: ToolSet, box_name: s
     name, arguments = _split(reply, tools, slips)
     call = _Call(name, _with_box(name, arguments, box_name, slips), extent, slips)
     match call.name:
+        case "find":
+            return Find(call.phrase("phrase"))
         case "segment":
             segment = Segment(
                 call.box("box") if call.has("box") else None,
@@ -293,19 +297,22 @@ class _Call:
             )
         return numbers
 
+    def phrase(self, key: str) -> str:
+        return self._text(key, "bad_phrase", "a noun phrase", MAX_PHRASE)
+
     def sentence(self, key: str) -> str:
+        return self._text(key, "bad_sentence", "a sentence", MAX_SENTENCE)
+
+    def _text(self, key: str, code: str, kind: str, limit: int) -> str:
         value = self._arguments[key]
         # JSON can name half a surrogate pair, which no message and no file can hold.
         if (
             not isinstance(value, str)
             or not value.strip()
-            or len(value) > MAX_SENTENCE
+            or len(value) > limit
             or any("\ud800" <= character <= "\udfff" for character in value)
         ):
-            raise ReplyError(
-                "bad_sentence",
-                f"{self.name}: {key} must be a sentence of at most {MAX_SENTENCE} characters of plain text.",
-            )
+            raise ReplyError(code, f"{self.name}: {key} must be {kind} of at most {limit} characters of plain text.")
         return value
 
     def cause(self, key: str) -> Cause:

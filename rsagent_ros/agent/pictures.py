@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.actions import ALL_TOOLS, ToolSet, tool_set
 from rsagent_ros.agent.chat import Message, Picture, PictureKind, Text
 from rsagent_ros.agent.geometry import EXTENT, Box, View
+from rsagent_ros.agent.marks import Mark, draw_marks
 from rsagent_ros.agent.mask import OVERLAY_SIDE, Mask, draw_overlay, fitted, resize
 
 OverlayShape = Literal["view", "square"]
@@ -119,10 +120,20 @@ def draw_picture(frame: NDArray[np.uint8], view: View, mask: Mask | None, pictur
 
 def blank_picture(view: View, kind: PictureKind, pictures: PictureFormat) -> Picture:
     """A black picture of the size that `draw_picture` gives the view; one byte of memory."""
-    square = kind == "overlay" and pictures.overlay == "square"
+    square = kind != "view" and pictures.overlay == "square"
     side = pictures.overlay_side
     width, height = (side, side) if square else pictures.size(view.width, view.height, kind)
     return Picture(np.broadcast_to(np.uint8(0), (height, width, 3)), kind)
+
+
+def draw_marked(frame: NDArray[np.uint8], view: View, marks: Sequence[Mark], pictures: PictureFormat) -> Picture:
+    """The picture of a view of the (H, W, 3) frame with several masks of it, numbered; marks in pixels of the frame."""
+    width, height = pictures.size(view.width, view.height, "marks")
+    moved = [replace(one, box=one.box.moved(-view.x0, -view.y0)) for one in marks]
+    pixels = draw_marks(view.crop(frame), moved, width, height)
+    drawn = Picture(pixels if pictures.overlay == "view" else _on_square(pixels, pictures.overlay_side), "marks")
+    drawn.pixels.flags.writeable = False
+    return drawn
 
 
 def resized(picture: Picture, width: int, height: int) -> Picture:

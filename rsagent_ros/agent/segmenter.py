@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,23 @@ class Candidate:
     logits: NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One instance of what a phrase names.
+
+    Attributes:
+        box: Whole pixels of the encoded image, x0 < x1 and y0 < y1.
+        part: (y1 - y0, x1 - x0) bool, the mask inside the box: two dozen whole masks would cost more than the turn.
+        score: The segmenter's own estimate that this is an instance and that its mask is right, 0..1.
+        stability: As in `evidence.stability`; 1 where the segmenter has no logits.
+    """
+
+    box: Box
+    part: NDArray[np.bool_]
+    score: float
+    stability: float = 1.0
+
+
 class Segmenter(Protocol, Generic[Encoding]):
     """A promptable segmentation model. Several episodes share it; not thread-safe unless the class says so."""
 
@@ -116,6 +133,20 @@ class Segmenter(Protocol, Generic[Encoding]):
 
         Raises:
             ToolFailed: This prompt can't be answered, another might.
+            RunFailed: The goal can't go on.
+        """
+        ...
+
+
+@runtime_checkable
+class PhraseSegmenter(Segmenter[Encoding], Protocol[Encoding]):
+    """A segmentation model that takes words, too: only with one of these is there a tool `find`."""
+
+    def find(self, encoding: Encoding, phrase: str) -> list[Detection]:
+        """Every instance of what a noun phrase names in the image, in any order; none is an answer like any other.
+
+        Raises:
+            ToolFailed: This phrase can't be looked for, another might.
             RunFailed: The goal can't go on.
         """
         ...

@@ -15,16 +15,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.actions import Combine, ResetView, Segment, Zoom
+from rsagent_ros.agent.actions import Combine, Find, ResetView, Segment, Zoom
 from rsagent_ros.agent.chat import PictureKind
 from rsagent_ros.agent.errors import RunFailed, ToolFailed
 from rsagent_ros.agent.evidence import MaskEntry, entry_of, pick, stability
 from rsagent_ros.agent.geometry import EXTENT, Box, View
-from rsagent_ros.agent.mask import area
+from rsagent_ros.agent.mask import area, bounding_box
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.prompt import view_metadata
-from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
+from rsagent_ros.agent.segmenter import Candidate, Detection, MaskPrompt, PhraseSegmenter, Segmenter
+
+MAX_MARKS = 24
+"""Instances of a phrase that become masks, the surest; the others are only counted."""
 
 MASK_INPUT_SIDE = 256
 MASK_INPUT_LOGIT = 6.0
@@ -39,13 +42,20 @@ class Effect:
         view: The view from now on.
         entry: The mask it made, if it made one.
         facts: For the policy, as JSON values.
-        picture: The picture that goes with them.
+        picture: The picture that goes with them; None for none.
+        found: The masks of a phrase, the surest first.
     """
 
     view: View
     entry: MaskEntry | None
     facts: dict[str, object]
-    picture: PictureKind
+    picture: PictureKind | None
+    found: tuple[MaskEntry, ...] = ()
+
+    @property
+    def entries(self) -> tuple[MaskEntry, ...]:
+        """All masks that it made."""
+        return self.found if self.entry is None else (self.entry,)
 
 
 class Toolbox:
@@ -63,10 +73,12 @@ class Toolbox:
         self._pictures = pictures
         self._segmenter = segmenter
         self._encodings: dict[tuple[int, int, int, int], object] = {}
+        self._found: dict[tuple[tuple[int, int, int, int], str], str] = {}
+        """Result of each phrase in each view, in words."""
 
     def run(
         self,
-        action: Segment | Zoom | ResetView | Combine,
+        action: Find | Segment | Zoom | ResetView | Combine,
         view: View,
         masks: list[MaskEntry],
     ) -> Effect:
@@ -83,6 +95,8 @@ class Toolbox:
             RunFailed: The segmenter can't go on, or broke its contract.
         """
         match action:
+            case Find(phrase):
+                return self._find(phrase, view, masks)
             case Segment():
                 return self._segment(action, view, masks)
             case Zoom(box):
@@ -111,16 +125,14 @@ class Toolbox:
             tuple(view.to_crop(point) for point in action.negative),
             None if base is None else _mask_input(base, view),
         )
-        if view.key not in self._encodings:
-            self._encodings[view.key] = self._segmenter.encode(np.ascontiguousarray(view.crop(self._frame)))
-        candidates = self._segmenter.masks(self._encodings[view.key], prompt)
+        candidates = self._segmenter.masks(self._encoding(view), prompt)
         best = _choose(candidates, view)
         entry = entry_of(
             len(masks) + 1,
-            view.paste(best.mask),
+            best.mask,
+            view,
             score=min(1.0, max(0.0, float(best.score))),
             stability=stability(best.logits),
-            view_key=view.key,
             logits=best.logits,
             parents=() if base is None else (base.mask_id,),
         )
@@ -138,6 +150,37 @@ class Toolbox:
             f"{across:g} across and to {down:g} down.",
         )
 
+    def _find(self, phrase: str, view: View, masks: list[MaskEntry]) -> Effect:
+        if not isinstance(self._segmenter, PhraseSegmenter):
+            raise ToolFailed("no_words", "The segmentation model takes no words here; call segment.")
+        words = " ".join(phrase.split())
+        tried = view.key, words.casefold()
+        if tried in self._found:
+            raise ToolFailed("tried_before", f"You have looked for that in this view: {self._found[tried]}.")
+        detections = _checked(self._segmenter.find(self._encoding(view), words), view)
+        shown = sorted(detections, key=lambda one: -one.score)[:MAX_MARKS]
+        entries = [_found(len(masks) + number, one, view) for number, one in enumerate(shown, 1)]
+        facts: dict[str, object] = {"found": len(detections)}
+        if not entries:
+            self._found[tried] = "it found nothing"
+            return Effect(view, None, facts, None)
+        self._found[tried] = f"it found masks {entries[0].mask_id} to {entries[-1].mask_id}"
+        facts["masks"] = [
+            {
+                "mask": one.mask_id,
+                "score": round(one.score, 3),
+                "box": self._pictures.box(view.box_to_view(one.box), view, "marks"),
+            }
+            for one in entries
+        ]
+        return Effect(view, None, facts | view_metadata(view, self._pictures, "marks"), "marks", tuple(entries))
+
+    def _encoding(self, view: View) -> object:
+        """The view as the segmenter keeps it, made at its first use."""
+        if view.key not in self._encodings:
+            self._encodings[view.key] = self._segmenter.encode(np.ascontiguousarray(view.crop(self._frame)))
+        return self._encodings[view.key]
+
     def _combine(self, action: Combine, view: View, masks: list[MaskEntry]) -> Effect:
         added = [pick(masks, number) for number in action.add]
         cut = [pick(masks, number) for number in action.subtract]
@@ -147,9 +190,9 @@ class Toolbox:
         entry = entry_of(
             len(masks) + 1,
             mask,
+            view.root,
             score=min(part.score for part in added),
             stability=min(part.stability for part in added),
-            view_key=view.key,
             parents=action.add + action.subtract,
         )
         return self._made(entry, view, "Nothing is left of these masks.")
@@ -189,6 +232,41 @@ def _choose(candidates: list[Candidate], view: View) -> Candidate:
     if not usable:
         raise ToolFailed("empty_mask", "Nothing could be segmented there. Try another box or point.")
     return max(usable, key=lambda candidate: candidate.score)
+
+
+def _checked(detections: list[Detection], view: View) -> list[Detection]:
+    """The detections that have any pixels.
+
+    Raises:
+        RunFailed: One is not what the PhraseSegmenter protocol promises.
+    """
+    for one in detections:
+        box = one.box
+        fits = 0 <= box.x0 < box.x1 <= view.width and 0 <= box.y0 < box.y1 <= view.height
+        if not fits or one.part.shape != (box.height, box.width) or one.part.dtype != np.bool_:
+            raise RunFailed(
+                ErrorCode.SEGMENTER_FAILED,
+                f"the segmenter found a mask of {one.part.shape} {one.part.dtype} in {box} of a view of "
+                f"{(view.height, view.width)} (height, width); bool of the box's size is expected",
+            )
+    return [one for one in detections if math.isfinite(one.score) and one.part.any()]
+
+
+def _found(mask_id: int, one: Detection, view: View) -> MaskEntry:
+    """A detection, whose part has pixels, as a mask of the frame."""
+    tight = bounding_box(one.part) or Box(0, 0, one.part.shape[1], one.part.shape[0])
+    x, y = one.box.x0 + view.x0, one.box.y0 + view.y0
+    return MaskEntry(
+        mask_id,
+        one.part[int(tight.y0) : int(tight.y1), int(tight.x0) : int(tight.x1)],
+        Box(x + tight.x0, y + tight.y0, x + tight.x1, y + tight.y1),
+        (view.frame_height, view.frame_width),
+        min(1.0, max(0.0, float(one.score))),
+        min(1.0, max(0.0, float(one.stability))),
+        view.key,
+        None,
+        (),
+    )
 
 
 def _mask_input(base: MaskEntry, view: View) -> NDArray[np.float32]:

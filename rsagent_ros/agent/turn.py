@@ -15,9 +15,17 @@ from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.chat import Message, Picture, PictureKind, Text
 from rsagent_ros.agent.errors import plain
 from rsagent_ros.agent.geometry import View
-from rsagent_ros.agent.mask import Mask, Rle, check_rle, decode_rle
+from rsagent_ros.agent.marks import Mark
+from rsagent_ros.agent.mask import Mask, Rle, bounding_box, check_rle, decode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
-from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, as_seen, blank_picture, draw_picture
+from rsagent_ros.agent.pictures import (
+    DEFAULT_PICTURES,
+    PictureFormat,
+    as_seen,
+    blank_picture,
+    draw_marked,
+    draw_picture,
+)
 from rsagent_ros.agent.policy import Reply, Stop
 from rsagent_ros.agent.prompt import Exchange, opening
 from rsagent_ros.agent.slips import Slip
@@ -30,6 +38,31 @@ MAX_TRACE_BYTES = 64_000_000
 
 MAX_PADDING = 10_000_000
 """Characters of a reply that was refused as too long, when it is given again; the turn has its beginning only."""
+
+
+@dataclass(frozen=True)
+class FoundMask:
+    """One mask that a turn made.
+
+    Attributes:
+        mask_id: Its id in the episode.
+        mask: Its run lengths, full frame.
+        score: The segmenter's estimate for it, 0..1.
+        stability: IoU of the mask's logits cut at -1 and at +1, 0..1.
+    """
+
+    mask_id: int
+    mask: Rle
+    score: float
+    stability: float
+
+    def mark(self) -> Mark | None:
+        """As it is drawn in a set of marks; None for an empty mask, which no episode makes."""
+        full = decode_rle(self.mask)
+        box = bounding_box(full)
+        if box is None:
+            return None
+        return Mark(self.mask_id, full[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)], box)
 
 
 @dataclass(frozen=True)
@@ -48,7 +81,7 @@ class Turn:
         observation: JSON text for the policy; empty when the episode ended with this turn.
         picture: The kind of picture that went with it.
         view: Crop that is looked at after this turn: x0, y0, x1, y1 in full-frame pixels.
-        mask_id: The mask made in this turn; 0 for none.
+        mask_id: The one mask made in this turn; 0 for none, or several.
         mask: Its run lengths, full frame.
         score: The segmenter's estimate for it, 0..1.
         stability: IoU of the mask's logits cut at -1 and at +1, 0..1.
@@ -61,6 +94,7 @@ class Turn:
         reply_chars: Characters of the whole reply, where `reply` is only its beginning; else 0.
         picture_sizes: As in `policy.Reply`: what this reply's model saw of the pictures before it.
         slips: Of the reply, which was read all the same.
+        found: The masks of a phrase, the surest first.
     """
 
     index: int
@@ -90,6 +124,7 @@ class Turn:
     reply_chars: int = 0
     picture_sizes: tuple[tuple[int, int], ...] = ()
     slips: tuple[Slip, ...] = ()
+    found: tuple[FoundMask, ...] = ()
 
     @staticmethod
     def from_reply(index: int, reply: Reply, view: tuple[int, int, int, int]) -> Turn:
@@ -119,6 +154,12 @@ class Turn:
         )
 
     @property
+    def masks(self) -> tuple[FoundMask, ...]:
+        """All masks made in this turn."""
+        one = () if self.mask is None else (FoundMask(self.mask_id, self.mask, self.score, self.stability),)
+        return (*one, *self.found)
+
+    @property
     def replies(self) -> tuple[Turn | Verification, ...]:
         """All replies of the policy in this turn, for sums: the turn itself, and its verifications."""
         return (self, *self.second_looks)
@@ -128,6 +169,9 @@ class Turn:
         if self.picture is None:
             return None
         view = View(*self.view, frame_width=frame.shape[1], frame_height=frame.shape[0])
+        if self.picture == "marks":
+            marks = filter(None, (one.mark() for one in self.found))
+            return draw_marked(frame, view, list(marks), pictures)
         full = None if self.mask is None else decode_rle(self.mask)
         return draw_picture(frame, view, full if self.picture == "overlay" else None, pictures)
 
@@ -229,10 +273,13 @@ class Trace:
 
     def mask(self, mask_id: int) -> Mask | None:
         """The (H, W) mask of that id; None where no turn made it."""
-        for turn in self.turns:
-            if turn.mask_id == mask_id and turn.mask is not None:
-                return decode_rle(turn.mask)
-        return None
+        made = self.masks.get(mask_id)
+        return None if made is None else decode_rle(made.mask)
+
+    @property
+    def masks(self) -> dict[int, FoundMask]:
+        """The masks of all turns by their ids, in order."""
+        return {one.mask_id: one for turn in self.turns for one in turn.masks}
 
     @property
     def second_looks(self) -> tuple[Verification, ...]:
@@ -246,8 +293,8 @@ class Trace:
 
     def confidence(self, mask_id: int) -> float:
         """Evidence for a mask in one number, 0..1, as the episode counted it: not calibrated; 0 for an unknown id."""
-        turn = next((turn for turn in self.turns if turn.mask_id == mask_id), None)
-        return 0.0 if turn is None else min(1.0, max(0.0, turn.score * turn.stability)) * self.trust(mask_id)
+        made = self.masks.get(mask_id)
+        return 0.0 if made is None else min(1.0, max(0.0, made.score * made.stability)) * self.trust(mask_id)
 
     def ended(self, result: Result) -> Trace:
         """This trace with the answer of a result."""
@@ -319,8 +366,9 @@ def _check_against_frame(turn: Turn, trace: Trace) -> None:
         x0, y0, x1, y1 = view
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
             raise ValueError(f"view {view} is not in the frame of {width} x {height}")
-    if turn.mask is not None and check_rle(turn.mask)["size"] != [height, width]:
-        raise ValueError(f"mask of size {turn.mask['size']} in a frame of {[height, width]} (height, width)")
+    for one in turn.masks:
+        if check_rle(one.mask)["size"] != [height, width]:
+            raise ValueError(f"mask of size {one.mask['size']} in a frame of {[height, width]} (height, width)")
     for size in turn.picture_sizes:
         if not all(1 <= side <= trace.pictures.side for side in size):
             raise ValueError(

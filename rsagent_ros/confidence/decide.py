@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rsagent_ros.agent.mask import bounding_box, iou
+from rsagent_ros.agent.mask import bounding_box, decode_rle, iou
 from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome, Result
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.confidence.calibration import Calibration
@@ -70,13 +70,12 @@ def _doubted(
 def _others(result: Result, trace: Trace, calibration: Calibration | None) -> list[Instance]:
     """The other objects that were drawn, the surest mask of each, the surest first."""
     drawn: list[Instance] = []
-    for turn in trace.turns:
-        mask = None if turn.mask is None else trace.mask(turn.mask_id)
-        if mask is not None:
-            box = bounding_box(mask)
-            if box is not None:
-                raw = Instance(mask, box, trace.confidence(turn.mask_id), turn.mask_id)
-                drawn.append(_calibrated(raw, trace, calibration))
+    for made in trace.masks.values():
+        mask = decode_rle(made.mask)
+        box = bounding_box(mask)
+        if box is not None:
+            raw = Instance(mask, box, trace.confidence(made.mask_id), made.mask_id)
+            drawn.append(_calibrated(raw, trace, calibration))
     found: list[Instance] = []
     for instance in sorted(drawn, key=lambda one: (-one.confidence, one.mask_id)):
         known = (*result.instances, *found)

@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.mask import Mask, decode_rle, iou
-from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.agent.mask import decode_rle, iou
+from rsagent_ros.agent.turn import Trace
 
 SAME_OBJECT = 0.3
 """IoU from which on two masks of an episode are tries at the same object."""
@@ -59,12 +59,12 @@ def evidence_for(trace: Trace, mask_id: int) -> Evidence:
     Raises:
         ValueError: No turn made that mask.
     """
-    drawn = {turn.mask_id: turn for turn in trace.turns if turn.mask is not None}
+    drawn = trace.masks
     if mask_id not in drawn:
         raise ValueError(f"the trace of goal {trace.goal_id!r} holds no mask {mask_id}; it holds {sorted(drawn)}")
     own = drawn[mask_id]
-    mask = _mask(own)
-    overlaps = {other: iou(mask, _mask(turn)) for other, turn in drawn.items() if other != mask_id}
+    mask = decode_rle(own.mask)
+    overlaps = {other: iou(mask, decode_rle(made.mask)) for other, made in drawn.items() if other != mask_id}
     same = [overlap for overlap in overlaps.values() if overlap >= SAME_OBJECT]
     rivals = [
         drawn[other].score * drawn[other].stability for other, overlap in overlaps.items() if overlap < SAME_OBJECT
@@ -86,10 +86,6 @@ def evidence_for(trace: Trace, mask_id: int) -> Evidence:
 def answer_ids(trace: Trace) -> tuple[int, ...]:
     """Ids of the masks that the episode answered with: instances, or the candidates of an ambiguous goal."""
     return trace.instance_ids or trace.candidate_ids
-
-
-def _mask(turn: Turn) -> Mask:
-    return decode_rle(turn.mask)
 
 
 def _unit(value: float) -> float:

@@ -73,7 +73,7 @@ class ClickSegmenter:
         action = _segment(clicks, view, start)
         base = None
         if clicks.refine and start is not None:
-            base = entry_of(1, start, score=1.0, stability=1.0, view_key=view.key)
+            base = entry_of(1, start, view, score=1.0, stability=1.0)
         with self._lock:
             toolbox = self._toolboxes.get(key) or Toolbox(image, self._segmenter, DEFAULT_PICTURES)
             self._toolboxes[key] = toolbox

@@ -107,8 +107,7 @@ def _masks(trace: Trace) -> Iterator[Mask]:
     """Those of the answer. Others were only tried on the way, on people too, and are not what the record is about."""
     answer = {*trace.instance_ids, *trace.candidate_ids}
     for turn in trace.turns:
-        if turn.mask is not None and turn.mask_id in answer:
-            yield decode_rle(turn.mask)
+        yield from (decode_rle(one.mask) for one in turn.masks if one.mask_id in answer)
 
 
 def _region(x: float, y: float, width: float, height: float) -> Region:

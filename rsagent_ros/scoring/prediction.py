@@ -10,8 +10,8 @@ from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace, Turn
 
-TOOLS = frozenset({"segment", "zoom", "reset_view", "combine"})
-"""Calls that do something; the other three only end the episode."""
+TOOLS = frozenset({"find", "segment", "zoom", "reset_view", "combine"})
+"""Calls that do something; the others only end the episode."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ def prediction_of(trace: Trace) -> Prediction:
         mask = masks[best] if ambiguous else np.logical_or.reduce(masks)
     confidence = (trace.confidences[best] if ambiguous else min(trace.confidences)) if masks else None
     replies = [reply for turn in trace.turns for reply in turn.replies]
-    first = next((turn.mask_id for turn in trace.turns if turn.mask is not None), 0)
+    first = next(iter(trace.masks), 0)
     return Prediction(
         outcome=trace.outcome,
         mask=mask,

@@ -116,7 +116,7 @@ def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
     if picture is not None:
         image = _encode(picture.pixels)
     plain = None
-    if picture is not None and picture.kind == "overlay":
+    if picture is not None and picture.kind != "view":
         seen = after.crop(frame)
         plain = _encode(fit(seen, min(RESULT_SIDE, max(seen.shape[:2]))))
     crop = before.crop(frame)

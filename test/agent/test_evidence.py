@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from rsagent_ros.agent.evidence import MaskEntry, best_so_far, entry_of, stability
-from rsagent_ros.agent.geometry import Box
+from rsagent_ros.agent.geometry import Box, View
 
 
 def entry(mask_id: int, score: float = 0.5, firmness: float = 1.0, parents: tuple[int, ...] = ()) -> MaskEntry:
     mask = np.zeros((4, 5), dtype=np.bool_)
     mask[1:3, 1:4] = True
-    made = entry_of(mask_id, mask, score=score, stability=firmness, view_key=(0, 0, 5, 4), parents=parents)
+    made = entry_of(mask_id, mask, View.whole(5, 4), score=score, stability=firmness, parents=parents)
     assert made is not None
     return made
 
@@ -35,7 +35,15 @@ def test_stability_compares_the_areas_above_two_levels(logits: list[list[float]]
 
 def test_entry_knows_its_box_and_empty_masks_make_none() -> None:
     assert entry(1).box == Box(1, 1, 4, 3)
-    assert entry_of(1, np.zeros((4, 5), dtype=np.bool_), score=1, stability=1, view_key=(0, 0, 5, 4)) is None
+    assert entry(1).mask.sum() == 6
+    assert entry_of(1, np.zeros((4, 5), dtype=np.bool_), View.whole(5, 4), score=1, stability=1) is None
+
+
+def test_entry_of_a_part_is_a_mask_of_the_frame() -> None:
+    made = entry_of(1, np.ones((2, 3), dtype=np.bool_), View(2, 1, 5, 3, 9, 7), score=1, stability=1)
+    assert made is not None
+    assert (made.box, made.mask.shape, int(made.mask.sum())) == (Box(2, 1, 5, 3), (7, 9), 6)
+    assert made.mask[1:3, 2:5].all()
 
 
 @pytest.mark.parametrize(

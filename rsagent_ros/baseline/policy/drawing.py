@@ -30,10 +30,10 @@ class Move:
 
 @dataclass(frozen=True, eq=False)
 class DrawnMask:
-    """The id of a mask that was drawn, and how it compares with the object that it should show."""
+    """The id of a mask that was drawn, and how well it agrees with the object that it should show, 0..1."""
 
     mask: int
-    check: MaskCheck
+    agreement: float
 
 
 def draw(
@@ -64,25 +64,25 @@ def draw(
                 break
             move = Move("That gave no mask, so I ask in another way.", prompts.points_only(seen, target))
             continue
-        latest = DrawnMask(observation.mask, seen.check(observation.picture.pixels, target))
+        check = seen.check(observation.picture.pixels, target)
+        latest = DrawnMask(observation.mask, check.agreement)
         previous, best = best, _better(best, latest)
         corrections += 1
         stuck = previous is not None and best is previous and corrections > 2
-        if latest.check.good or stop or stuck or corrections > _MOST_CORRECTIONS:
+        if check.good or stop or stuck or corrections > _MOST_CORRECTIONS:
             break
-        move = _correcting(seen, target, latest, refine=corrections == 1)
-    return best if best is not None and best.check.agreement >= _NO_ANSWER else None
+        move = _correcting(seen, target, latest.mask, check, refine=corrections == 1)
+    return best if best is not None and best.agreement >= _NO_ANSWER else None
 
 
 def _better(first: DrawnMask | None, second: DrawnMask | None) -> DrawnMask | None:
     if first is None or second is None:
         return first or second
-    return second if second.check.agreement > first.check.agreement else first
+    return second if second.agreement > first.agreement else first
 
 
-def _correcting(seen: ObservedView, target: SceneObject, drawn: DrawnMask, *, refine: bool) -> Move:
+def _correcting(seen: ObservedView, target: SceneObject, mask: int, check: MaskCheck, *, refine: bool) -> Move:
     """Tell what is wrong with a mask, and prompt again: from it, or anew where it is not worth refining."""
-    check = drawn.check
     refine = refine and check.agreement >= _WORTH_REFINING
     faults = []
     if check.agreement < _WORTH_REFINING:
@@ -95,7 +95,7 @@ def _correcting(seen: ObservedView, target: SceneObject, drawn: DrawnMask, *, re
         faults.append(f"it takes in {what}{_near(seen, check.leak_spots)}")
     wrong = wording.listed(faults) if faults else "its edge is off"
     how = "I refine it with points there." if refine else "I start anew with more points."
-    return Move(f"Not right: {wrong}. {how}", prompts.correction(seen, target, check, drawn.mask if refine else None))
+    return Move(f"Not right: {wrong}. {how}", prompts.correction(seen, target, check, mask if refine else None))
 
 
 def _near(seen: ObservedView, spots: tuple[Point, ...]) -> str:

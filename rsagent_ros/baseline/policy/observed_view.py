@@ -39,6 +39,13 @@ class ObservedView:
         low, high = np.floor([x0 * EXTENT, y0 * EXTENT]).tolist(), np.ceil([x1 * EXTENT, y1 * EXTENT]).tolist()
         return Box(*low, *high)
 
+    def thousandths(self, box: Box) -> Box:
+        """A box in the chat's coordinates, as those over a picture with marks are, in coordinates of the view."""
+        width, height = round(self.extent.width), round(self.extent.height)
+        across, down = self.pictures.extent(width, height, "marks")
+        x, y = EXTENT / across, EXTENT / down
+        return Box(box.x0 * x, box.y0 * y, box.x1 * x, box.y1 * y)
+
     def point(self, point: Point) -> Point:
         """A pixel position of the picture in whole coordinates of the view."""
         height, width = self.pixels.shape[:2]

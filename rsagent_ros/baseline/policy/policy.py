@@ -69,7 +69,7 @@ class _ReferenceConversation:
             first = self._first(observations)
             if first is None:
                 return Reply(f"<think>I take over, and look at all of it again.</think>{render(ResetView())}")
-            self._moves = search(first, self._pictures)
+            self._moves = search(first, replace(self._pictures, tools=limits.tools))
             move = next(self._moves)
         else:
             self._slowest = max(self._slowest, started - self._replied)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rsagent_ros.agent.actions import Finish, GiveUp, ReportAbsent, ReportAmbiguous, Zoom
+from rsagent_ros.agent.actions import Find, Finish, GiveUp, ReportAbsent, ReportAmbiguous, Zoom
 from rsagent_ros.agent.chat import Picture
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import bounding_box, iou
@@ -29,6 +29,9 @@ ZOOM_BELOW = 32.0
 
 CROWDED_BELOW = 64.0
 """... one shorter than this if another object is close to it."""
+
+MARKED = 0.8
+"""IoU of an object's box with that of a mask that words gave, from which on the mask shows the object."""
 
 MOST_CANDIDATES = 4
 """Objects that are marked at most where it gives up."""
@@ -71,7 +74,8 @@ def search(first: Observation, pictures: PictureFormat = DEFAULT_PICTURES) -> Mo
         if found.ambiguous:
             yield from _ask(seen, phrase, found.targets, lead, first.turns_left)
             return
-    yield from _show(seen, [target for _, found in grounded for target in found.targets], lead, first.turns_left)
+    meant = [target for _, found in grounded for target in found.targets]
+    yield from _show(seen, phrases[0] if len(phrases) == 1 else None, meant, lead, first.turns_left)
 
 
 def _asked_about(previous: Sequence[str], seen: ObservedView) -> tuple[SceneObject, ...] | None:
@@ -105,7 +109,7 @@ def _ask(seen: ObservedView, phrase: Phrase, fitting: Sequence[SceneObject], lea
     """Mark each object that could be meant, and ask which one is."""
     objects = spatial.in_order(fitting[: max(2, turns - 1)], "left")
     lead += f" The words fit {len(fitting)} of them, so I mark each and ask."
-    drawn = yield from _draw_all(seen, objects, lead)
+    drawn = yield from _mark_all(seen, phrase, objects, lead)
     # One mask is no question: the turns that are left are spent on trying for another.
     while len(drawn) < 2:
         drawn += yield from _draw_all(seen, objects[len(drawn) :], "I need a mask of each before I can ask.")
@@ -115,8 +119,8 @@ def _ask(seen: ObservedView, phrase: Phrase, fitting: Sequence[SceneObject], lea
     )
 
 
-def _show(seen: ObservedView, meant: Sequence[SceneObject], lead: str, turns: int) -> Moves:
-    """Draw a mask of each object that is meant, and end with them."""
+def _show(seen: ObservedView, phrase: Phrase | None, meant: Sequence[SceneObject], lead: str, turns: int) -> Moves:
+    """Draw a mask of each object that is meant, and end with them; `phrase` where one names them all."""
     objects = list(meant[: max(1, turns - 1)])
     if len(objects) > 1:
         some = "them" if len(objects) == len(meant) else len(objects)
@@ -128,14 +132,36 @@ def _show(seen: ObservedView, meant: Sequence[SceneObject], lead: str, turns: in
             observation = yield Move(f"{lead} It is small or crowded, so I look closer.", zoom)
             seen, objects[0] = _closer(seen, objects[0], observation)
             lead = f"Closer, it is the {wording.looks(objects[0])} at {prompts.position(seen, objects[0])}."
-    drawn = yield from _draw_all(seen, objects, lead)
+    drawn = yield from _mark_all(seen, phrase, objects, lead)
     while not drawn:
         drawn = yield from _draw_all(seen, objects, "I have no mask of it yet, so I try again.")
-    agreement = 100 * float(np.mean([one.check.agreement for one in drawn]))
+    agreement = 100 * float(np.mean([one.agreement for one in drawn]))
     answer = Finish(tuple(one.mask for one in drawn))
     things = "thing" if len(drawn) == 1 else "things"
-    yield Move(f"The overlay and what I see of the {things} agree by {agreement:.0f} %.", answer)
+    yield Move(f"What was drawn and what I see of the {things} agree by {agreement:.0f} %.", answer)
     yield Move("I have seen it with all around it, and stay with it.", answer)
+
+
+def _mark_all(
+    seen: ObservedView, phrase: Phrase | None, objects: Sequence[SceneObject], lead: str
+) -> Generator[Move, Observation, list[DrawnMask]]:
+    """A mask of each object: several of one phrase through words at once, and by drawing what these do not give."""
+    if phrase is None or len(objects) < 2 or "find" not in seen.pictures.tools:
+        return (yield from _draw_all(seen, objects, lead))
+    words = wording.short(phrase)
+    observation = yield Move(f'{lead} I have all that is called "{words}" marked.', Find(words))
+    marked, left = [], []
+    for target in objects:
+        close = [(seen.box(target.box).iou(seen.thousandths(box)), mask) for mask, box in observation.found]
+        agreement, mask = max(close, default=(0.0, 0))
+        if agreement < MARKED:
+            left.append(target)
+        else:
+            marked.append(DrawnMask(mask, agreement))
+    if not left or observation.turns_left <= 1 or observation.hurried:
+        return marked
+    others = yield from _draw_all(seen, left[: observation.turns_left - 1], "I draw what is left myself.")
+    return marked + others
 
 
 def _draw_all(

@@ -32,12 +32,21 @@ class EncodedImage:
 
     Attributes:
         tones: (h, w, 3) uint8, at most 512 pixels a side: as of `tones_of`, scaled to bytes.
-        width, height: Size of the image, pixels.
+        image: (H, W, 3) uint8 RGB, as given.
     """
 
     tones: Bytes
-    width: int
-    height: int
+    image: Bytes
+
+    @property
+    def width(self) -> int:
+        """Width of the image, pixels."""
+        return self.image.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Height of the image, pixels."""
+        return self.image.shape[0]
 
     @property
     def scale(self) -> float:
@@ -52,7 +61,7 @@ def encoded(image: Bytes) -> EncodedImage:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = image if scale == 1.0 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     tones = tones_of(np.asarray(cv2.bilateralFilter(small, 5, 20, 2), dtype=np.uint8))
-    return EncodedImage(np.clip(tones * _TONE_SCALE + _TONE_ZERO, 0, 255).astype(np.uint8), width, height)
+    return EncodedImage(np.clip(tones * _TONE_SCALE + _TONE_ZERO, 0, 255).astype(np.uint8), image)
 
 
 @dataclass(frozen=True, eq=False)

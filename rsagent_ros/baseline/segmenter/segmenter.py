@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.errors import ToolFailed
 from rsagent_ros.agent.geometry import Box, Point
 from rsagent_ros.agent.mask import Mask, bounding_box
-from rsagent_ros.agent.segmenter import FOREGROUND, Candidate, MaskPrompt
+from rsagent_ros.agent.segmenter import FOREGROUND, Candidate, Detection, MaskPrompt
 from rsagent_ros.baseline.segmenter import cut
 from rsagent_ros.baseline.segmenter.crop import Crop, EncodedImage, crop_around, encoded
+from rsagent_ros.baseline.segmenter.find import detection, objects_of, prompt_for
 from rsagent_ros.baseline.segmenter.score import score
 
 _LOGITS_SIDE = 256
@@ -25,7 +26,7 @@ _SOFTNESS = 0.8
 
 
 class ClassicalSegmenter:
-    """A `Segmenter` without weights. Deterministic; may be used by several threads at a time."""
+    """A `PhraseSegmenter` without weights. Deterministic; may be used by several threads at a time."""
 
     name = "classical"
 
@@ -60,6 +61,21 @@ class ClassicalSegmenter:
         if not candidates:
             raise ToolFailed("empty_mask", "Nothing there differs from its surroundings. Try another box or point.")
         return candidates
+
+    def find(self, encoding: EncodedImage, phrase: str) -> list[Detection]:
+        """Every instance of a noun phrase in the vocabulary of docs/baseline.md, the surest first; 0.2 s and more.
+
+        Places and relations in the phrase count; a noun that the vocabulary does not have has no instance.
+        """
+        width, height = encoding.width, encoding.height
+        found = []
+        for item, fitting in objects_of(encoding.image, phrase):
+            try:
+                candidates = self.masks(encoding, prompt_for(item, width, height))
+            except ToolFailed:  # what was seen is drawn then
+                candidates = []
+            found.append(detection(item, fitting, candidates, width, height))
+        return sorted(found, key=lambda one: -one.score)
 
 
 def _points(prompt: MaskPrompt) -> tuple[list[Point], list[Point]]:

@@ -90,8 +90,7 @@ class EpisodeState:
         """The turn that was recorded: its mask in full, of which a policy only gets a picture."""
         self.view = View(*turn.view, frame_width=self.width, frame_height=self.height)
         self.newest = turn.mask_id
-        if turn.mask is not None:
-            self.masks[turn.mask_id] = decode_rle(turn.mask)
+        self.masks |= {made.mask_id: decode_rle(made.mask) for made in turn.masks}
 
     # --- what is so
 

@@ -16,7 +16,7 @@ from rsagent_ros.scoring.score import Score, score
 
 def masks_by_id(trace: Trace) -> dict[int, Mask]:
     """The (H, W) masks of a trace."""
-    return {turn.mask_id: decode_rle(turn.mask) for turn in trace.turns if turn.mask_id and turn.mask is not None}
+    return {mask_id: decode_rle(made.mask) for mask_id, made in trace.masks.items()}
 
 
 def best_so_far(turns: Sequence[Turn], masks: dict[int, Mask], scene: Example) -> list[float]:
@@ -32,8 +32,7 @@ def best_so_far(turns: Sequence[Turn], masks: dict[int, Mask], scene: Example) -
     best = 0.0
     reached = []
     for turn in turns:
-        mask = masks.get(turn.mask_id)
-        if mask is not None:
+        for mask in (masks[made.mask_id] for made in turn.masks):
             marked = [max(before, iou(mask, truth)) for before, truth in zip(marked, scene.masks, strict=True)]
             at_once = 0.0 if scene.expected is Outcome.AMBIGUOUS else iou(mask, whole)
             best = max(best, at_once, sum(marked) / len(marked))

@@ -6,6 +6,7 @@ import array
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cv2
@@ -16,13 +17,16 @@ from faults.stage import Stage, square
 from rclpy.duration import Duration
 from ros_support import StillCamera, image_of, until
 from rosgraph_msgs.msg import Clock
+from rsagent_ros.msg import TrackedMask
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import String
 
-from rsagent_ros.ros.conversions import stamp
+from rsagent_ros.ros.conversions import nanoseconds, stamp
 
 SIMULATED = Setup("simulated", ("frame_timeout:=1.0",), simulated=True)
 INFO = CameraInfo(width=128, height=96, k=[100.0, 0.0, 64.0, 0.0, 100.0, 48.0, 0.0, 0.0, 1.0])
 PERIOD = 0.03
+TRACKING = TrackedMask.TRACKING
 
 
 def shifted(stage: Stage, seconds: float) -> Callable[[], Time]:
@@ -135,12 +139,21 @@ def best_effort(stage: Stage) -> None:
     stage.activate_with(image_reliability="best_effort")
 
 
-def with_depth(depth: Image | None, seconds: float = 0.0, *, pose: bool = False) -> Callable[[Stage], None]:
+def calibrated(number: float, place: int = 2) -> CameraInfo:
+    """A calibration with this number in its matrix."""
+    k = [*INFO.k]
+    k[place] = number
+    return CameraInfo(width=128, height=96, k=k)
+
+
+def with_depth(
+    depth: Image | None, seconds: float = 0.0, *, pose: bool = False, info: CameraInfo = INFO
+) -> Callable[[Stage], None]:
     """Goals while depth is like this; the answers have a place in space only where it can be known."""
 
     def inject(stage: Stage) -> None:
         camera = stage.film()
-        others: list[StillCamera] = [stage.robot.camera(INFO, "/camera_info")]
+        others: list[StillCamera] = [stage.robot.camera(info, "/camera_info")]
         if depth is not None:
             others.append(stage.robot.camera(depth, "/depth"))
             others[-1].stamp = shifted(stage, seconds)
@@ -225,6 +238,25 @@ def jumps(seconds: float) -> Callable[[Simulation, Stage], None]:
     return change
 
 
+def jumps_while_tracked(simulation: Simulation, stage: Stage) -> None:
+    """Ahead, which the track does not notice; and back, which it is lost by until the agent looks again."""
+    masks = stage.robot.listen(TrackedMask, "/agent/tracked_mask", 10)
+    stage.set(reground_after=0.1)
+    goal = stage.ask(camera=True, track=True, reground=True)
+    masks.wait(3)
+    for seconds in (3600.0, -900.0):
+        simulation.now += seconds
+        masks.wait(3, partial(followed_since, simulation.now))
+    stage.set(reground_after=1.0)
+    stop = stage.robot.publisher(String, "/agent/stop_tracking")
+    stop.publish(String(data=goal.id))
+
+
+def followed_since(seconds: float, mask: TrackedMask) -> bool:
+    """Whether a mask is of an image of that time, or soon after, and has its object."""
+    return 0 <= nanoseconds(mask.header.stamp) / 1e9 - seconds < 60 and bool(mask.state == TRACKING)
+
+
 def no_clock(stage: Stage) -> None:
     """Nobody has published /clock yet."""
     camera = stage.film()
@@ -258,6 +290,18 @@ ROWS = (
     Row("depth is of another size", with_depth(metres(48, 64, 1.0)), FOUND, note="without a pose"),
     Row("depth is of another time", with_depth(metres(96, 128, 1.0), -0.5), FOUND, note="without a pose"),
     Row("depth is full of NaN", with_depth(metres(96, 128, float("nan"))), FOUND, note="without a pose"),
+    Row(
+        "calibration holds NaN",
+        with_depth(metres(96, 128, 1.0), info=calibrated(float("nan"))),
+        FOUND,
+        note="without a pose",
+    ),
+    Row(
+        "calibration is infinite",
+        with_depth(metres(96, 128, 1.0), info=calibrated(float("inf"), 0)),
+        FOUND,
+        note="without a pose",
+    ),
     Row("depth of the goal's own image is of another size", given_depth, (BAD,)),
 )
 CLOCK_ROWS = (
@@ -265,4 +309,5 @@ CLOCK_ROWS = (
     Row("simulation clock is paused", simulated(paused), (SPENT, "FOUND"), setup=SIMULATED),
     Row("simulation clock jumps an hour ahead", simulated(jumps(3600.0)), (SPENT, "FOUND"), setup=SIMULATED),
     Row("simulation clock jumps back by 15 minutes", simulated(jumps(-900.0)), (SPENT, "FOUND"), setup=SIMULATED),
+    Row("simulation clock jumps while an object is tracked", simulated(jumps_while_tracked), FOUND, setup=SIMULATED),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 
 import numpy as np
@@ -76,9 +77,21 @@ def gone(stage: Stage) -> None:
     well_again(stage)
 
 
+def slow(stage: Stage) -> None:
+    """Writing a record takes longer than its goal does; none waits for it, and all come onto the disk."""
+    stage.agent.kick(signal.SIGUSR2)
+    for _ in range(200):
+        stage.ask()
+    ids = {goal.id for goal in stage.goals}
+    assert not ids <= stage.stored().keys()
+    until(lambda: ids <= stage.stored().keys())
+    stage.agent.kick(signal.SIGUSR2)
+
+
 FOUND = ("FOUND",)
 ROWS = (
     Row("disk is full", full, FOUND, records="told"),
     Row("disk has less room than records must leave", no_room_left, FOUND, records="told"),
     Row("folder of records is removed", gone, FOUND, records="told"),
+    Row("disk is slow, 200 goals", slow, FOUND),
 )

@@ -5,7 +5,7 @@
     "the mug [segmenter=raises]"   the segmenter has that fault
 
 One process can so go through all faults, and the goal after a fault meets the node that the fault has left behind.
-SIGUSR1 releases what hangs now.
+SIGUSR1 releases what hangs now. SIGUSR2 makes the disk of the records slow, or as it was.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.backends import Models
+from rsagent_ros.records.record import Record
+from rsagent_ros.records.writer import RecordWriter
 from rsagent_ros.ros.program import run
 
 SCRIPTS: Mapping[str, Sequence[Step]] = {
@@ -97,10 +100,32 @@ class AskedConversation:
             self._scripted.close()
 
 
+class SlowDisk:
+    """A disk that takes its time for each record, once it is told to."""
+
+    SECONDS = 0.06
+    """For a record, which is longer than the goal took."""
+
+    def __init__(self) -> None:
+        self.slow = False
+        write = RecordWriter.write
+
+        def written(writer: RecordWriter, record: Record) -> Path:
+            if self.slow:
+                time.sleep(self.SECONDS)
+            return write(writer, record)
+
+        RecordWriter.write = written  # type: ignore[assignment, method-assign]
+
+    def toggle(self, *_: object) -> None:
+        self.slow = not self.slow
+
+
 def main(*ros_arguments: str) -> int:
     segmenter = FakeSegmenter(remember=False)
     policy = AskedPolicy(segmenter)
     signal.signal(signal.SIGUSR1, lambda *_: policy.release())
+    signal.signal(signal.SIGUSR2, SlowDisk().toggle)
     return run(ros_arguments, load=lambda parameters: Models(policy, segmenter))
 
 

@@ -163,6 +163,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._event({"choices": [choice]})
             if not pieces:
                 self._event({"choices": [_choice({}) | {"finish_reason": finish}]})
+            if step.after == len(pieces):
+                return self._break_off(step.then, seen)
             if (body.get("stream_options") or {}).get("include_usage"):
                 usage = {"prompt_tokens": len(prompt), "completion_tokens": len(said)}
                 usage |= {"total_tokens": len(prompt) + len(said)}

@@ -19,7 +19,7 @@ class Say:
     Attributes:
         text: The reply.
         seconds: Before each token.
-        after: Tokens that come; None: all of them. -1: not even the headers come.
+        after: Tokens that come; None: all of them, and the end. -1: not even the headers come.
         then: Instead of the rest: `hang` until the client goes, `drop` the connection, `end` the stream as if all were
             said, `die`: the whole server; or an error event with this content.
         finish: The reason that is given at the end; None: `stop` or `length`, as it was.

@@ -12,7 +12,10 @@ import yaml
 from rsagent_ros.agent.errors import describe
 
 METADATA = "metadata.yaml"
-SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".mcap.zst", ".db3.zst")
+_PACKED = (".zstd", ".zst")
+"""Suffixes that rosbag2 and the program `zstd` give what they compress."""
+
 UNFINISHED = ".active"
 """Suffix that some recorders give a file until they close it."""
 
@@ -116,8 +119,9 @@ def _head(file: Path) -> bytes:
 
 def _under_either_name(file: Path) -> Path | None:
     """The file that is there: as it is named, or after it was packed or unpacked (`zstd`, `zstd -d`) without a word."""
-    plain = file.with_name(_plain_name(file))
-    return next((one for one in (file, plain, plain.with_name(plain.name + ".zstd")) if one.exists()), None)
+    plain = _plain_name(file)
+    names = (file.name, plain, *(plain + end for end in _PACKED))
+    return next((one for one in map(file.with_name, names) if one.exists()), None)
 
 
 def _once(files: list[Path]) -> list[Path]:
@@ -129,7 +133,7 @@ def _once(files: list[Path]) -> list[Path]:
 
 
 def _plain_name(file: Path) -> str:
-    return file.name.removesuffix(".zstd")
+    return next((file.name[: -len(end)] for end in _PACKED if file.name.lower().endswith(end)), file.name)
 
 
 def _named_files(metadata: Path, note: Callable[[str], object]) -> list[str] | None:

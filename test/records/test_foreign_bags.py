@@ -303,12 +303,21 @@ def test_a_file_and_its_packed_form_are_one(tmp_path: Path, storage: StoragePlug
     assert whole(folder)
 
 
-def test_a_file_that_was_packed_after_it_was_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".zstd", ".zst"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_file_that_was_packed_after_it_was_named(tmp_path: Path, suffix: str, kept: bool) -> None:
     folder = camera_tape([0.0, 0.1, 0.2, 0.3]).write(tmp_path / "bag")
     (file,) = folder.glob("*.mcap")
-    file.with_name(file.name + ".zstd").write_bytes(zstandard.compress(file.read_bytes()))
-    file.unlink()
+    file.with_name(file.name + suffix).write_bytes(zstandard.compress(file.read_bytes()))
+    if not kept:
+        file.unlink()
     assert whole(folder)
+
+
+def test_capitals_do_not_make_two_of_a_file_and_its_packed_form(tmp_path: Path) -> None:
+    file = write_mcap(tmp_path / "A.MCAP", camera())
+    (tmp_path / "A.MCAP.ZSTD").write_bytes(zstandard.compress(file.read_bytes()))
+    assert whole(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["CAPITALS.MCAP", "recording", "still.mcap.active", "a.db3", "a.bag", "a.mcap.zst"])

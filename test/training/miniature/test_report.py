@@ -26,8 +26,6 @@ def columns(iou: list[float], outcomes: str = "FFFN") -> dict[str, Any]:
     absent = [number % 4 == 3 for number in range(SCENES)]
     return {
         "iou": iou,
-        "value": iou,
-        "first": [None if gone else value / 2 for gone, value in zip(absent, iou, strict=True)],
         "outcome": (outcomes * SCENES)[:SCENES],
         "right": "".join(str(int(value >= 0.5)) for value in iou),
         "absent": "".join(str(int(gone)) for gone in absent),

@@ -32,22 +32,18 @@ class SceneResult:
 
     Attributes:
         iou: Quality of the answer as `answer_quality` has it: 1 for a right "it is not there", 0 for a wrong outcome.
-        value: Worth of the answer, as in Score.
         right: Whether it was right, as in Score.
         outcome: Its letter.
         absent: Whether the thing was not there.
         wrong_found: Whether another thing was called found.
-        first: IoU of the first mask with the thing; None where there is no mask or no thing.
         turns, bad_replies: Of the episode.
     """
 
     iou: float
-    value: float
     right: bool
     outcome: str
     absent: bool
     wrong_found: bool
-    first: float | None
     turns: int
     bad_replies: int
 
@@ -88,12 +84,10 @@ def _result(scene: Example, episode: Episode) -> SceneResult:
     made = score(prediction_of(episode.trace), scene)
     return SceneResult(
         iou=round(answer_quality(made), 3),
-        value=round(made.value, 3),
         right=made.right,
         outcome=LETTERS[made.outcome],
         absent=not made.present,
         wrong_found=made.wrong_object,
-        first=None if made.first_iou is None else round(made.first_iou, 3),
         turns=made.turns,
         bad_replies=made.bad_replies,
     )
@@ -106,8 +100,6 @@ def columns(results: Sequence[SceneResult]) -> dict[str, Any]:
     """
     return {
         "iou": [one.iou for one in results],
-        "value": [one.value for one in results],
-        "first": [one.first for one in results],
         "outcome": "".join(one.outcome for one in results),
         "right": _digits([one.right for one in results]),
         "absent": _digits([one.absent for one in results]),

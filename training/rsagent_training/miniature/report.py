@@ -85,7 +85,6 @@ def part_of_document(results: SeedResults, folder: str) -> str:
             f"Seeds {seeds}; {scenes} held-out scenes each.",
             "",
             *_policies(results, limits),
-            "",
             *_pairs(results, limits),
             *(line for limit in dict.fromkeys(shown) for line in ("", *_rates(results, limit))),
             "",
@@ -135,7 +134,8 @@ def _policies(results: SeedResults, limits: Sequence[str]) -> list[str]:
 
 
 def _pairs(results: SeedResults, limits: Sequence[str]) -> list[str]:
-    lines = [f"| IoU gained on the same scenes | {' | '.join(limits)} |", "|---" * (1 + len(limits)) + "|"]
+    """Differences under every limit, after an empty line; nothing where no two policies are compared."""
+    lines = ["", f"| IoU gained on the same scenes | {' | '.join(limits)} |", "|---" * (1 + len(limits)) + "|"]
     for after, before in PAIRS:
         if not {after, before} <= {*_names(results)}:
             continue
@@ -147,7 +147,7 @@ def _pairs(results: SeedResults, limits: Sequence[str]) -> list[str]:
             pairs = [values(one, after, limit, "iou") - values(one, before, limit, "iou") for one in having]
             cells.append(_signed(pairs) if pairs else "-")
         lines.append(f"| {_called(after)}, over {_called(before)}{_seeds(count, results)} | {' | '.join(cells)} |")
-    return lines
+    return lines if len(lines) > 3 else []
 
 
 def _signed(pairs: Sequence[Any]) -> str:

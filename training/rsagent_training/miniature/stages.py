@@ -230,7 +230,7 @@ class Miniature:
             "recipe": asdict(self.recipe),
         }
         # One line for each list: a file that people commit should have fewer lines than numbers.
-        text = re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), json.dumps(results, indent=1))
+        text = re.sub(r"\[[^][{}]*\]", lambda found: "".join(found[0].split()), json.dumps(results, indent=1))
         atomic_write(self.out / RESULTS, f"{text}\n".encode())
         return results
 

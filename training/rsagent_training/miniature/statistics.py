@@ -52,7 +52,7 @@ def estimate(seeds: Values) -> Estimate:
 
 
 def values(one: Mapping[str, Any], policy: str, limit: str, of: str) -> NDArray[np.float64]:
-    """A number of every scene under a limit of turns; NaN where a scene has none.
+    """A number of every scene under a limit of turns.
 
     Args:
         one: Results of one seed.
@@ -72,7 +72,7 @@ def values(one: Mapping[str, Any], policy: str, limit: str, of: str) -> NDArray[
     column = under[of]
     if isinstance(column, str):
         return _digits(column)
-    return np.array([np.nan if value is None else value for value in column], dtype=np.float64)
+    return np.array(column, dtype=np.float64)
 
 
 def seeds_with(results: SeedResults, *policies: str, limit: str) -> SeedResults:

@@ -20,7 +20,7 @@ setup: ## make .venv and build the messages (quick when nothing changed)
 build: ## build the messages again after a change in msg/, action/, srv/, launch/ or config/
 	@environment/prepare python messages
 
-demo: setup ## a simulated camera, the node and eight goals over ROS 2; look at out/demo/index.html
+demo: setup ## a simulated camera, the node and ten goals over ROS 2; look at out/demo/index.html
 	@$(WITH_ROS) python examples/demo.py
 
 demo-tiny: setup ## the same with tiny random checkpoints of a vision-language model and SAM 2.1

@@ -1,10 +1,11 @@
-"""`make demo`: a simulated camera and the agent's node, each in its own process, and eight goals over ROS 2.
+"""`make demo`: a simulated camera and the agent's node, each in its own process, and ten goals over ROS 2.
 
     source environment/activate && python examples/demo.py [--out out/demo] [--tiny]
 
 One goal is absent, one needs a correction because the segmenter's first mask is wrong, one is cancelled half-way, one
-is ambiguous, so that the agent asks back, and the next one answers its question. The last one is tracked while the
-camera moves (`demo_track`: `tracked.png`, `tracked.json`).
+is ambiguous, so that the agent asks back, and the next one answers its question. One means several things, which are
+marked through words, and one names a thing that the default does not know: it says that it can't tell. The last one is
+tracked while the camera moves (`demo_track`: `tracked.png`, `tracked.json`).
 
 Writes a folder per goal, `index.html` with all of them, and `result.json` with the outcome, the expected one, and the
 IoU with the simulator's truth. Exit code 0 when all is as expected.
@@ -43,6 +44,7 @@ from rsagent_ros.data.folder import load_examples
 from rsagent_ros.ros.client import Agent, Answer
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import render
+from rsagent_training.simulate import UNKNOWN_NOUN
 
 TIME_BUDGET = 60.0
 """Seconds a goal may take: far more than it does, so that a busy machine changes nothing."""
@@ -59,7 +61,7 @@ REMAPS = [f"{name}:=/camera/{name}" for name in ("image", "camera_info", "depth"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns 0 when every goal ended as expected."""
-    parser = argparse.ArgumentParser(description="A simulated camera, the agent's node, and eight goals over ROS 2.")
+    parser = argparse.ArgumentParser(description="A simulated camera, the agent's node, and ten goals over ROS 2.")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo", help="replaced (default: out/demo)")
     parser.add_argument("--tiny", action="store_true", help="policy local and segmenter sam2, on random checkpoints")
     arguments = parser.parse_args(argv)
@@ -152,10 +154,13 @@ def send(agent: Agent, scene: Example, follows: Answer | None) -> EndedGoal:
         cancel=cancel,
         timeout=2 * TIME_BUDGET,
     )
-    ended = EndedGoal(scene, scene.require_expected() if cancel is None else Outcome.CANCELED, answer)
+    expected = Outcome.GAVE_UP if UNKNOWN_NOUN in scene.tags else scene.require_expected()
+    ended = EndedGoal(scene, expected if cancel is None else Outcome.CANCELED, answer)
     score = "" if ended.iou is None else f", IoU {ended.iou:.3f} with the simulator's truth"
     if answer.question:
         print(f"  it asks: {answer.question}", flush=True)
+    if answer.outcome is Outcome.GAVE_UP:
+        print(f"  it can't tell: {answer.reason}", flush=True)
     print(f"  {answer.outcome} after {answer.message.turns} turns, {answer.seconds:.2f} s{score}", flush=True)
     if cancel is None:
         judge(agent, ended)

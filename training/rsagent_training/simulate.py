@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from rsagent_ros.data.example import Example
 from rsagent_ros.data.folder import save_examples
 from rsagent_training.simulation.contact_sheet import tile, write_sheet
-from rsagent_training.simulation.demo import DEMO_EXPRESSIONS, demo_examples, demo_world
+from rsagent_training.simulation.demo import DEMO_EXPRESSIONS, UNKNOWN_NOUN, demo_examples, demo_world
 from rsagent_training.simulation.instructions import CATEGORIES, examples
 from rsagent_training.simulation.layout import Item, Vocabulary
 from rsagent_training.simulation.world import Rendering, World
@@ -42,6 +42,7 @@ from rsagent_training.simulation.world import Rendering, World
 __all__ = [
     "CATEGORIES",
     "DEMO_EXPRESSIONS",
+    "UNKNOWN_NOUN",
     "Item",
     "Rendering",
     "Vocabulary",

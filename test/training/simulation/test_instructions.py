@@ -15,7 +15,7 @@ from goal_reader import DRAWINGS, SOLIDS, Reader
 
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example
-from rsagent_training.simulate import CATEGORIES, Rendering, World, demo_examples, demo_world, examples
+from rsagent_training.simulate import CATEGORIES, UNKNOWN_NOUN, Rendering, World, demo_examples, demo_world, examples
 from rsagent_training.simulation import semantics
 from rsagent_training.simulation.catalogue import GEOMETRIC, NOUNS, THINGS
 from rsagent_training.simulation.layout import make_item
@@ -207,7 +207,8 @@ def test_the_demo_holds_what_it_promises() -> None:
             first = rectangle_grabcut(frame, name)
             assert (first < 0.8) if "needs correction" in example.tags else (first > 0.9), example.instruction
     tags = {tag for example in goals for tag in example.tags}
-    assert tags >= {"needs correction", "for cancelling", "answers the question"}
+    assert tags >= {"needs correction", "for cancelling", "answers the question", UNKNOWN_NOUN}
+    assert "all" in tags
     asked, answer = goals[-2:]
     assert asked.expected is Outcome.AMBIGUOUS
     assert answer.previous[-1].instruction == asked.instruction

@@ -17,6 +17,9 @@ from rsagent_training.simulation.world import Rendering, World
 ANSWERS = "answers the question"
 """Form of the instruction that answers the question about the one before."""
 
+UNKNOWN_NOUN = "a noun that the embedded default does not know"
+"""Form of the instruction that a policy without that noun has to give up on."""
+
 _SEED = 2024
 
 _ROOM = Room(
@@ -64,6 +67,9 @@ DEMO_EXPRESSIONS: tuple[tuple[str, ReferringExpression], ...] = (
     ("attribute", ReferringExpression("the cyan object", ("plate_1",), "needs correction")),
     # Several steps, so that there is something to cancel half-way.
     ("ordinal", ReferringExpression("the second green thing from the left", ("cylinder_2",), "for cancelling")),
+    # Several things of one name are marked at once, through words.
+    ("all", ReferringExpression("all the green things", ("ball_1", "cylinder_2", "cone_1"))),
+    ("attribute", ReferringExpression("the white mug", ("mug_1",), UNKNOWN_NOUN)),
     ("ambiguous", ReferringExpression("the small red box", ("box_1", "box_2"))),
     ("relation", ReferringExpression("the left one", ("box_1",), ANSWERS)),
 )

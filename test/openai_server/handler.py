@@ -55,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         owner = self.owner
         raw = self.rfile.read(int(self.headers["Content-Length"]))
+        if owner.drops_other_paths and self.path != "/v1/chat/completions":
+            self.close_connection = True
+            return cut(self.connection)
         if not self._authorized():
             return self._json(401, {"error": "Unauthorized"})
         if self.path == "/tokenize" and not owner.plain:

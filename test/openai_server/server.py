@@ -29,6 +29,7 @@ class OpenAIServer:
         complaints: What no client should ever send; a test looks here, since a client may hide it behind a second try.
         healthy: What /health says.
         card: The bytes of /v1/models; None: as vLLM lists `models`.
+        drops_other_paths: Whatever is posted elsewhere breaks it, and it drops the connection.
         engine_hangs: No token comes, whatever /health says.
         lacks: Names of fields that this server refuses though vLLM knows them.
     """
@@ -67,6 +68,7 @@ class OpenAIServer:
         self.reply_to = reply_to
         self.healthy = True
         self.card: bytes | None = None
+        self.drops_other_paths = False
         self.engine_hangs = False
         self.seen: list[Seen] = []
         self.tried: list[Seen] = []

@@ -117,16 +117,20 @@ class ChatServerPolicy:
 
         A refusal is an answer too, and goals will tell what it is about.
         """
+        said = StreamedReply()
         try:
             limits = ReplyLimits(1, deadline, self.pictures.tools)
-            await self._requester.request(QUESTION, None, limits, StreamedReply())
-            if not self._requester.holds_grammar:
-                return
+            await self._requester.request(QUESTION, None, limits, said)
+        except RunFailed as failure:
+            if failure.code is ErrorCode.MODEL_UNAVAILABLE and not said.text:
+                raise
+            return
+        if not self._requester.holds_grammar:
+            return
+        try:
             broken = await broken_grammar(self._client, self.config)
-        except (RequestFailed, RunFailed) as error:
-            failure = error.failure if isinstance(error, RequestFailed) else error
-            if failure.code is ErrorCode.MODEL_UNAVAILABLE:
-                raise failure from None
+        except (RequestFailed, RunFailed, msgspec.ValidationError) as error:
+            log.debug("the grammars of the model server at %s can't be tried: %s", self.config.base_url, error)
             return
         if broken:
             log.warning("the model server at %s %s", self.config.base_url, broken)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from chat_talk import ask, policy_for
 from fakes import FINISH, SEGMENT
-from openai_server import OpenAIServer, Raw, Say
+from openai_server import MODEL, OpenAIServer, Raw, Say
 from openai_server.schema import pieces_of
 
 from rsagent_ros.agent.errors import RunFailed
@@ -136,3 +136,16 @@ def test_what_is_not_whole_is_not_closed(text: str) -> None:
 def test_a_reply_cut_at_its_limit_is_not_closed() -> None:
     reply = answer(chunk(CUT), chunk(finish="max_tokens"), DONE)
     assert (reply.text, reply.stop) == (CUT, "length")
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS.keys())
+def test_a_server_that_says_anything_is_alive(tail: list[Event]) -> None:
+    with OpenAIServer([stream([chunk(SEGMENT), *tail])]) as server:
+        assert policy_for(server).check(engine_seconds=10.0).models == (MODEL,)
+
+
+def test_a_server_that_breaks_on_other_paths_is_alive() -> None:
+    """As one does that reads `messages` of anything that is posted to it."""
+    with OpenAIServer() as server:
+        server.drops_other_paths = True
+        assert policy_for(server).check(engine_seconds=10.0).models == (MODEL,)

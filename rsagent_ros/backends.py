@@ -14,7 +14,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Policy
-from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.agent.segmenter import Segmenter, tools_with
 from rsagent_ros.policies.chat_server import ChatServerConfig, open_chat_server
 from rsagent_ros.policies.fallback import FallbackPolicy
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
@@ -150,15 +150,18 @@ def open_models(choice: Choice) -> Models:
     # The hub's client reads it when it is imported: nothing is ever downloaded at a start.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with ExitStack() as opened:
-        policy = _policy(choice, opened)
         segmenter = _segmenter(choice)
+        policy = _policy(choice, segmenter, opened)
         return Models(policy, segmenter, opened.pop_all())
 
 
-def _policy(choice: Choice, opened: ExitStack) -> Policy:
+def _policy(choice: Choice, segmenter: Segmenter[Any], opened: ExitStack) -> Policy:
     if choice.policy != "chat_server":
         return _in_process(choice.policy, choice, PictureFormat(choice.view_side))
-    primary = open_chat_server(choice.config(ChatServerConfig, "chat_server", side=choice.view_side))
+    config = choice.config(ChatServerConfig, "chat_server", side=choice.view_side)
+    # The server's check compiles the grammar of these tools, so that no goal has to wait for it.
+    tools = ",".join(tools_with(segmenter, config.pictures.tools))
+    primary = open_chat_server(replace(config, tools=tools))
     opened.callback(primary.close)
     if choice.fallback_policy == NO_FALLBACK:
         primary.check()

@@ -42,7 +42,7 @@ from rsagent_ros.agent.pending_answer import PendingAnswer
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_marked, draw_picture
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.agent.prompt import Exchange, format_observation, opening
-from rsagent_ros.agent.segmenter import PhraseSegmenter, Segmenter
+from rsagent_ros.agent.segmenter import Segmenter, tools_with
 from rsagent_ros.agent.slips import Slip
 from rsagent_ros.agent.toolbox import Effect, Toolbox
 from rsagent_ros.agent.turn import FoundMask, Trace, Turn
@@ -94,8 +94,7 @@ class Episode:
         self._finished = threading.Event()
         self._result: Result | None = None
         height, width = frame.shape[:2]
-        if not isinstance(segmenter, PhraseSegmenter):
-            pictures = replace(pictures, tools=tuple(name for name in pictures.tools if name != "find"))
+        pictures = replace(pictures, tools=tools_with(segmenter, pictures.tools))
         self._tools = Toolbox(frame, segmenter, pictures)
         self._view = View.whole(width, height)
         self._newest: PictureKind = "view"

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsagent_ros.agent.actions import ToolSet
 from rsagent_ros.agent.geometry import Box, Point
 
 Encoding = TypeVar("Encoding")
@@ -150,3 +151,10 @@ class PhraseSegmenter(Segmenter[Encoding], Protocol[Encoding]):
             RunFailed: The goal can't go on.
         """
         ...
+
+
+def tools_with(segmenter: Segmenter[Any], tools: ToolSet) -> ToolSet:
+    """Those of some tools that there are with a segmenter: without `find` where it takes no words."""
+    if isinstance(segmenter, PhraseSegmenter):
+        return tools
+    return tuple(name for name in tools if name != "find")

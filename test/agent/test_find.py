@@ -10,12 +10,24 @@ import numpy as np
 import pytest
 from fakes import FINISH, SEGMENT, FakeFinder, FakeSegmenter, content
 
-from rsagent_ros.agent.actions import Action, Combine, Find, Finish, ReportAmbiguous, Segment, Zoom, render
+from rsagent_ros.agent.actions import (
+    ALL_TOOLS,
+    FIRST_TOOLS,
+    Action,
+    Combine,
+    Find,
+    Finish,
+    ReportAmbiguous,
+    Segment,
+    Zoom,
+    render,
+)
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.agent.policy import Reply
+from rsagent_ros.agent.segmenter import tools_with
 from rsagent_ros.agent.toolbox import MAX_MARKS
 from rsagent_ros.agent.turn import Trace, Turn
 
@@ -132,6 +144,12 @@ def test_without_a_segmenter_that_takes_words_there_is_no_such_tool() -> None:
     assert "find" not in episode.trace.pictures.tools
     assert "- find(" not in episode.messages[0].text
     assert say(episode, Find("red mug")).error_code == "unknown_tool"
+
+
+def test_tools_are_those_that_the_segmenter_can_carry_out() -> None:
+    assert tools_with(FakeFinder({}), ALL_TOOLS) == ALL_TOOLS
+    assert tools_with(FakeFinder({}), FIRST_TOOLS) == FIRST_TOOLS
+    assert set(ALL_TOOLS) - set(tools_with(FakeSegmenter(), ALL_TOOLS)) == {"find"}
 
 
 @pytest.mark.parametrize("fault", ["empty_mask", "nan_score"])

@@ -56,7 +56,9 @@ class _Placed:
     part: Mask
 
 
-def draw_marks(image: NDArray[np.uint8], marks: Sequence[Mark], width: int, height: int) -> NDArray[np.uint8]:
+def draw_marks(
+    image: NDArray[np.uint8], marks: Sequence[Mark], width: int, height: int, fill: float = 0.0
+) -> NDArray[np.uint8]:
     """A view with several masks on it.
 
     Args:
@@ -64,6 +66,8 @@ def draw_marks(image: NDArray[np.uint8], marks: Sequence[Mark], width: int, heig
         marks: What to outline and number.
         width: Of the picture, pixels.
         height: Of the picture, pixels.
+        fill: Share of a mark's colour on what it covers, 0..1. For people; to a model it would change the very colours
+            that it has to check.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -73,8 +77,12 @@ def draw_marks(image: NDArray[np.uint8], marks: Sequence[Mark], width: int, heig
     placed = [_placed(mark, scale, drawn.shape[:2]) for mark in marks]
     taken = np.zeros((height, width), dtype=np.bool_)
     for one in placed:
-        _outline(drawn, one)
         rows, columns = one.part.shape
+        if fill:
+            inside = drawn[one.y : one.y + rows, one.x : one.x + columns]
+            tinted = (1 - fill) * inside[one.part] + fill * np.array(colour_of(one.number))
+            inside[one.part] = np.round(tinted).astype(np.uint8)
+        _outline(drawn, one)
         taken[one.y : one.y + rows, one.x : one.x + columns] |= one.part
     # Small things first: they have the fewest places for a number.
     for one in sorted(placed, key=lambda one: one.part.size):

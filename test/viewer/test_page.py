@@ -11,10 +11,14 @@ import cv2
 import numpy as np
 import pytest
 from chromium import chromium
+from fakes import FakeFinder
 from numpy.typing import NDArray
 
+from rsagent_ros.agent.actions import Find, Finish, GiveUp, ReportAmbiguous
+from rsagent_ros.agent.actions import render as render_call
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.segmenter import Candidate, MaskPrompt
@@ -141,3 +145,20 @@ def test_browser_draws_the_pictures(page: Path, tmp_path: Path, width: int) -> N
     assert pixels is not None
     red = (pixels[:, :, 2] > 150) & (pixels[:, :, 1] < 90) & (pixels[:, :, 0] < 90)
     assert red.sum() > 1000, "the ball of the frame is not to be seen"
+
+
+def test_the_turn_that_ends_shows_what_was_accepted_or_asked_about() -> None:
+    known = {"mug": [Box(0.1, 0.2, 0.3, 0.8), Box(0.6, 0.2, 0.8, 0.8)]}
+    frame = np.full((120, 160, 3), 128, dtype=np.uint8)
+    for call, caption in (
+        (Finish((1,)), "what was accepted"),
+        (ReportAmbiguous((1, 2), "Which?"), "the candidates, in the order of the question"),
+        (GiveUp("I do not know a mug.", masks=(1, 2)), "what could be meant"),
+    ):
+        episode = Episode(frame, "the mug", FakeFinder(known))
+        for action in (Find("mug"), call):
+            episode.step(Reply(f"<think>So.</think>{render_call(action)}"))
+        page = render([Shown(episode.trace, frame)], "A page")
+        assert "the masks that came back, by their ids" in page
+        assert caption in page
+        assert 'alt="the answer of turn 2"' in page

@@ -78,16 +78,17 @@ def make_server(source: Source, records: Path | None, *, allow_writes: bool = Fa
         return await look(instruction, camera, "")
 
     @server.tool(annotations=read_only)
-    async def follow_up(goal_id: str, answer: str) -> Content:
+    async def follow_up(goal_id: str, answer: str, camera: str = "") -> Content:
         """Answer the question of a goal that ended as ambiguous; it looks again, at a new image.
 
         Args:
             goal_id: The goal_id of that goal.
             answer: In plain words, such as "the left one".
+            camera: The camera of that goal; empty for the default.
         """
         if not goal_id or not answer.strip():
             raise ToolError("goal_id and answer must not be empty")
-        return await look(answer, "", goal_id)
+        return await look(answer, camera, goal_id)
 
     @server.tool(annotations=read_only)
     async def status() -> dict[str, Any]:

@@ -7,12 +7,13 @@ One goal, from its message to its record:
     goals/goal_runner                     owns it from then on
       camera/frame_selection                its frame
       goals/episode_runner                  its episode (`agent.Episode`) in the thread `worker`; turns are published
-      goals/publishers                      its result, with poses (`poses/`)
+      goals/publishers                      its result, with poses (`poses/`), and standard messages (`outputs/`)
       tracking/                             its masks, kept up to date
       goals/recorder                        its record
 
 `agent_node` constructs and wires these and takes them through the lifecycle; nothing calls back into it. `program` runs
-it. `shadow/` compares a candidate's models with the active ones while the node is idle. `client/` is for planners.
+it. `shadow/` compares a candidate's models with the active ones while the node is idle. `client/` is for planners,
+`ask/` for a terminal.
 
 Threads, and what each may block on:
 

@@ -71,6 +71,8 @@ def test_a_question_is_answered_with_its_goal(discs: Path) -> None:
         assert one["box"][0] > 200
         again = await client.call_tool("follow_up", {"goal_id": "nobody's", "answer": "the right one"})
         assert 'goal "nobody\'s" asked nothing, or is unknown' in told(again)
+        left = {"goal_id": asked["goal_id"], "answer": "the right one", "camera": "left"}
+        assert "there is no camera 'left'" in told(await client.call_tool("follow_up", left))
 
     with_client(talk, "--picture", str(discs))
 

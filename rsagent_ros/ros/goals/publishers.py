@@ -141,20 +141,26 @@ class Publishers:
         mask = mask_message(result, request.id, head)
         if mask is not None:
             self._mask.publish(mask)
-            if self._mask_image.get_subscription_count():
-                self._mask_image.publish(mask.image)
-        if frame is not None and result.outcome in ANSWERS and self.outputs.wanted:
-            masks = [instance.mask for instance in result.instances]
-            self.outputs.publish(found_objects(request.id, request.instruction, message.instances, masks), frame)
-        if frame is not None and self._goal_image.get_subscription_count():
-            self._goal_image.publish(rgb_image(frame.rgb, head))
         self._result.publish(message)
-        self.status.publish(end_sentence(request.id, request.instruction, result))
         with self._lock:
             self.outcomes[result.outcome] += 1
             self.last_end = time.monotonic()
             if trace is not None:
                 self.seconds.append(message.timings.total)
+        self.status.publish(end_sentence(request.id, request.instruction, result))
+        if frame is not None:
+            self._show_end(message, result, frame, mask)
+
+    def _show_end(self, message: ResultMessage, result: Result, frame: Frame, mask: MaskMessage | None) -> None:
+        """Send pictures and standard messages about an end, to whoever listens; the result itself has gone out."""
+        if mask is not None and self._mask_image.get_subscription_count():
+            self._mask_image.publish(mask.image)
+        if self._goal_image.get_subscription_count():
+            self._goal_image.publish(rgb_image(frame.rgb, frame.header))
+        if result.outcome in ANSWERS and self.outputs.wanted:
+            masks = [instance.mask for instance in result.instances]
+            found = found_objects(message.goal_id, message.instruction, message.instances, masks)
+            self.outputs.publish(found, frame)
 
     def track(self, message: TrackedMaskMessage) -> None:
         """Send the mask of a tracked object in the newest image, if somebody listens."""

@@ -1,9 +1,9 @@
-# `make` alone lists what can be done. All of it stays in the checkout: .venv, .venv-numpy1, build, install, out.
+# `make` alone lists what can be done. All of it stays in the checkout: .venv, .venv-*, build, install, out.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo demo-tiny demo-miniature miniature miniature-ablations test test-stock lint defects coverage bench soak clean readme-pictures
+.PHONY: help setup build demo demo-tiny demo-miniature miniature miniature-ablations test test-stock test-vllm lint defects coverage bench soak clean readme-pictures
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
@@ -55,6 +55,11 @@ test-stock: setup ## masks, pixels and scores beside SAM's stock processors and 
 	@environment/prepare models stock
 	$(WITH_ROS) RSAGENT_TORCHVISION=$(CURDIR)/build/stock pytest test/segmenters/test_sam2_stock.py
 
+test-vllm: setup ## the model server's client, launcher, grammar and training against a real vLLM, on this CPU
+	@environment/prepare models vllm
+	if [ -e .venv-vllm/.ready ]; then \
+	    $(WITH_ROS) RSAGENT_VLLM=$(CURDIR)/.venv-vllm/bin/vllm pytest --durations=20 test/real_vllm; fi
+
 lint: ## style, types, and which part may import which
 	@environment/prepare python models
 	.venv/bin/ruff check .
@@ -81,5 +86,5 @@ soak: setup ## 10,000 goals with random faults against one node: nothing may lea
 readme-pictures: setup ## draw docs/goal.gif again, from the records of `make demo`
 	@$(WITH_ROS) python .ci/readme_pictures.py out/demo/records
 
-clean: ## remove what was built and written; the environments .venv and .venv-numpy1 stay
+clean: ## remove what was built and written; the environments .venv and .venv-* stay
 	rm -rf build install out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-import mistral_common
-import xgrammar
+import mistral_common  # type: ignore[import-not-found]
+import xgrammar  # type: ignore[import-not-found]
 
 
 def main() -> None:

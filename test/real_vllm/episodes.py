@@ -44,7 +44,7 @@ def _opened(policy: str, settings: dict[str, Any]) -> Models:
 
 def play(models: Models, examples: Sequence[Example], in_flight: int = 1, turns: int = 4) -> list[tuple[Turn, ...]]:
     """The turns of one episode about each."""
-    budget = Budget(600, max_turns=turns)
+    budget = Budget(600, max_turns=turns, max_reply_tokens=128)
     episodes = [
         Episode(one.image, one.instruction, models.segmenter, budget, pictures=models.policy.pictures)
         for one in examples

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, program: tuple[str, ...], **recipe: Any) -> Iterator[Serving]:
+def serving(folder: Path, program: tuple[str, ...], arguments: Sequence[str] = (), **recipe: Any) -> Iterator[Serving]:
     """Serve by a recipe in float32 on a free port of loopback; the key of clients is KEY."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -71,7 +71,7 @@ def serving(folder: Path, program: tuple[str, ...], **recipe: Any) -> Iterator[S
         "port": port,
         "chats": 8,
         "family": "qwen3_vl",
-        "arguments": ["--dtype", "float32", "--block-size", "32", "--enforce-eager"],
+        "arguments": ["--dtype", "float32", "--block-size", "32", "--enforce-eager", *arguments],
         "memory": {
             "device_gib": device, "billion_parameters": 0.001, "layers": 3, "kv_heads": 2, "head_size": 32,
             "work_gib": 0.5, "segmenter_gib": 0.0, "other_gib": device - SHARE_GIB,

@@ -49,7 +49,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def policy(served: Serving, **settings: Any) -> ChatServerPolicy:
-    options = {"model": "tiny", "base_url": served.url, "family": "qwen3_vl", "temperature": 1.0}
+    options: dict[str, Any] = {"model": "tiny", "base_url": served.url, "family": "qwen3_vl", "temperature": 1.0}
     return ChatServerPolicy(ChatServerConfig(**options | settings))
 
 

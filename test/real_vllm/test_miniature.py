@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from chat_talk import ask, noise, user
-from peft import LoraConfig, get_peft_model
 from real_vllm.episodes import MINIATURE, SIDE, behind, in_process, play, scenes
 from real_vllm.padded import save_padded
 from real_vllm.serving import KEY, RSAGENT_SERVE, Serving, serving
-from transformers import AutoModelForImageTextToText
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.parsing import parse
-from rsagent_ros.data.folder import save_examples
 from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.policies.chat_server.policy import ChatServerPolicy
-from rsagent_ros.yaml_file import from_plain
-from rsagent_training import grpo
-from rsagent_training.recipes import GrpoRecipe
-from rsagent_training.trainer.run_folder import TrainingStopped
 
 pytestmark = pytest.mark.timeout(900)
 CONTEXT = 4096
-LORA = {"rank": 4, "alpha": 8, "targets": ["q_proj", "v_proj"]}
 
 
 @pytest.fixture(scope="module")
@@ -46,25 +36,9 @@ def checkpoint(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def adapter(folder: Path, checkpoint: Path) -> Path:
-    """An adapter that changes some of what the miniature says."""
-    torch.manual_seed(0)
-    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
-    adapted = get_peft_model(model, config)
-    for name, weight in adapted.named_parameters():
-        if "lora_B" in name:
-            weight.data *= 0.5
-    adapted.save_pretrained(str(folder / "nudged"))
-    return folder / "nudged"
-
-
-@pytest.fixture(scope="module")
-def served(folder: Path, checkpoint: Path, adapter: Path) -> Iterator[Serving]:
+def served(folder: Path, checkpoint: Path) -> Iterator[Serving]:
     recipe: dict[str, Any] = {"model": str(checkpoint), "served_name": "miniature", "side": SIDE, "context": CONTEXT}
-    # On a CPU, vLLM 0.32 decodes requests without an adapter with that of the last slot: it must be an empty one.
-    more = ["--max-loras", "2"]
-    with serving(folder, RSAGENT_SERVE, more, adapters={"nudged": str(adapter)}, **recipe) as server:
+    with serving(folder, RSAGENT_SERVE, **recipe) as server:
         yield server
 
 
@@ -120,58 +94,10 @@ def test_a_growing_chat_is_read_once(served: Serving, record_property: Callable[
     assert sum(cached) >= 0.95 * sum(known)
 
 
-def test_an_adapter_is_asked_for_by_name(served: Serving, checkpoint: Path, adapter: Path) -> None:
-    about = scenes(20)
-    with in_process(checkpoint) as plain, in_process(checkpoint, lora=str(adapter)) as here:
-        without, expected = play(plain, about, turns=1), play(here, about, turns=1)
-    with behind(served.url, model="nudged") as there:
-        got = play(there, about, turns=1)
-    assert [turns[0].reply for turns in got] == [turns[0].reply for turns in expected]
-    assert [turns[0].reply for turns in got] != [turns[0].reply for turns in without]
-    assert policy(served, model="nudged").check().context == CONTEXT
-
-
-def recipe_for(folder: Path, checkpoint: Path, served: Serving) -> GrpoRecipe:
-    save_examples(scenes(4), folder / "scenes")
-    return from_plain(
-        {
-            "checkpoint": str(checkpoint), "mix": [{"scenes": str(folder / "scenes")}], "batch": 2, "samples": 4,
-            "steps": 2, "max_turns": 3, "max_reply_tokens": 64, "side": SIDE, "segmenter": "classical", "lora": LORA,
-            "beta": 0.0, "server": {"model": "miniature", "base_url": served.url, "in_flight": 4, "timeout": 60.0},
-            "optimisation": {
-                "learning_rate": 1e-3, "precision": "float32", "checkpointing": False, "device_batch": 2, "cpu": True,
-                "save_every": 100, "schedule": "constant", "warmup_share": 0.0,
-            },
-        },
-        GrpoRecipe,
-    )  # fmt: skip
-
-
-def test_grpo_samples_from_the_newest_adapter_and_takes_it_away_at_the_end(
-    served: Serving, checkpoint: Path, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    before = policy(served).check().models
-    grpo.train(recipe_for(tmp_path, checkpoint, served), tmp_path / "out")
-    steps = json.loads((tmp_path / "out" / "curve.json").read_bytes())
-    ratios = [step["stale/ratio"] for step in steps if "stale/ratio" in step]
-    record_property("stale_ratio", ratios)
-    assert len(ratios) == 2
-    assert all(abs(ratio - 1) < 0.01 for ratio in ratios)
-    assert policy(served).check().models == before
-
-
-def test_an_adapter_that_is_not_there_is_no_missing_endpoint(
-    served: Serving, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("peft.PeftModel.save_pretrained", lambda *_, **__: None)
-    with pytest.raises(TrainingStopped, match="the server must read the same disk"):
-        grpo.train(recipe_for(tmp_path, checkpoint, served), tmp_path / "out")
-
-
 @pytest.mark.parametrize(
     ("settings", "code", "sentence"),
     [
-        ({"model": "minature"}, ErrorCode.MODEL_UNAVAILABLE, "serves miniature, nudged; 'minature' is not among them"),
+        ({"model": "minature"}, ErrorCode.MODEL_UNAVAILABLE, "serves miniature; 'minature' is not among them"),
         ({"api_key_env": "NO_SUCH"}, ErrorCode.MODEL_UNAVAILABLE, r"refuses the API key \(401"),
     ],
 )

@@ -61,7 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         if not self._authorized():
             return self._json(401, {"error": "Unauthorized"})
         if self.path == "/tokenize" and not owner.plain:
-            return self._json(200, {"tokens": [token(piece) for piece in pieces_of(json.loads(raw)["prompt"])]})
+            words = pieces_of(json.loads(raw)["prompt"])
+            return self._json(200, {"tokens": [token(word) for word in words], "token_strs": words})
         if self.path != "/v1/chat/completions":
             return self._error(404, "Not Found", "Not Found")
         body = json.loads(raw)
@@ -133,8 +134,8 @@ class Handler(BaseHTTPRequestHandler):
         prompt = prompt_tokens(body["messages"])
         text, stopped = _stopped(_held_to_grammar(step.text, body) if owner.keeps_grammars else step.text, body)
         pieces = pieces_of(text)
-        if owner.bars_tokens and len(pieces) > 1:
-            pieces[:1] = [pieces[0][:1], pieces[0][1:]]
+        if owner.bars_tokens:
+            pieces = [part for piece in pieces for part in ([*piece] if " " in piece[1:] else [piece])]
         most = min(body.get("max_completion_tokens") or 1_000_000, owner.context - len(prompt))
         finish = step.finish or ("stop" if len(pieces) <= most else "length")
         pieces = pieces[:most]

@@ -25,7 +25,7 @@ class OpenAIServer:
         script: Steps; may be changed at any time.
         seen: Every chat request, in order, but for those of a check: they are in `tried`.
         keeps_grammars: Whether it looks at the field for grammars.
-        bars_tokens: Whether it says the first token in two parts.
+        bars_tokens: Whether it spells tokens that hold several words.
         complaints: What no client should ever send; a test looks here, since a client may hide it behind a second try.
         healthy: What /health says.
         card: The bytes of /v1/models; None: as vLLM lists `models`.

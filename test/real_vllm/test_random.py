@@ -20,8 +20,9 @@ from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import ReplyError, RunFailed
+from rsagent_ros.agent.geometry import EXTENT
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.parsing import parse
+from rsagent_ros.agent.parsing import read
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.policies.chat_server import ChatServerConfig
@@ -72,7 +73,7 @@ def test_what_ends_under_the_grammar_can_be_read(
     mistakes: Counter[str] = Counter()
     for one in ended:
         try:
-            parse(one.text)
+            read(one.text, (EXTENT, EXTENT), ended=True)
         except ReplyError as error:
             mistakes[error.code] += 1
     record_property("ended", len(ended))
@@ -87,7 +88,7 @@ def test_a_reply_that_is_broken_off_ends_at_the_server_too(served: Serving, end:
     cancel = CancelToken()
     with ThreadPoolExecutor(1) as pool:
         seconds = 3.0 if end == "deadline" else 600.0
-        talk = policy(served, constrained=False).open()
+        talk = policy(served, constrained=False, temperature=0.0).open()
         reply = pool.submit(ask, talk, user("Go on."), max_tokens=LONG, seconds=seconds, cancel=cancel)
         until(lambda: served.metric("vllm:num_requests_running") == 1)
         if end == "cancel":

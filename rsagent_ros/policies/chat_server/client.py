@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 class _Tokens(msgspec.Struct):
     tokens: list[int]
+    token_strs: list[str]
 
 
 class Client:
@@ -109,15 +110,16 @@ class Client:
         except (openai.APIError, ValueError) as error:
             raise explained(error, self._config, self._key, answering=False) from None
 
-    async def tokens(self, text: str) -> list[int] | None:
-        """The token ids of a text; None where the server has no /tokenize as vLLM has it, whatever it does instead."""
-        body = {"model": self._config.model, "prompt": text, "add_special_tokens": False}
+    async def tokens(self, text: str) -> list[tuple[int, str]]:
+        """The tokens of a text, ids and words; none where the server has no /tokenize as vLLM has it."""
+        body = {"model": self._config.model, "prompt": text, "add_special_tokens": False, "return_token_strs": True}
         try:
             answer = await self._http.post(f"{self._root}/tokenize", body=body, cast_to=object)
-            return msgspec.convert(answer, _Tokens).tokens
+            given = msgspec.convert(answer, _Tokens)
+            return list(zip(given.tokens, given.token_strs, strict=True))
         except (openai.APIError, ValueError) as error:
             log.debug("%s/tokenize: %s", self._root, type(error).__name__)
-            return None
+            return []
 
     def close(self) -> None:
         """Close all connections and end the thread; requests under way are broken off as canceled."""

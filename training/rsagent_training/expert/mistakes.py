@@ -21,20 +21,20 @@ def perhaps_spoiled(state: EpisodeState, reply: ExpertReply, spoil: bool) -> Rep
 
 
 def unusable(call: str, rng: np.random.Generator) -> str:
-    """Spoil a call as models do: cut off, misspelt, out of range, or missing."""
+    """Spoil a call as models do: cut off, misspelt, or missing; with nothing that is read in spite of its slip."""
     body = json.loads(call.removeprefix(CALL_OPEN).removesuffix(CALL_CLOSE))
     name, arguments = body["name"], body["arguments"]
     ways = [
         call.removesuffix("}" + CALL_CLOSE) + CALL_CLOSE,  # a brace is missing
-        call.removesuffix(CALL_CLOSE),  # cut off
+        call.removesuffix("}}" + CALL_CLOSE),  # cut off
         "",  # no call at all
         call + call,
         _call({"segment": "select", "zoom": "zoom_in"}.get(name, name + "_mask"), arguments),
-        _call(name, {"bbox_2d": arguments["box"]} if "box" in arguments else {"target": "it"}),
+        _call(name, {"rectangle": arguments["box"]} if "box" in arguments else {"target": "it"}),
     ]
     if "box" in arguments:
         x0, y0, x1, y1 = arguments["box"]
-        ways += [_call(name, arguments | {"box": [x1, y1, x0, y0]}), _call(name, arguments | {"box": [x0, y0, x1]})]
+        ways += [_call(name, arguments | {"box": [[x0, y0], [x1, y1]]}), _call(name, arguments | {"box": [x0, y0, x1]})]
     return ways[int(rng.integers(len(ways)))]
 
 

@@ -13,10 +13,10 @@ import pytest
 pytest.importorskip("trl", reason="the extra [training] is not installed")
 
 from golden_copy import FUTURE, Golden, copy_golden
-from local_cases import tiny_folder
 from safetensors.numpy import load_file
 
 from rsagent_ros.policies.family import QWEN2_5_VL
+from rsagent_ros.weights.tiny import Size, save_tiny
 
 TEACH = (
     "synthesize", "scenes", "--out", "trajectories", "--family", "qwen2_5_vl", "--view-side", "112",
@@ -32,7 +32,7 @@ def golden(tmp_path: Path) -> Golden:
 @pytest.fixture
 def tiny(golden: Golden) -> Golden:
     """With the checkpoint that the runs began with, which is too large to be kept."""
-    shutil.copytree(tiny_folder(QWEN2_5_VL), golden / "tiny")
+    save_tiny(QWEN2_5_VL, golden / "tiny", size=Size(heads=4))  # as the tiny checkpoint of release 0.1.0 was
     return golden
 
 

@@ -24,7 +24,7 @@ from rsagent_ros.agent.mask import Mask, draw_overlay, fitted, iou
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example
 from rsagent_ros.ros.client import Agent, Answer, Tracked
-from rsagent_ros.ros.conversions import nanoseconds
+from rsagent_ros.ros.stamps import nanoseconds
 from rsagent_training.simulate import DEMO_EXPRESSIONS, World, demo_examples, demo_world
 
 NUMBER = 0

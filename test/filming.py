@@ -13,7 +13,7 @@ from ros_support import BEST_EFFORT, PATIENCE, image_of
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsagent_ros.agent.mask import Mask
-from rsagent_ros.ros.conversions import nanoseconds, stamp
+from rsagent_ros.ros.stamps import nanoseconds, stamp
 
 Shots = Sequence[tuple[NDArray[np.uint8], Mask]]
 

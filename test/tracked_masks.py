@@ -13,7 +13,7 @@ from rsagent_ros.msg import Result, TrackedMask
 
 from rsagent_ros.agent.mask import Mask, iou
 from rsagent_ros.images import to_mask
-from rsagent_ros.ros.conversions import nanoseconds
+from rsagent_ros.ros.stamps import nanoseconds
 
 Start = Callable[..., AgentProcess]
 Film_ = Callable[..., FilmCamera]

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
-from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 from sensor_msgs.msg import Image, RegionOfInterest
@@ -46,16 +45,6 @@ OUTCOME_NUMBERS: dict[Outcome, int] = {
     Outcome.FAILED: ResultMessage.FAILED,
 }
 OUTCOMES: dict[int, Outcome] = {number: outcome for outcome, number in OUTCOME_NUMBERS.items()}
-
-
-def nanoseconds(stamp: Time) -> int:
-    """Convert a stamp to whole nanoseconds; 0 for a stamp that was not set."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def stamp(nanoseconds: int) -> Time:
-    """Convert whole nanoseconds to a stamp."""
-    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
 def same(source: object, kind: type[_Same]) -> _Same:

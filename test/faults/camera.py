@@ -21,7 +21,7 @@ from rsagent_ros.msg import TrackedMask
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 
-from rsagent_ros.ros.conversions import nanoseconds, stamp
+from rsagent_ros.ros.stamps import nanoseconds, stamp
 
 SIMULATED = Setup("simulated", ("frame_timeout:=1.0",), simulated=True)
 INFO = CameraInfo(width=128, height=96, k=[100.0, 0.0, 64.0, 0.0, 100.0, 48.0, 0.0, 0.0, 1.0])

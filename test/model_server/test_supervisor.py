@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -168,13 +169,17 @@ def test_a_server_that_ends_at_once_is_not_started_for_ever(served: Served, capl
     assert "ended with code 3" in caplog.text
 
 
+def checked_three_times(checks: Path, server: str) -> bool:
+    return checks.read_text().split().count(server) >= 3
+
+
 def test_failures_before_a_long_good_time_do_not_count(served: Served) -> None:
     done = served.run(SupervisorTimeouts(start=FOREVER, end=1.0, poll=0.02, backoff=0.01, proven=1e-6, restarts=0))
     for number in range(3):
         served.wait_healthy()
         server = served.starts()[number][0]
         # The third check begins when the second is over: by then it was healthy for longer than what proves it.
-        until(lambda server=server: (served.folder / "checked").read_text().split().count(str(server)) >= 3)
+        until(partial(checked_three_times, served.folder / "checked", str(server)))
         os.kill(server, signal.SIGKILL)
     served.wait_healthy()
     assert not done.done()

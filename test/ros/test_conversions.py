@@ -20,7 +20,8 @@ from rsagent_ros.agent.policy import Reply
 from rsagent_ros.agent.turn import Turn
 from rsagent_ros.images import to_mask
 from rsagent_ros.ros import conversions
-from rsagent_ros.ros.conversions import OUTCOMES, mask_message, nanoseconds, result_message, same, stamp, turn_message
+from rsagent_ros.ros.conversions import OUTCOMES, mask_message, result_message, same, turn_message
+from rsagent_ros.ros.stamps import nanoseconds, stamp
 
 HEADER = Header(stamp=Time(sec=3, nanosec=4), frame_id="camera")
 

@@ -22,8 +22,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from rsagent_ros.ros.camera.frame import companions
 from rsagent_ros.ros.camera.frame_buffer import FrameBuffer
 from rsagent_ros.ros.camera.message_buffer import MessageBuffer, Stamped
-from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.parameters import NodeParameters
+from rsagent_ros.ros.stamps import nanoseconds
 
 ON_DEMAND_SECONDS = 1.0
 """Age of the messages that camera_mode on_demand keeps: what comes into question for a stamp of now."""

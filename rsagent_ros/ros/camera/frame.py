@@ -14,7 +14,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.images import to_depth
 from rsagent_ros.ros.camera.images import to_rgb
-from rsagent_ros.ros.conversions import nanoseconds
+from rsagent_ros.ros.stamps import nanoseconds
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,8 @@ from rsagent_ros.ros.client.answer import Answer, answer_of
 from rsagent_ros.ros.client.connection import Connection
 from rsagent_ros.ros.client.goal_call import CANCEL_POLL, GoalCall
 from rsagent_ros.ros.client.tracked import Tracked
-from rsagent_ros.ros.conversions import OUTCOME_NUMBERS, stamp
+from rsagent_ros.ros.conversions import OUTCOME_NUMBERS
+from rsagent_ros.ros.stamps import stamp
 
 __all__ = ["Agent", "AgentUnavailable", "Answer"]
 

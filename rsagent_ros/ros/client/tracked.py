@@ -20,8 +20,8 @@ from rsagent_ros.images import to_mask
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.ros.client.action_client import AgentUnavailable
 from rsagent_ros.ros.client.answer import position_of, position_text
-from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.goals.newest import Newest
+from rsagent_ros.ros.stamps import nanoseconds
 
 STATES = {
     TrackedMaskMessage.TRACKING: "tracking",

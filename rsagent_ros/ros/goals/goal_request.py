@@ -13,8 +13,8 @@ from rsagent_ros.action import Segment
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.msg import Goal as GoalMessage
-from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.parameters import PARAMETERS
+from rsagent_ros.ros.stamps import nanoseconds
 
 Source = Literal["action", "topic", "track"]
 """`track`: the node's own goal, which looks again for what its tracks have lost."""

@@ -23,10 +23,10 @@ from rsagent_ros.records.message_fields import camera_of, verdict_of
 from rsagent_ros.records.record import Record, Redaction
 from rsagent_ros.records.redaction import Redact, redactor
 from rsagent_ros.ros.camera.frame import Frame
-from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.goals.disk_queue import DiskQueue
 from rsagent_ros.ros.goals.newest import Newest
 from rsagent_ros.ros.parameters import NodeParameters
+from rsagent_ros.ros.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from rsagent_ros.records.writer import RecordWriter

@@ -9,7 +9,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 
 from rsagent_ros.msg import Verdict as VerdictMessage
-from rsagent_ros.ros.conversions import nanoseconds
+from rsagent_ros.ros.stamps import nanoseconds
 
 STATUS = "verdicts"
 """Name of the status, after that of the node: `/agent: verdicts`."""

@@ -18,7 +18,7 @@ from rosgraph_msgs.msg import Clock
 from rsagent_ros.msg import Result
 from sensor_msgs.msg import CompressedImage, Image
 
-from rsagent_ros.ros.conversions import nanoseconds, stamp
+from rsagent_ros.ros.stamps import nanoseconds, stamp
 
 Start = Callable[..., AgentProcess]
 

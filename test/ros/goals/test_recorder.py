@@ -28,10 +28,10 @@ from rsagent_ros.records.reader import read_records
 from rsagent_ros.records.record import Record
 from rsagent_ros.records.writer import RecordWriter
 from rsagent_ros.ros.camera.frame import Frame
-from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.goals import disk_queue
 from rsagent_ros.ros.goals.recorder import Recorder
 from rsagent_ros.ros.parameters import NodeParameters
+from rsagent_ros.ros.stamps import nanoseconds
 
 CLASSES = {
     "/agent/goal": Goal,

@@ -23,8 +23,8 @@ from rsagent_ros.msg import Result, TrackedMask
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from rsagent_ros.images import to_mask
-from rsagent_ros.ros.conversions import nanoseconds
 from rsagent_ros.ros.poses.transforms import Transforms
+from rsagent_ros.ros.stamps import nanoseconds
 
 Start = Callable[..., AgentProcess]
 

@@ -21,7 +21,7 @@ from tracked_masks import (
 )
 
 from rsagent_ros.images import to_mask
-from rsagent_ros.ros.conversions import nanoseconds
+from rsagent_ros.ros.stamps import nanoseconds
 
 # --- lost, and found again
 

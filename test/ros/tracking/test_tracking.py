@@ -31,7 +31,7 @@ from tracked_masks import (
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.images import to_mask
 from rsagent_ros.ros.client import Agent
-from rsagent_ros.ros.conversions import nanoseconds, stamp
+from rsagent_ros.ros.stamps import nanoseconds, stamp
 
 # --- it stays on its thing
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import rsagent_ros
+from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
@@ -33,7 +34,9 @@ def in_process(checkpoint: Path, **settings: Any) -> Models:
 
 def behind(url: str, model: str = "miniature", **settings: Any) -> Models:
     """The policy behind a server; free of the grammar, which the miniature's vocabulary and xgrammar do not bear."""
-    server = {"model": model, "base_url": url, "family": "qwen3_vl", "overlay": "square", "constrained": False}
+    # What `local` reads from the checkpoint's rsagent.json.
+    trained = {"overlay": "square", "tools": ",".join(FIRST_TOOLS)}
+    server = {"model": model, "base_url": url, "family": "qwen3_vl", "constrained": False, **trained}
     return _opened("chat_server", server | settings)
 
 

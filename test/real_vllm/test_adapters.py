@@ -1,7 +1,6 @@
 """LoRA adapters behind vLLM: by name, and as GRPO hands them over after every step.
 
-With random weights: as soon as adapters are switched on, even for one of zeros, vLLM 0.32 on a CPU says nonsense for
-the miniature. And it decodes a request without an adapter with that of the last slot, so that one is left empty.
+On a CPU, vLLM 0.32 looks up the adapter of a request that names none at the place -1: so the last slot is left empty.
 """
 
 from __future__ import annotations

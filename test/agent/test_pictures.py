@@ -86,7 +86,7 @@ def test_an_overlay_has_the_shape_of_its_view(width: int, height: int, side: int
     ):
         assert got % multiple == 0
         assert multiple <= got <= side
-        assert abs(got - exact) <= multiple or got == multiple
+        assert abs(got - exact) < 1.5 * multiple or got == multiple  # both its own side and the longer one are rounded
 
 
 def test_an_overlay_of_release_0_1_0_is_a_square_with_the_view_at_its_top_left() -> None:

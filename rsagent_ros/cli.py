@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros import __version__
+from rsagent_ros.agent.accounting import counted
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
@@ -137,7 +138,7 @@ def _run(arguments: argparse.Namespace) -> int:
     write_folder(arguments.out, Shown(episode.trace, frame))
     note = f" ({result.error_msg})" if result.error_msg else ""
     page = arguments.out / "index.html"
-    print(f"{result.outcome}{note} after {result.turns} turns, {result.total_seconds:.2f} s: {page}")
+    print(f"{result.outcome}{note} after {counted(result.turns)}, {result.total_seconds:.2f} s: {page}")
     return 1 if result.outcome is Outcome.FAILED else 0
 
 

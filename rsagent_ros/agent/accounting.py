@@ -52,3 +52,8 @@ def totaled(result: Result, turns: Sequence[Turn], seconds: float) -> Result:
         tool_seconds=sum(turn.tool_seconds for turn in turns),
         total_seconds=seconds,
     )
+
+
+def counted(turns: int) -> str:
+    """A number of turns in words: `1 turn`, `3 turns`."""
+    return "1 turn" if turns == 1 else f"{turns} turns"

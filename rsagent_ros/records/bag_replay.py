@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rsagent_ros.agent.accounting import counted
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
@@ -160,7 +161,7 @@ class BagReplay:
             self._questions[goal.goal_id] = (*trace.previous, Exchange(trace.instruction, result.question))
         self._outcomes[result.outcome] += 1
         error = f" ({result.error_msg})" if result.error_msg else ""
-        turns = "1 turn" if result.turns == 1 else f"{result.turns} turns"
+        turns = counted(result.turns)
         _print(f"{count} {goal.instruction!r}: {result.outcome}{error}, {turns}, {result.total_seconds:.2f} s")
         folder = f"{number:04d}-{re.sub(r'[^A-Za-z0-9_-]', '_', goal.goal_id)[:64]}"
         write_folder(self._config.out / folder, Shown(trace, example.image))

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsagent_ros.agent.accounting import counted
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.backends import Models, add_arguments, chosen, open_models
@@ -113,7 +114,7 @@ def _check_records(path: Path, models: Models) -> int:
             continue
         counts["same" if played.same else "different"] += 1
         verdict = "the same, to the bit" if played.same else "different"
-        turns = "1 turn" if len(played.trace.turns) == 1 else f"{len(played.trace.turns)} turns"
+        turns = counted(len(played.trace.turns))
         _print(f"{record.goal_id}: {verdict}, {turns}")
         for difference in played.found:
             _print(f"  {difference}")

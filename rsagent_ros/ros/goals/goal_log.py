@@ -11,6 +11,7 @@ from typing import Literal
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from rsagent_ros.agent.accounting import counted
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.msg import Verdict as VerdictMessage
 from rsagent_ros.ros.goals.goal_request import MAX_ID, GoalRequest
@@ -57,7 +58,7 @@ class GoalLog:
         goal_id, error_msg = goal_id[:MAX_ID], result.error_msg[:MAX_LOGGED]
         code = "" if result.error_code is ErrorCode.NONE else f"{result.error_code.name}: "
         why = f" ({code}{error_msg})" if error_msg else ""
-        turns = "1 turn" if result.turns == 1 else f"{result.turns} turns"
+        turns = counted(result.turns)
         severity: Severity = "info"
         if result.outcome is Outcome.FAILED:
             severity = "warning" if result.error_code in REFUSED else "error"

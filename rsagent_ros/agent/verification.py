@@ -77,7 +77,7 @@ class Verification:
         token_ids, logprobs: Of the sampled tokens, where the backend has them.
         prompt_tokens, cached_tokens, sampled_tokens: As counted by the backend, 0 where it does not.
         reply_seconds: Steady clock, from the question to the opinion: opening the conversation included.
-        reply_chars: Characters of the whole reply, where `reply` is only its beginning; else 0.
+        reply_chars: Characters of a reply that is longer than `reply`, counted to one over its limit; else 0.
         picture_sizes: As in `policy.Reply`.
     """
 

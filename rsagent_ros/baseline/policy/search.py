@@ -124,7 +124,7 @@ def _show(seen: ObservedView, phrase: Phrase | None, meant: Sequence[SceneObject
     objects = list(meant[: max(1, turns - 1)])
     if len(objects) > 1:
         some = "them" if len(objects) == len(meant) else len(objects)
-        lead += f" {len(meant)} things are meant; I mark {some} one by one."
+        lead += f" {len(meant)} things are meant; I mark {some}."
     else:
         lead += f" What is meant is the {wording.looks(objects[0])} at {prompts.position(seen, objects[0])}."
         if turns >= _TURNS_FOR_A_ZOOM and _worth_a_zoom(seen, objects[0]):

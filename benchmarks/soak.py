@@ -33,7 +33,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test"))  # the faults are those of the tests
+# The faults are those of the tests.
+sys.path.extend(str(Path(__file__).resolve().parents[1] / "test" / part) for part in ("", "support"))
 
 import psutil
 from faults.camera import broken

@@ -25,7 +25,7 @@ from rsagent_ros.evaluation.results import FILE, read_results
 
 pytest.importorskip("ray", reason="pip install -e '.[scale]'")
 
-TEST_FOLDER = str(Path(__file__).resolve().parents[1])
+SUPPORT = str(Path(__file__).resolve().parents[1] / "support")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,7 +34,7 @@ def cluster() -> Iterator[None]:
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")
-    path = os.pathsep.join(filter(None, (TEST_FOLDER, os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (SUPPORT, os.environ.get("PYTHONPATH"))))
     ray.init(
         num_cpus=2,
         include_dashboard=False,

@@ -313,7 +313,7 @@ evaluate(plan, Path(sys.argv[2]), models=lambda: fake_models(Slowly(count_tokens
 @pytest.mark.parametrize("lines", [2, 6])
 def test_a_run_that_is_killed_loses_and_repeats_nothing(tmp_path: Path, lines: int) -> None:
     folder, out = write_scenes(tmp_path / "scenes", 30), tmp_path / "out"
-    here = str(Path(__file__).resolve().parents[1])
+    here = str(Path(__file__).resolve().parents[1] / "support")
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(out), here])
     try:
         wait_for(lambda: (out / FILE).is_file() and (out / FILE).read_bytes().count(b"\n") > lines, process)

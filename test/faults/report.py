@@ -16,7 +16,7 @@ from string import Template
 from textwrap import fill
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.extend(str(Path(__file__).resolve().parents[1] / part) for part in ("", "support"))
 
 from faults.matrix import AIM, BOUND, Line, Row, load
 from faults.rows import KINDS, ROWS

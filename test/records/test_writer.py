@@ -233,7 +233,7 @@ while True:
 
 
 def test_killed_at_any_moment_whole_files_remain(tmp_path: Path) -> None:
-    tests = str(Path(__file__).resolve().parents[1])
+    tests = str(Path(__file__).resolve().parents[1] / "support")
     command = [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path / "records"), tests]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from fakes import MALFORMED, POLICY_SCRIPTS, SECOND_LOOKS, SEGMENTER_FAULTS, FakePolicy, FakeSegmenter
 

@@ -30,7 +30,7 @@ def lacking(reason: str) -> NoReturn:
 def answers(folder: Path, what: str, *arguments: str) -> dict[str, np.ndarray]:
     """Run the comparison apart: with torchvision, which spoils transformers where it does not fit."""
     out = folder / "answers.npz"
-    paths = [str(ROOT), str(ROOT / "test"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT), str(ROOT / "test/support"), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("stock_sam2.py")), what, str(out), *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path), "HF_HUB_OFFLINE": "1"},

@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DEFINITIONS = ROOT / "test/interfaces"
 DEPENDENCIES = ("builtin_interfaces", "geometry_msgs", "std_msgs")
 

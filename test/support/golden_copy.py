@@ -14,7 +14,7 @@ from typing import Any
 
 from rsagent_ros.cli import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "test" / "golden"
 WRITTEN_IN = b"/tmp/rsagent-golden"
 """The folder that make.py wrote in, which journals, recipes and adapters name."""

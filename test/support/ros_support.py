@@ -38,7 +38,7 @@ from std_msgs.msg import String
 
 from rsagent_ros.ros.client.action_client import SafeActionClient, finished
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FAKE_AGENT = ROOT / "test/ros/fake_agent.py"
 REAL_AGENT = ROOT / "scripts/agent_node"
 PROFILE = ROOT / "config/fastdds.xml"

@@ -35,8 +35,8 @@ ARGUMENTS = (
     ),
     DeclareLaunchArgument("goal", default_value="/agent/goal", description="Topic of the goals in the bag."),
     DeclareLaunchArgument("goal_text", default_value="/agent/goal_text", description="Of goals in plain text."),
-    DeclareLaunchArgument("policy", default_value="", description="Who decides; empty: as params_file says."),
-    DeclareLaunchArgument("segmenter", default_value="", description="Who draws; empty: as params_file says."),
+    DeclareLaunchArgument("policy", default_value="", description="Vision-language model; empty: as params_file says."),
+    DeclareLaunchArgument("segmenter", default_value="", description="Segmentation model; empty: as params_file says."),
     DeclareLaunchArgument("record_dir", default_value="", description="Folder for the records; empty: none."),
     DeclareLaunchArgument(
         "delay", default_value="10.0", description="Seconds until the bag starts: the agent loads its models first."

@@ -83,7 +83,7 @@ def _verification_reply(
     try:
         with closing(policy.open()) as conversation:
             return conversation.reply(messages, limits=limits, cancel=cancel)
-    except Exception as error:
+    except Exception as error:  # as in drive
         return _cause(policy, error)[1]
 
 
@@ -96,7 +96,7 @@ def _verification_replies(policy: BatchPolicy, due: Sequence[Episode], cancel: C
             limits = [episode.limits for episode in due]
             replies = policy.reply_batch(talks, messages, limits=limits, cancel=cancel)
             return [reply for reply, _ in zip(replies, due, strict=True)]
-    except Exception as error:
+    except Exception as error:  # as in drive
         return [_cause(policy, error)[1]] * len(due)
 
 

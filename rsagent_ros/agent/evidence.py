@@ -122,8 +122,8 @@ def best_so_far(entries: Sequence[MaskEntry]) -> MaskEntry | None:
     counts, and of equals the newest.
     """
     replaced = {parent for entry in entries for parent in entry.parents}
-    standing = [entry for entry in entries if entry.mask_id not in replaced]
-    return max(standing, key=lambda entry: (entry.confidence, entry.mask_id), default=None)
+    kept = [entry for entry in entries if entry.mask_id not in replaced]
+    return max(kept, key=lambda entry: (entry.confidence, entry.mask_id), default=None)
 
 
 def entry_of(

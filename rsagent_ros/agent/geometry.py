@@ -63,10 +63,6 @@ class Box:
         """The middle."""
         return Point((self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2)
 
-    def contains(self, point: Point) -> bool:
-        """Whether the point lies in the box, its upper edges excluded."""
-        return self.x0 <= point.x < self.x1 and self.y0 <= point.y < self.y1
-
     def intersection(self, other: Box) -> Box:
         """The part that both boxes cover; its area is 0 where they do not meet."""
         return Box(

@@ -30,6 +30,5 @@ def read_plain_pickle(path: Path) -> Any:
     with path.open("rb") as file:
         try:
             return _PlainUnpickler(file, encoding="utf-8", errors="replace").load()
-        # What a broken pickle can raise is anybody's guess: the machine it programs is that general.
-        except Exception as error:
+        except Exception as error:  # a pickle is a program, and a broken one raises anything
             raise ValueError(f"{path} is not a pickle of plain data: {error}") from error

@@ -160,8 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise  # nobody is there to read a sentence
         except OSError as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
-        except Exception as error:
-            # A segmenter raises what its libraries raise. The person reads it; the server and what was saved stay.
+        except Exception as error:  # a segmenter raises what its libraries raise; the person reads it, and can go on
             log.exception("a request failed")
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"That failed: {describe(error)}")
 

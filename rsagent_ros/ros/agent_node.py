@@ -60,7 +60,7 @@ class AgentNode(SafeLifecycleNode):
         super().__init__("agent")
         try:
             live = LiveParameters(self)
-        except Exception:
+        except Exception:  # whatever is wrong with a parameter, no half-made node stays on the graph
             super().destroy_node()
             raise
         self._live = live

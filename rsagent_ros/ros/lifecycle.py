@@ -54,7 +54,7 @@ class SafeLifecycleNode(LifecycleNodeMixin, Node):
         def transition(state: LifecycleState) -> TransitionCallbackReturn:
             try:
                 return callback(state)
-            except Exception:
+            except Exception:  # rclpy turns it into an ERROR of the transition and drops the traceback
                 self.get_logger().error(f"a transition failed, which is a defect:\n{traceback.format_exc()}")
                 raise
 

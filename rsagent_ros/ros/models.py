@@ -73,11 +73,11 @@ def load_and_warm_up(make: Load, parameters: NodeParameters, stopping: Callable[
                 models.tracker = open_tracker(parameters)
                 if parameters.warm_up:
                     warm_up(models)
-            except BaseException:
+            except BaseException:  # what is loaded is freed, whatever ended the work
                 models.close()
                 raise
             loading.set_result(models)
-        except BaseException as error:
+        except BaseException as error:  # belongs to the thread that waits
             loading.set_exception(error)
 
     # In a thread that nobody has to wait for: the node can be stopped while a model hangs in its loading.

@@ -124,6 +124,13 @@ RATIOS: dict[str, Ratio] = {
     "wrong_absent": _rate(
         "wrong absent", "present targets answered NOT_IN_VIEW", _present, lambda score: score.wrong_absent, -1
     ),
+    "wrong_question": _rate(
+        "wrong question",
+        "answered AMBIGUOUS, and no candidate was meant",
+        _every,
+        lambda score: score.wrong_question,
+        -1,
+    ),
     "first_iou": Ratio(
         "IoU of the first mask",
         "mean over present targets with a mask",

@@ -51,6 +51,7 @@ def test_every_rate_by_hand(rows: list[Score]) -> None:
         "outcome_accuracy": 4 / 8,  # a, b, c and g; f gave up, e failed
         "wrong_object": 2 / 8,  # c and h
         "wrong_absent": 1 / 6,  # d
+        "wrong_question": 0.0,
         "first_iou": (0 + 0.5 + 1 + 1 / 3 + 1 / 3) / 5,
         "corrected": 1 / 3,  # of a, e and f
         "regressed": 1 / 2,  # of b and c
@@ -63,6 +64,14 @@ def test_every_rate_by_hand(rows: list[Score]) -> None:
     none = {"clarification_rate", "candidates_f1"}  # no ambiguous goal
     assert all(rates[name] is None for name in none)
     assert set(expected) | none | {"boundary_f", "prompt_tokens", "sampled_tokens"} == set(RATIOS)
+
+
+def test_a_question_about_other_objects_alone_is_wrong() -> None:
+    asked = [
+        Prediction(Outcome.AMBIGUOUS, candidates=(T, AWAY)),
+        Prediction(Outcome.AMBIGUOUS, candidates=(AWAY, AWAY)),
+    ]
+    assert values([score(answer, truth(T)) for answer in asked])["wrong_question"] == 1 / 2
 
 
 def test_a_missing_mask_is_no_report_of_absence() -> None:

@@ -156,7 +156,7 @@ class GoalRunner:
         try:
             track_ids = tracking.begin(goal, look.frame, look.result, buffer)
             self._end(goal, look, track_ids)
-        except Exception as error:
+        except Exception as error:  # as above
             log.exception("the result of goal %r could not be published", goal.request.id)
             if goal.answer is None:
                 self._end(goal, _Look(defect(error)))

@@ -47,6 +47,7 @@ def step_notes(
         "episodes/right": [one.right for one in scores],
         "episodes/wrong_found": [one.wrong_object for one in scores],
         "episodes/wrong_absent": [one.wrong_absent for one in scores],
+        "episodes/wrong_question": [one.wrong_question for one in scores],
         "episodes/gave_up": [one.outcome is Outcome.GAVE_UP for one in scores],
         "episodes/asked": [one.outcome is Outcome.AMBIGUOUS for one in scores],
         "episodes/turns": [len(trace.turns) for trace in traces],

@@ -36,7 +36,6 @@ from rsagent_ros.agent.evidence import MaskEntry, answer_of, best_so_far, pick
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.goal_input import check_frame, checked_instruction
 from rsagent_ros.agent.marks import Mark
-from rsagent_ros.agent.mask import encode_part
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pending_answer import PendingAnswer
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_marked, draw_picture
@@ -365,4 +364,4 @@ class Episode:
 
 def _recorded(entry: MaskEntry) -> FoundMask:
     """A mask as its turn keeps it."""
-    return FoundMask(entry.mask_id, encode_part(entry.part, entry.box, entry.shape), entry.score, entry.stability)
+    return FoundMask(entry.mask_id, entry.rle, entry.score, entry.stability)

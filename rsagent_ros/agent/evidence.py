@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.actions import Cause, Ending, Finish, GiveUp, ReportAbsent, ReportAmbiguous
 from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.geometry import Box, View
-from rsagent_ros.agent.mask import Mask, bounding_box, whole
+from rsagent_ros.agent.mask import Mask, Rle, bounding_box, encode_part, encode_rle, whole
 from rsagent_ros.agent.outcome import ErrorCode, Instance, Outcome, Result
 from rsagent_ros.agent.verification import REJECTED_FACTOR, Verification
+
+LARGE_PART = 16
+"""Run lengths of a part with more than 1 in so many of the frame's pixels are faster made of the whole mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,13 @@ class MaskEntry:
     def mask(self) -> Mask:
         """(H, W) bool, full frame."""
         return whole(self.part, self.box, self.shape)
+
+    @property
+    def rle(self) -> Rle:
+        """COCO run lengths, full frame."""
+        if self.part.size * LARGE_PART > self.shape[0] * self.shape[1]:
+            return encode_rle(self.mask)
+        return encode_part(self.part, self.box, self.shape)
 
     @property
     def rejected(self) -> bool:

@@ -245,7 +245,9 @@ def figures(name: str, given: Sequence[Pair]) -> list[Entry]:
     for what, values in (("wrong objects", wrong), ("right answers", right)):
         for column, how in enumerate(("without", "with")):
             count = int(values[:, column].sum())
-            entries.append(reported(f"{name}: {what}, {how} second looks", count, "", _share(count, len(given))))
+            entries.append(
+                reported(f"{name}: {what}, {how} second looks", count, "", share_in_words(count, len(given)))
+            )
     lost = int(((right[:, 0] == 1) & (right[:, 1] == 0)).sum())
     answered = [pair for pair in given if pair.answered]
     before = float(np.mean([pair.seconds[0] for pair in given]))
@@ -278,7 +280,7 @@ def _rejected(name: str, what: str, given: Sequence[Pair]) -> Entry:
     return reported(f"{name}: {what} that a second look said no to", rejected, "", f"of {len(given)} first answers")
 
 
-def _share(count: int, number: int) -> str:
+def share_in_words(count: int, number: int) -> str:
     """A share in words, with Wilson's 95 % interval (JASA 1927), which does not shrink to nothing at 0."""
     z, share = 1.96, count / number
     middle = share + z * z / (2 * number)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NoReturn
@@ -22,12 +23,15 @@ from numpy.typing import NDArray
 from rsagent_ros import __version__
 from rsagent_ros.agent.accounting import counted
 from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.daemon_threads import DaemonThreads
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
-from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.agent.turn import Turn
-from rsagent_ros.backends import add_arguments, chosen, open_models
+from rsagent_ros.agent.outcome import Outcome, Result
+from rsagent_ros.agent.policy import BatchPolicy, Policy
+from rsagent_ros.agent.turn import Trace, Turn
+from rsagent_ros.agent.voting import vote
+from rsagent_ros.backends import Models, add_arguments, chosen, open_models
 from rsagent_ros.confidence.command import add_command as add_calibrate
 from rsagent_ros.evaluation.commands.compare import add_command as add_compare
 from rsagent_ros.evaluation.commands.evaluate import add_command as add_evaluate
@@ -38,6 +42,7 @@ from rsagent_ros.model_server.program import add_command as add_serve
 from rsagent_ros.records.commands.export import add_command as add_export
 from rsagent_ros.records.commands.replay import add_command as add_replay
 from rsagent_ros.records.commands.view import add_command as add_view
+from rsagent_ros.segmenters.one_at_a_time import one_at_a_time
 from rsagent_ros.shadow.command import add_command as add_shadow
 from rsagent_ros.viewer.folder import write_folder
 from rsagent_ros.viewer.page import Shown
@@ -94,6 +99,16 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="turn limit (%(default)d)")
     run.add_argument("--second-look", action="store_true", help="verify before FOUND, in a fresh conversation")
+    run.add_argument(
+        "--votes", type=int, default=defaults.votes, metavar="N", help="episodes that vote on the answer (%(default)d)"
+    )
+    run.add_argument(
+        "--votes-seconds",
+        type=float,
+        default=defaults.votes_seconds,
+        metavar="SECONDS",
+        help="to wait for them (%(default)g)",
+    )
     run.add_argument("--quiet", action="store_true", help="print only the last line")
     add_arguments(run)
     run.set_defaults(command=_run)
@@ -118,7 +133,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.instruction.strip():
         raise UsageError("the instruction is empty; say what to look for")
     try:
-        budget = Budget(arguments.budget, arguments.max_turns, second_look=arguments.second_look)
+        budget = Budget(
+            arguments.budget,
+            arguments.max_turns,
+            second_look=arguments.second_look,
+            votes=arguments.votes,
+            votes_seconds=arguments.votes_seconds,
+        )
         choice = chosen(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -126,20 +147,35 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--out {arguments.out} is a file; name a folder")
     frame = _read_image(arguments.image)
     with open_models(choice) as models:
-        episode = Episode(
-            frame,
-            arguments.instruction,
-            models.segmenter,
-            budget,
-            policy_name=models.policy.name,
-            pictures=models.policy.pictures,
-        )
-        result = drive(episode, models.policy, on_turn=None if arguments.quiet else _print_turn)
-    write_folder(arguments.out, Shown(episode.trace, frame))
+        on_turn = None if arguments.quiet else _print_turn
+        result, trace = _answer(frame, arguments.instruction, models, budget, on_turn)
+    write_folder(arguments.out, Shown(trace, frame))
     note = f" ({result.error_msg})" if result.error_msg else ""
     page = arguments.out / "index.html"
     print(f"{result.outcome}{note} after {counted(result.turns)}, {result.total_seconds:.2f} s: {page}")
     return 1 if result.outcome is Outcome.FAILED else 0
+
+
+def _answer(
+    frame: NDArray[np.uint8],
+    instruction: str,
+    models: Models,
+    budget: Budget,
+    on_turn: Callable[[Turn], None] | None,
+) -> tuple[Result, Trace]:
+    """The answer to a goal, voted on where the budget says so; `on_turn` is told of the first episode's turns."""
+    policy, segmenter = models.policy, one_at_a_time(models.segmenter)
+    until = budget.deadline()
+
+    def begin(_: int, seconds: float) -> tuple[Episode, Policy]:
+        limits = replace(budget, seconds=seconds)
+        episode = Episode(frame, instruction, segmenter, limits, policy_name=policy.name, pictures=policy.pictures)
+        return episode, policy
+
+    episode, _ = begin(1, budget.seconds)
+    drive(episode, policy, on_turn=on_turn)
+    first, one_by_one = (episode.result, episode.trace), isinstance(policy, BatchPolicy)
+    return vote(first, begin, budget, until, threads=DaemonThreads("vote"), one_by_one=one_by_one)
 
 
 def _print_turn(turn: Turn) -> None:

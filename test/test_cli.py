@@ -50,6 +50,16 @@ def test_a_second_look_is_in_the_trace_and_on_the_page(picture: Path, tmp_path: 
     assert "second look at mask" in (tmp_path / "index.html").read_text()
 
 
+def test_votes_are_in_the_trace_and_on_the_page(picture: Path, tmp_path: Path) -> None:
+    command = ["run", str(picture), "the red circle", "--out", str(tmp_path), "--budget", "60", "--votes", "3"]
+    assert main([*command, "--votes-seconds", "60"]) == 0
+    trace = Trace.from_json((tmp_path / "trace.json").read_text())
+    assert (trace.outcome, trace.attempt, trace.votes[0]) == ("found", 1, 1)
+    assert len(trace.attempts) == 2
+    assert "Votes" in (tmp_path / "index.html").read_text()
+    assert json.loads((tmp_path / "result.json").read_text())["votes"] == [*trace.votes]
+
+
 def test_absent_is_no_failure(picture: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rsagent_ros.cli", "run", str(picture), "the green square", "--out", str(tmp_path)]
     done = subprocess.run(

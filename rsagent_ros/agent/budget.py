@@ -6,6 +6,9 @@ import threading
 import time
 from dataclasses import dataclass
 
+MOST_VOTES = 16
+"""Episodes of one goal."""
+
 
 class CancelToken:
     """A flag that any thread may raise and that stays raised. Waiting on it wakes at once."""
@@ -29,7 +32,7 @@ class CancelToken:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of one episode.
+    """Limits of one goal, and how carefully it is answered.
 
     Attributes:
         seconds: From the episode's start to its result, steady clock. A tf buffer holds 10 s by default: 8 leaves room.
@@ -38,9 +41,11 @@ class Budget:
         max_tokens: Sampled tokens of all replies together.
         second_look: Before FOUND each mask of the answer is shown to a fresh conversation (see `verification`). That
             spends seconds and tokens of this budget, but no turn; an answer that is sent back has spent its turn.
+        votes: Most episodes of the goal, which vote on its answer (see `voting`); each has turns and tokens of its own.
+        votes_seconds: Most time that the first answer waits for the others.
 
     Raises:
-        ValueError: A limit that is not positive.
+        ValueError: A limit that is not positive, or more votes than MOST_VOTES.
     """
 
     seconds: float = 8.0
@@ -48,12 +53,16 @@ class Budget:
     max_reply_tokens: int = 512
     max_tokens: int = 4096
     second_look: bool = False
+    votes: int = 1
+    votes_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "max_turns", "max_reply_tokens", "max_tokens"):
+        for name in ("seconds", "max_turns", "max_reply_tokens", "max_tokens", "votes", "votes_seconds"):
             value = getattr(self, name)
             if not value > 0:
                 raise ValueError(f"budget: {name} is {value}; it must be greater than 0")
+        if self.votes > MOST_VOTES:
+            raise ValueError(f"budget: votes is {self.votes}; at most {MOST_VOTES} are counted")
 
     def deadline(self) -> float:
         """`time.monotonic()` at which an episode that starts now has spent its seconds."""

@@ -33,6 +33,7 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.chat import Message, Picture, PictureKind
 from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe
 from rsagent_ros.agent.evidence import MaskEntry, answer_of, best_so_far, pick
+from rsagent_ros.agent.found_mask import FoundMask
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.goal_input import check_frame, checked_instruction
 from rsagent_ros.agent.marks import Mark
@@ -44,7 +45,7 @@ from rsagent_ros.agent.prompt import Exchange, format_observation, opening
 from rsagent_ros.agent.segmenter import Segmenter, tools_with
 from rsagent_ros.agent.slips import Slip
 from rsagent_ros.agent.toolbox import Effect, Toolbox
-from rsagent_ros.agent.turn import FoundMask, Trace, Turn
+from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.agent.verification import verification_messages
 
 log = logging.getLogger(__name__)

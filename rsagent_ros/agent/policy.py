@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from rsagent_ros.agent.actions import ALL_TOOLS, ToolSet
 from rsagent_ros.agent.budget import CancelToken
@@ -114,6 +114,7 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
 class BatchPolicy(Policy, Protocol):
     """A policy that answers many conversations in one go."""
 

@@ -14,9 +14,9 @@ from rsagent_ros.agent import parsing
 from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.chat import Message, Picture, PictureKind, Text
 from rsagent_ros.agent.errors import plain
+from rsagent_ros.agent.found_mask import FoundMask, check_drawable
 from rsagent_ros.agent.geometry import View
-from rsagent_ros.agent.marks import Mark
-from rsagent_ros.agent.mask import Mask, Rle, bounding_box, check_rle, decode_rle
+from rsagent_ros.agent.mask import Mask, Rle, decode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import (
     DEFAULT_PICTURES,
@@ -38,31 +38,6 @@ MAX_TRACE_BYTES = 64_000_000
 
 MAX_PADDING = 10_000_000
 """Characters of a reply that was refused as too long, when it is given again; the turn has its beginning only."""
-
-
-@dataclass(frozen=True)
-class FoundMask:
-    """One mask that a turn made.
-
-    Attributes:
-        mask_id: Its id in the episode.
-        mask: Its run lengths, full frame.
-        score: The segmenter's estimate for it, 0..1.
-        stability: IoU of the mask's logits cut at -1 and at +1, 0..1.
-    """
-
-    mask_id: int
-    mask: Rle
-    score: float
-    stability: float
-
-    def mark(self) -> Mark | None:
-        """As it is drawn in a set of marks; None for an empty mask, which no episode makes."""
-        full = decode_rle(self.mask)
-        box = bounding_box(full)
-        if box is None:
-            return None
-        return Mark(self.mask_id, full[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)], box)
 
 
 @dataclass(frozen=True)
@@ -217,6 +192,10 @@ class Trace:
         seconds: Steady clock, whole episode.
         previous: Earlier instructions and questions, oldest first; empty unless the goal follows up an ambiguous one.
         calibrated: Outcome and confidences are those of a calibration and its threshold, no longer the episode's own.
+        attempts: The other episodes of the goal, whole and in their order, where votes were asked for.
+        attempt: Number of this one among them all; 1 is the first.
+        votes: For each of them all, in their order, the number of the group of answers that its own belongs to, 1 for
+            the one with the most votes; 0 for no vote. Empty where nothing was voted on.
         version: Version of this record.
     """
 
@@ -241,6 +220,9 @@ class Trace:
     seconds: float = 0.0
     previous: tuple[Exchange, ...] = ()
     calibrated: bool = False
+    attempts: tuple[Trace, ...] = ()
+    attempt: int = 1
+    votes: tuple[int, ...] = ()
     version: int = VERSION
 
     def messages(self, frame: NDArray[np.uint8]) -> list[Message]:
@@ -272,14 +254,42 @@ class Trace:
         return chat
 
     def mask(self, mask_id: int) -> Mask | None:
-        """The (H, W) mask of that id; None where no turn made it."""
+        """The (H, W) mask of that id; None where there is none."""
         made = self.masks.get(mask_id)
         return None if made is None else decode_rle(made.mask)
 
     @property
-    def masks(self) -> dict[int, FoundMask]:
+    def drawn(self) -> dict[int, FoundMask]:
         """The masks of all turns by their ids, in order."""
         return {one.mask_id: one for turn in self.turns for one in turn.masks}
+
+    @property
+    def masks(self) -> dict[int, FoundMask]:
+        """The masks of all turns by their ids, then those that other attempts answered with."""
+        borrowed = {number: replace(one.drawn[own], mask_id=number) for number, (one, own) in self.borrowed.items()}
+        return self.drawn | borrowed
+
+    @property
+    def borrowed(self) -> dict[int, tuple[Trace, int]]:
+        """The masks that other attempts answered with, by the ids that they have here: the attempt, and its own id."""
+        answers = [
+            (one, mask_id)
+            for one in self.attempts
+            for mask_id in dict.fromkeys((*one.instance_ids, *one.candidate_ids))
+            if mask_id in one.drawn
+        ]
+        return dict(enumerate(answers, max(self.drawn, default=0) + 1))
+
+    @property
+    def all_attempts(self) -> tuple[Trace, ...]:
+        """All episodes of the goal in their order, this one among them."""
+        before = self.attempt - 1
+        return (*self.attempts[:before], replace(self, attempts=()), *self.attempts[before:])
+
+    @property
+    def replies(self) -> tuple[Turn | Verification, ...]:
+        """All replies of the policy to the goal, for sums: those of other attempts, too."""
+        return tuple(reply for one in (self, *self.attempts) for turn in one.turns for reply in turn.replies)
 
     @property
     def second_looks(self) -> tuple[Verification, ...]:
@@ -288,7 +298,8 @@ class Trace:
 
     def trust(self, mask_id: int) -> float:
         """Factor on the confidence in a mask: REJECTED_FACTOR where a verification said no to it, else 1."""
-        rejected = any(one.mask_id == mask_id and one.verdict == "no" for one in self.second_looks)
+        owner, own = self.borrowed.get(mask_id, (self, mask_id))
+        rejected = any(one.mask_id == own and one.verdict == "no" for one in owner.second_looks)
         return REJECTED_FACTOR if rejected else 1.0
 
     def confidence(self, mask_id: int) -> float:
@@ -332,11 +343,14 @@ class Trace:
             trace = msgspec.json.decode(text, type=Trace)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ValueError(f"not a trace: {error}") from error
-        for number, turn in enumerate(trace.turns):
-            try:
-                _check_against_frame(turn, trace)
-            except ValueError as error:
-                raise ValueError(f"not a trace: {error} - at `$.turns[{number}]`") from error
+        try:
+            _check_turns(trace, "$")
+            for number, one in enumerate(trace.attempts):
+                if one.attempts or (one.width, one.height) != (trace.width, trace.height):
+                    raise ValueError(f"another frame, or attempts of its own - at `$.attempts[{number}]`")
+                _check_turns(one, f"$.attempts[{number}]")
+        except ValueError as error:
+            raise ValueError(f"not a trace: {error}") from error
         return _from_version_1(trace) if version == 1 else trace
 
 
@@ -359,21 +373,14 @@ def _from_version_1(trace: Trace) -> Trace:
     return replace(trace, turns=tuple(map(complete, trace.turns)), pictures=pictures, version=VERSION)
 
 
-def _check_against_frame(turn: Turn, trace: Trace) -> None:
-    """Refuse a turn from outside that could not be drawn: its views or mask are of no such frame, or a picture is."""
-    width, height = trace.width, trace.height
-    for view in (turn.view, *(one.view for one in turn.second_looks)):
-        x0, y0, x1, y1 = view
-        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-            raise ValueError(f"view {view} is not in the frame of {width} x {height}")
-    for one in turn.masks:
-        if check_rle(one.mask)["size"] != [height, width]:
-            raise ValueError(f"mask of size {one.mask['size']} in a frame of {[height, width]} (height, width)")
-    for size in turn.picture_sizes:
-        if not all(1 <= side <= trace.pictures.side for side in size):
-            raise ValueError(
-                f"a picture was seen at {size} pixels; they are drawn with sides of 1 to {trace.pictures.side}"
-            )
+def _check_turns(trace: Trace, where: str) -> None:
+    """Refuse turns from outside that could not be drawn: their views, masks or pictures are of no such frame."""
+    for number, turn in enumerate(trace.turns):
+        views = [turn.view, *(one.view for one in turn.second_looks)]
+        try:
+            check_drawable(views, turn.masks, turn.picture_sizes, (trace.width, trace.height), trace.pictures.side)
+        except ValueError as error:
+            raise ValueError(f"{error} - at `{where}.turns[{number}]`") from error
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ VERSION = 1
 MAX_BYTES = 1_000_000
 
 _GONE = "jitter"
+_WEIGHTLESS = {"names": NAMES[-1], "usual": 0.0, "centre": 0.0, "scale": 1.0, "weights": 0.0}
 
 Kind = Literal["platt", "isotonic"]
 
@@ -110,23 +111,24 @@ def load(path: Path) -> Calibration:
         version = msgspec.json.decode(path.read_bytes(), type=_Versioned).version
         if version != VERSION:
             raise ValueError(f"it is of version {version}; this release reads version {VERSION}")
-        return msgspec.convert(_without_jitter(msgspec.json.decode(path.read_bytes())), Calibration)
+        return msgspec.convert(_of_today(msgspec.json.decode(path.read_bytes())), Calibration)
     except (msgspec.DecodeError, UnicodeError, ValueError) as error:
         raise ValueError(f"{path} is no calibration: {error}") from error
 
 
-def _without_jitter(data: dict[str, Any]) -> dict[str, Any]:
-    """The same calibration without evidence that release 0.1.0 had room for and never gathered: nothing changes."""
-    names = data.get("names")
-    if not isinstance(names, list) or _GONE not in names:
-        return data
-    at = names.index(_GONE)
-    kept = dict(data)
-    for field in ("names", "usual", "centre", "scale", "weights"):
-        column = data.get(field)
-        if isinstance(column, list):
-            kept[field] = column[:at] + column[at + 1 :]
-    return kept
+def _of_today(data: dict[str, Any]) -> dict[str, Any]:
+    """A calibration of before, in the evidence of today: what it was not fitted to has no weight, so nothing changes.
+
+    Release 0.1.0 had room for `jitter`, which it never gathered, and none for `share`.
+    """
+    columns = {field: data[field] for field in _WEIGHTLESS if isinstance(data.get(field), list)}
+    names = columns.get("names", [])
+    if _GONE in names:
+        at = names.index(_GONE)
+        columns = {field: column[:at] + column[at + 1 :] for field, column in columns.items()}
+    if columns.get("names") == [*NAMES[:-1]]:
+        columns = {field: [*column, _WEIGHTLESS[field]] for field, column in columns.items()}
+    return data | columns
 
 
 @dataclass(frozen=True)

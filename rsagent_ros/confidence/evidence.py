@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rsagent_ros.agent.mask import decode_rle, iou
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.agent.votes import share
 
 SAME_OBJECT = 0.3
 """IoU from which on two masks of an episode are tries at the same object."""
@@ -30,6 +31,7 @@ class Evidence:
         turns: Share of the allowed turns that were used, 0..1.
         mistakes: Logarithm of 1 plus the number of replies and tool calls that failed.
         logprob: Mean log-probability of a token of the last reply, nats; NaN where the backend does not say.
+        share: Share of the votes that the answer with this mask has, 0..1; NaN where nothing was voted on.
     """
 
     score: float
@@ -40,6 +42,7 @@ class Evidence:
     turns: float
     mistakes: float
     logprob: float = UNKNOWN
+    share: float = UNKNOWN
 
     def vector(self) -> NDArray[np.float64]:
         """(len(NAMES),) in the order of NAMES."""
@@ -54,12 +57,14 @@ def evidence_for(trace: Trace, mask_id: int) -> Evidence:
 
     Args:
         trace: Of the episode.
-        mask_id: Of a mask that one of its turns made.
+        mask_id: Of a mask that one of its turns made, or that another attempt answered with.
 
     Raises:
         ValueError: No turn made that mask.
     """
-    drawn = trace.masks
+    votes = share(trace, mask_id)
+    trace, mask_id = trace.borrowed.get(mask_id, (trace, mask_id))
+    drawn = trace.drawn
     if mask_id not in drawn:
         raise ValueError(f"the trace of goal {trace.goal_id!r} holds no mask {mask_id}; it holds {sorted(drawn)}")
     own = drawn[mask_id]
@@ -80,6 +85,7 @@ def evidence_for(trace: Trace, mask_id: int) -> Evidence:
         turns=_unit(len(trace.turns) / max(1, trace.max_turns)),
         mistakes=math.log1p(failed),
         logprob=float(np.mean(logprobs)) if logprobs else UNKNOWN,
+        share=UNKNOWN if votes is None else votes,
     )
 
 

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+import time
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from rsagent_ros.agent.budget import Budget, CancelToken
+from rsagent_ros.agent.daemon_threads import DaemonThreads
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
-from rsagent_ros.agent.policy import Conversation, Policy
+from rsagent_ros.agent.policy import BatchPolicy, Conversation, Policy
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.agent.votes import elected
+from rsagent_ros.agent.voting import vote
 from rsagent_ros.backends import Models
 from rsagent_ros.data.example import Example
 from rsagent_ros.evaluation.recorded import RecordedPolicy
 from rsagent_ros.evaluation.results import ExampleResult, Measured
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import score
-from rsagent_ros.segmenters.one_at_a_time import OneAtATime
+from rsagent_ros.segmenters.one_at_a_time import one_at_a_time
 
 GRACE = 30.0
 """Seconds past its deadline after which a reply or a tool counts as hung."""
@@ -64,16 +64,17 @@ class Answering:
 
         Args:
             models: Policy and segmenter; the segmenter is used by one thread at a time.
-            budget: Of each episode.
+            budget: Of each example.
             seed: With the index of an example it decides the sampling, of policies that take one (`open(seed)`).
             grace: Seconds past the deadline that are waited.
         """
+        self._threads = DaemonThreads("episode")
+        self._voters = DaemonThreads("vote")
         self._policy = models.policy
-        self._segmenter = OneAtATime(models.segmenter)
+        self._segmenter = one_at_a_time(models.segmenter)
         self._budget = budget
         self._seed = seed
         self._grace = grace
-        self._idle: list[_Thread] = []
         self._hung = 0
         self._lock = threading.Lock()
 
@@ -92,32 +93,31 @@ class Answering:
         Raises:
             RunFailed: MODEL_UNAVAILABLE: too many calls hang.
         """
-        example = item.example
-        policy, budget = self._policy, self._budget
+        example, until = item.example, time.monotonic() + self._budget.seconds
         if item.replies is not None:
-            policy = RecordedPolicy(item.replies)
-            budget = replace(budget, second_look=bool(item.replies.second_looks))
+            return result_of(item, self._repeated(item, item.replies, cancel))
         try:
-            episode = Episode(
-                example.image,
-                example.instruction,
-                self._segmenter,
-                budget,
-                goal_id=example.id,
-                policy_name=policy.name,
-                pictures=policy.pictures,
-                previous=example.previous,
-            )
+            first, policy = self._begin(item, 1, self._budget.seconds)
         except RunFailed as error:
-            return result_of(item, self._refused(example, policy, error))
-        self._drive(episode, _Seeded(policy, self._seed, item.index), cancel)
-        return result_of(item, episode.trace)
+            return result_of(item, self._refused(example, self._policy, error))
+        self._drive(first, policy, cancel)
+        if self._budget.votes == 1:
+            return result_of(item, first.trace)
+        _, trace = vote(
+            (first.result, first.trace),
+            lambda number, seconds: self._begin(item, number, seconds),
+            self._budget,
+            until,
+            threads=self._voters,
+            one_by_one=isinstance(self._policy, BatchPolicy),
+            cancel=cancel,
+        )
+        return result_of(item, trace)
 
     def close(self) -> None:
         """End the threads that do not hang; the models are the caller's to close."""
-        with self._lock:
-            while self._idle:
-                self._idle.pop().end()
+        self._threads.close()
+        self._voters.close()
 
     def __enter__(self) -> Answering:
         return self
@@ -125,8 +125,48 @@ class Answering:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _begin(self, item: WorkItem, number: int, seconds: float) -> tuple[Episode, Policy]:
+        """An attempt at an example, and its policy.
+
+        Raises:
+            RunFailed: The example is none that an episode begins with.
+        """
+        policy = _Seeded(self._policy, self._seed, item.index, number)
+        return self._episode(item.example, policy, replace(self._budget, seconds=seconds)), policy
+
+    def _episode(self, example: Example, policy: Policy, budget: Budget) -> Episode:
+        return Episode(
+            example.image,
+            example.instruction,
+            self._segmenter,
+            budget,
+            goal_id=example.id,
+            policy_name=policy.name,
+            pictures=policy.pictures,
+            previous=example.previous,
+        )
+
+    def _repeated(self, item: WorkItem, replies: Trace, cancel: CancelToken | None) -> Trace:
+        """The trace of the same replies, of all attempts where there were several."""
+        ended = []
+        started = time.monotonic()
+        for one in replies.all_attempts:
+            policy = RecordedPolicy(one)
+            budget = replace(self._budget, second_look=bool(one.second_looks))
+            try:
+                episode = self._episode(item.example, policy, budget)
+            except RunFailed as error:
+                return self._refused(item.example, policy, error)
+            self._drive(episode, policy, cancel)
+            ended.append((episode.result, episode.trace))
+        return elected(ended, time.monotonic() - started)[1] if len(ended) > 1 else ended[0][1]
+
     def _drive(self, episode: Episode, policy: Policy, cancel: CancelToken | None) -> None:
-        """Drive it in a thread of its own, kept for the next one: compiled models are bound to their thread."""
+        """Drive it in a thread of its own, kept for the next one.
+
+        Raises:
+            RunFailed: MODEL_UNAVAILABLE: too many calls hang.
+        """
         with self._lock:
             if self._hung > MAX_HUNG:
                 raise RunFailed(
@@ -134,7 +174,7 @@ class Answering:
                     f"{self._hung} calls of {policy.name} or {self._segmenter.name} hang; restart what serves them, "
                     "and give the same command again to go on",
                 )
-            thread = self._idle.pop() if self._idle else _Thread()
+        thread = self._threads.lend()
         finished = thread.call(lambda: drive(episode, policy, cancel))
         try:
             finished.result(self._budget.seconds + self._grace)
@@ -147,8 +187,7 @@ class Answering:
                 f"a call did not return {self._grace:g} s after the time budget of {self._budget.seconds:g} s",
             )
         else:
-            with self._lock:
-                self._idle.append(thread)
+            self._threads.give_back(thread)
 
     def _refused(self, example: Example, policy: Policy, error: RunFailed) -> Trace:
         """The trace of an episode that could not begin."""
@@ -171,14 +210,13 @@ class Answering:
 def result_of(item: WorkItem, trace: Trace) -> ExampleResult:
     """The result of a finished episode: its answer held against the truth of its example."""
     answer = prediction_of(trace)
-    replies = [reply for turn in trace.turns for reply in turn.replies]
     return ExampleResult(
         score(answer, item.example, index=item.index),
         Measured(
             trace.seconds,
-            sum(reply.reply_seconds for reply in replies),
-            sum(turn.tool_seconds for turn in trace.turns),
-            sum(reply.cached_tokens for reply in replies),
+            sum(reply.reply_seconds for reply in trace.replies),
+            sum(turn.tool_seconds for one in trace.all_attempts for turn in one.turns),
+            sum(reply.cached_tokens for reply in trace.replies),
         ),
         None if answer.mask is None else encode_rle(answer.mask),
         tuple(f"{item.where}: {remark}" for remark in item.example.remarks),
@@ -186,39 +224,12 @@ def result_of(item: WorkItem, trace: Trace) -> ExampleResult:
     )
 
 
-class _Thread:
-    """A daemon thread that does one call after the other; one that hangs does not keep the process alive."""
-
-    def __init__(self) -> None:
-        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
-        threading.Thread(target=self._work, name="episode", daemon=True).start()
-
-    def call(self, function: Callable[[], Any]) -> Future[Any]:
-        """Its result, once it is there."""
-        future: Future[Any] = Future()
-        self._calls.put((function, future))
-        return future
-
-    def end(self) -> None:
-        """No more calls."""
-        self._calls.put(None)
-
-    def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            function, future = call
-            try:
-                future.set_result(function())
-            except BaseException as error:  # it belongs to the caller, who waits for it
-                future.set_exception(error)
-            del call, function, future  # an idle thread must not keep an image
-
-
 class _Seeded:
-    """A policy whose conversation is sampled as the seed and the sample say, not as the order of the samples does."""
+    """A policy whose conversation is sampled as seed, example and attempt say, not as the order of examples does."""
 
-    def __init__(self, policy: Policy, seed: int, index: int) -> None:
+    def __init__(self, policy: Policy, seed: int, index: int, attempt: int) -> None:
         self.name, self.pictures = policy.name, policy.pictures
-        self._policy, self._entropy = policy, (seed, index)
+        self._policy, self._entropy = policy, (seed, index) if attempt == 1 else (seed, index, attempt)
 
     def open(self) -> Conversation:
         if "seed" not in inspect.signature(self._policy.open).parameters:

@@ -58,8 +58,12 @@ class EvaluationConfig:
         """Identity of the run: where it runs and how many at a time are no part of it."""
         system = {**asdict(self.choice), "settings": dict(self.choice.settings)}
         budget = asdict(self.budget)
+        # What is not asked for is left out: the run is the same as one of before.
+        votes = {name: budget.pop(name) for name in ("votes", "votes_seconds")}
+        if votes["votes"] > 1:
+            system |= votes
         if budget.pop("second_look"):
-            system["second_look"] = True  # where it is not asked for, the run is the same as one of before
+            system["second_look"] = True
         if self.replies:
             system["replies"] = self.replies
         return RunSettings(asdict(self.dataset), system, budget, self.seed, self.limit, __version__)

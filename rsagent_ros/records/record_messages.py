@@ -145,7 +145,7 @@ def _result(record: Record, header: Any) -> Any:
         for number, mask in ((number, trace.mask(number)) for number in trace.candidate_ids)
         if mask is not None
     ]
-    replies = [reply for turn in trace.turns for reply in turn.replies]
+    replies = trace.replies
     kind = ros.typestore().types[ros.RESULT]
     return blank(
         ros.RESULT,
@@ -171,7 +171,7 @@ def _result(record: Record, header: Any) -> Any:
         timings=blank(
             "rsagent_ros/msg/Timings",
             policy=sum(reply.reply_seconds for reply in replies),
-            tools=sum(turn.tool_seconds for turn in trace.turns),
+            tools=sum(turn.tool_seconds for one in trace.all_attempts for turn in one.turns),
             total=trace.seconds,
         ),
         trace=trace.to_json(),

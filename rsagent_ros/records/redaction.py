@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.mask import Mask, bounding_box, decode_rle
+from rsagent_ros.agent.mask import Mask, bounding_box
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.records.record import REDACTIONS, Record, Redaction
 
@@ -105,9 +105,8 @@ def _without_surroundings(record: Record) -> Record:
 
 def _masks(trace: Trace) -> Iterator[Mask]:
     """Those of the answer. Others were only tried on the way, on people too, and are not what the record is about."""
-    answer = {*trace.instance_ids, *trace.candidate_ids}
-    for turn in trace.turns:
-        yield from (decode_rle(one.mask) for one in turn.masks if one.mask_id in answer)
+    masks = (trace.mask(number) for number in {*trace.instance_ids, *trace.candidate_ids})
+    yield from (mask for mask in masks if mask is not None)
 
 
 def _region(x: float, y: float, width: float, height: float) -> Region:

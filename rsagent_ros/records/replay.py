@@ -23,12 +23,23 @@ from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
 from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.agent.verification import Verification
+from rsagent_ros.agent.votes import elected
 from rsagent_ros.records.record import Record
 
 TIMES = {"reply_seconds", "tool_seconds"}
 """Fields of a turn that never repeat."""
 
-ANSWER = ("outcome", "error_code", "instance_ids", "candidate_ids", "confidences", "question", "reason", "partial")
+ANSWER = (
+    "outcome",
+    "error_code",
+    "instance_ids",
+    "candidate_ids",
+    "confidences",
+    "question",
+    "reason",
+    "partial",
+    "votes",
+)
 """Fields of a trace that say how it ended."""
 
 UNBOUNDED = 1e9
@@ -80,10 +91,25 @@ def replay(record: Record, segmenter: Segmenter) -> Differences:
 
     An ending that came from outside, such as a spent time budget or a cancel, is repeated after the last reply.
 
+    All attempts at a goal that was voted on are run again, and the votes counted again.
+
     Raises:
         RunFailed: The record's image or instruction is not one that an episode begins with.
     """
-    trace = record.trace
+    attempts = record.trace.all_attempts
+    again = [_repeated(record, one, segmenter) for one in attempts]
+    now = again[0].trace
+    if record.trace.votes:
+        _, now = elected([(episode.result, episode.trace) for episode in again], record.trace.seconds)
+    found = _compared(record.trace, now)
+    for number, (one, episode) in enumerate(zip(attempts, again, strict=True), 1):
+        if number != record.trace.attempt:
+            found += [replace(each, field=f"attempt {number}: {each.field}") for each in _compared(one, episode.trace)]
+    return Differences(record.goal_id, tuple(found), now)
+
+
+def _repeated(record: Record, trace: Trace, segmenter: Segmenter) -> Episode:
+    """One attempt, run again."""
     budget = Budget(UNBOUNDED, trace.max_turns, parsing.MAX_REPLY_CHARS, int(UNBOUNDED), bool(trace.second_looks))
     episode = Episode(
         record.image,
@@ -96,7 +122,7 @@ def replay(record: Record, segmenter: Segmenter) -> Differences:
         previous=trace.previous,
     )
     drive(episode, _Recorded(trace, episode))
-    return Differences(record.goal_id, tuple(_compared(trace, episode.trace)), episode.trace)
+    return episode
 
 
 class _Recorded:
@@ -148,7 +174,9 @@ def _compared(recorded: Trace, now: Trace) -> list[Difference]:
         found += _turns_compared(old, new, last=old is recorded.turns[-1])
     if len(recorded.turns) != len(now.turns):
         found.append(Difference(0, "number of turns", str(len(recorded.turns)), str(len(now.turns))))
-    for name in () if recorded.calibrated else ANSWER:  # a calibration had the last word, which is not played back
+    # A calibration, or whoever ended the goal while it was voted on, had the last word, which is not played back.
+    overruled = recorded.calibrated or (recorded.attempts and not recorded.votes)
+    for name in () if overruled else ANSWER:
         old_value, new_value = getattr(recorded, name), getattr(now, name)
         if old_value != new_value:
             found.append(Difference(0, name, _words(old_value), _words(new_value)))

@@ -14,7 +14,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from rsagent_ros.agent.budget import Budget
+from rsagent_ros.agent.budget import MOST_VOTES, Budget
 from rsagent_ros.backends import DEFAULTS, MAX_SIDE, MIN_SIDE, NO_FALLBACK, POLICIES, SEGMENTERS, SETTINGS, Choice
 from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.record import REDACTIONS
@@ -71,6 +71,15 @@ class NodeParameters:
     )
     second_look: bool = _node(
         _BUDGET.second_look, "verify before FOUND, in a fresh conversation that sees only the crop and the mask"
+    )
+    votes: int = _node(
+        _BUDGET.votes,
+        "most episodes of a goal, the first included, which vote on its answer while budget is left; 1: no vote",
+        low=1,
+        high=MOST_VOTES,
+    )
+    votes_seconds: float = _node(
+        _BUDGET.votes_seconds, "longest wait of the first answer for the other votes", unit="s", low=0.1, high=600.0
     )
     view_side: int = _node(
         Choice.view_side,

@@ -68,8 +68,8 @@ def prediction_of(trace: Trace) -> Prediction:
     if masks:
         mask = masks[best] if ambiguous else np.logical_or.reduce(masks)
     confidence = (trace.confidences[best] if ambiguous else min(trace.confidences)) if masks else None
-    replies = [reply for turn in trace.turns for reply in turn.replies]
-    first = next(iter(trace.masks), 0)
+    replies = trace.replies
+    first = next(iter(trace.drawn), 0)
     return Prediction(
         outcome=trace.outcome,
         mask=mask,

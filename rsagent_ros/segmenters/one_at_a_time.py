@@ -1,4 +1,4 @@
-"""`OneAtATime`: one segmentation model for the episodes of several threads."""
+"""`one_at_a_time`: one segmentation model for the episodes of several threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.segmenter import Candidate, MaskPrompt, Segmenter
+from rsagent_ros.agent.segmenter import Candidate, Detection, MaskPrompt, PhraseSegmenter, Segmenter
 
 
 class OneAtATime:
@@ -29,3 +29,22 @@ class OneAtATime:
         """Segment, once no other call runs."""
         with self._lock:
             return self._segmenter.masks(encoding, prompt)
+
+
+class PhrasesOneAtATime(OneAtATime):
+    """The same for one that takes words, too."""
+
+    def __init__(self, segmenter: PhraseSegmenter[Any]) -> None:
+        """Lend it out."""
+        super().__init__(segmenter)
+        self._finder = segmenter
+
+    def find(self, encoding: Any, phrase: str) -> list[Detection]:
+        """Find, once no other call runs."""
+        with self._lock:
+            return self._finder.find(encoding, phrase)
+
+
+def one_at_a_time(segmenter: Segmenter[Any]) -> Segmenter[Any]:
+    """The segmenter for any number of threads; it takes words where the one that is lent out does."""
+    return PhrasesOneAtATime(segmenter) if isinstance(segmenter, PhraseSegmenter) else OneAtATime(segmenter)

@@ -55,6 +55,7 @@ def summary(trace: Trace, mask: Mask | None) -> dict[str, object]:
         "area": 0 if mask is None else area(mask),
         "question": trace.question,
         "reason": trace.reason,
+        "votes": list(trace.votes),
         "turns": len(trace.turns),
         "seconds": round(trace.seconds, 4),
         "policy": trace.policy,

@@ -26,6 +26,7 @@ from rsagent_ros.agent.parsing import thought
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.agent.verification import Opinion, Verification
+from rsagent_ros.agent.votes import in_words
 
 RESULT_SIDE = 960
 """Longest side in pixels of the picture of the result."""
@@ -106,7 +107,7 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
         "trace": trace,
         "outcome": "running" if trace.outcome is None else TITLES[trace.outcome],
         "state": "running" if trace.outcome is None else trace.outcome.value,
-        "facts": shown.facts,
+        "facts": shown.facts | ({"Votes": in_words(trace)} if trace.votes else {}),
         "clean": _encode(fit(shown.frame, min(RESULT_SIDE, max(shown.frame.shape[:2])))),
         "small": _encode(fit(shown.frame, min(SMALL_SIDE, max(shown.frame.shape[:2])))),
         "result": None if together is None else _spotlight(shown.frame, together, RESULT_SIDE),

@@ -63,6 +63,17 @@ def test_what_is_no_calibration(change: dict[str, object], told: str, tmp_path: 
         load(path)
 
 
+def test_a_calibration_from_before_votes_gives_what_it_gave(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    save(PLATT, path)
+    data = json.loads(path.read_text())
+    columns = {field: data[field][:-1] for field in ("names", "usual", "centre", "scale", "weights")}
+    path.write_text(json.dumps(data | columns))
+    before = load(path)
+    for share in (float("nan"), 0.2, 1.0):
+        assert before.confidence(replace(EVIDENCE, share=share)) == pytest.approx(PLATT.confidence(EVIDENCE))
+
+
 def test_no_file_and_no_json(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="rsagent calibrate"):
         load(tmp_path / "none.json")

@@ -14,6 +14,7 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.agent.votes import elected
 from rsagent_ros.confidence.evidence import NAMES, answer_ids, evidence_for
 
 FRAME = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -64,6 +65,22 @@ def test_it_is_the_same_after_a_trace_was_written_and_read() -> None:
     trace = played(SEGMENT, SEGMENT_LEFT, FINISH)
     again = Trace.from_json(trace.to_json())
     np.testing.assert_array_equal(evidence_for(trace, 1).vector(), evidence_for(again, 1).vector())
+
+
+def test_the_share_of_the_votes_is_evidence_and_another_attempt_s_mask_has_its_own() -> None:
+    assert math.isnan(evidence_for(played(SEGMENT, FINISH), 1).share)
+    traces = [played(SEGMENT, FINISH), played(SEGMENT, FINISH), played(FAR_RIGHT, FINISH, score=0.7)]
+    results = []
+    for trace in traces:
+        episode = Episode(FRAME, "the middle", FakeSegmenter())
+        drive(episode, FakePolicy([turn.reply for turn in trace.turns]))
+        results.append((episode.result, trace))
+    _, trace = elected(results, 1.0)
+    assert evidence_for(trace, 1).share == pytest.approx(2 / 3)
+    *_, outvoted = trace.borrowed
+    other = evidence_for(trace, outvoted)
+    assert (other.share, other.score) == (pytest.approx(1 / 3), pytest.approx(0.7))
+    assert evidence_for(trace, 1).rival == 0.0
 
 
 def test_a_mask_that_no_turn_made_is_an_error() -> None:

@@ -44,6 +44,17 @@ def run(folder: Path, out: Path, script: Sequence[Step] = (SEGMENT, FINISH), **m
     return evaluate(plan(folder, **more), out, models=lambda: fake_models(policy))
 
 
+class Outvoted(FakePolicy):
+    """Finds something in the first attempt at an example, and nothing in the next two."""
+
+    def __init__(self) -> None:
+        super().__init__([ABSENT], count_tokens=True)
+
+    def open(self) -> FakeConversation:
+        conversation = super().open()
+        return conversation if (self.opened - 1) % 3 else FakeConversation(self, [], [SEGMENT, FINISH])
+
+
 def timeless(trace: Trace | None) -> Trace:
     """A trace without what is measured."""
     assert trace is not None
@@ -56,7 +67,7 @@ def timeless(trace: Trace | None) -> Trace:
         )
         for turn in trace.turns
     )
-    return replace(trace, turns=turns, seconds=0.0)
+    return replace(trace, turns=turns, seconds=0.0, attempts=tuple(map(timeless, trace.attempts)))
 
 
 def deterministic(out: Path) -> list[tuple[Any, ...]]:
@@ -214,6 +225,25 @@ def test_second_looks_are_another_run_and_repeat_with_its_replies(scenes: Path, 
     nobody = FakePolicy([AssertionError("the policy was asked")])
     evaluate(plan(scenes, replies=str(tmp_path / "looking")), tmp_path / "again", models=lambda: fake_models(nobody))
     assert deterministic(tmp_path / "looking") == deterministic(tmp_path / "again")
+
+
+def test_votes_are_another_run_and_repeat_with_its_replies(scenes: Path, tmp_path: Path) -> None:
+    voting = replace(plan(scenes, limit=3), budget=replace(BUDGET, votes=3))
+    found = evaluate(voting, tmp_path / "voting", models=lambda: fake_models(Outvoted()))
+    assert {score.outcome for score in found.scores} == {Outcome.NOT_IN_VIEW}
+    settings = (tmp_path / "voting" / FILE).read_text().splitlines()[0]
+    assert '"votes":3' in settings.replace(" ", "")
+    run(scenes, tmp_path / "plain", limit=3)
+    assert "votes" not in (tmp_path / "plain" / FILE).read_text().splitlines()[0]
+    _, lines = read_results(tmp_path / "voting" / FILE)
+    traces = [trace for line in lines if (trace := line.whole_trace()) is not None]
+    assert [(len(trace.attempts), trace.votes) for trace in traces] == [(2, (2, 1, 1))] * 3
+    tokens = sum(len(text.split()) for text in (SEGMENT, FINISH, ABSENT, ABSENT))
+    assert {score.sampled_tokens for score in found.scores} == {tokens}
+    nobody = FakePolicy([AssertionError("the policy was asked")])
+    again = plan(scenes, replies=str(tmp_path / "voting"), limit=3)
+    evaluate(again, tmp_path / "again", models=lambda: fake_models(nobody))
+    assert deterministic(tmp_path / "voting") == deterministic(tmp_path / "again")
 
 
 def test_recorded_failures_are_repeated_too(scenes: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,20 +19,23 @@ from fakes import (
     SEGMENT_LEFT,
     YES,
     ZOOM,
+    FakePolicy,
     FakeSegmenter,
     Slow,
     Step,
 )
 from recorded import noise, recorded
 
-from rsagent_ros.agent.actions import Finish, render
+from rsagent_ros.agent.actions import Finish, Segment, render
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import encode_rle
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.parsing import MAX_REPLY_CHARS
 from rsagent_ros.agent.policy import Reply
+from rsagent_ros.agent.votes import elected
 from rsagent_ros.baseline.policy import ReferencePolicy
 from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 from rsagent_ros.records.limits import Limits
@@ -72,6 +76,7 @@ def test_spent_budgets_repeat(script: list[str | Slow], budget: Budget, code: Er
 
 
 BOTH = render(Finish((1, 2)))
+SEGMENT_FAR = render(Segment(box=Box(800, 800, 1000, 1000)))
 
 
 @pytest.mark.parametrize(
@@ -198,6 +203,46 @@ def test_another_image_is_another_episode() -> None:
     drive(episode, policy)
     record = Record("g", 1, "", noise(160, 120), episode.trace)
     assert not replay(record, segmenter).same
+
+
+def voted(*scripts: Sequence[Step]) -> Record:
+    """The record of a goal whose attempts said that."""
+    records = [recorded(script) for script in scripts]
+    results = []
+    for record in records:
+        episode = Episode(record.image, record.trace.instruction, FakeSegmenter(), goal_id=record.goal_id)
+        drive(episode, FakePolicy([turn.reply for turn in record.trace.turns]))
+        results.append((episode.result, record.trace))
+    return replace(records[0], trace=elected(results, 1.0)[1])
+
+
+@pytest.mark.parametrize(
+    ("scripts", "outcome"),
+    [
+        (([SEGMENT, FINISH], [ABSENT], [ABSENT]), Outcome.NOT_IN_VIEW),
+        (([ABSENT], [SEGMENT, FINISH], [SEGMENT, FINISH]), Outcome.FOUND),
+        (([SEGMENT, FINISH], [SEGMENT_FAR, FINISH]), Outcome.AMBIGUOUS),
+        (([SEGMENT, FINISH], [ABSENT]), Outcome.GAVE_UP),
+    ],
+)
+def test_votes_are_counted_again_through_the_disk(
+    scripts: tuple[list[str], ...], outcome: Outcome, tmp_path: Path
+) -> None:
+    record = voted(*scripts)
+    assert record.trace.outcome is outcome
+    path = RecordWriter(tmp_path, Limits(free_megabytes=0.0)).write(record)
+    again = read_record(path)
+    assert again.trace == record.trace
+    assert replay(again, FakeSegmenter()).found == ()
+    assert any("attempt" in difference for difference in said(again, FakeSegmenter(score=0.5)))
+
+
+def test_a_goal_that_was_ended_while_it_was_voted_on_repeats() -> None:
+    record = recorded(POLICY_SCRIPTS["instant"])
+    other = recorded([SEGMENT], budget=Budget(max_turns=3)).trace
+    other = replace(other, outcome=Outcome.CANCELED, error_code=ErrorCode.NONE, error_msg="")
+    ended = replace(record.trace, outcome=Outcome.CANCELED, partial=True, attempts=(other,))
+    assert replay(replace(record, trace=ended), FakeSegmenter()).found == ()
 
 
 def test_the_last_word_of_a_calibration_is_not_held_against_the_episode() -> None:

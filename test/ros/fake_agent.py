@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from fakes import MALFORMED, POLICY_SCRIPTS, SECOND_LOOKS, SEGMENTER_FAULTS, FakePolicy, FakeSegmenter
+from fakes import LATER, MALFORMED, POLICY_SCRIPTS, SECOND_LOOKS, SEGMENTER_FAULTS, FakePolicy, FakeSegmenter
 
 from rsagent_ros.backends import Models
 from rsagent_ros.records.record import Record
@@ -20,7 +20,8 @@ from rsagent_ros.ros.program import run
 
 
 def main(script: str, fault: str, *ros_arguments: str) -> int:
-    policy = FakePolicy(POLICY_SCRIPTS[script], remember=False, looks=SECOND_LOOKS.get(script, (MALFORMED,)))
+    looks = SECOND_LOOKS.get(script, (MALFORMED,))
+    policy = FakePolicy(POLICY_SCRIPTS[script], remember=False, looks=looks, later=LATER.get(script))
     disk = threading.Event()
     if fault == "hanging_disk":
         hang_writes(disk)

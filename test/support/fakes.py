@@ -87,7 +87,12 @@ POLICY_SCRIPTS: Mapping[str, Sequence[Step]] = {
     "insists": (SEGMENT, FINISH),
     "corrected": (SEGMENT, FINISH, SEGMENT_LEFT, FINISH_SECOND),
     "hangs_looking_again": (SEGMENT, FINISH),
+    "outvoted": (SEGMENT, FINISH),
+    "hangs_voting": (SEGMENT, FINISH),
 }
+
+LATER: Mapping[str, Sequence[Step]] = {"outvoted": (ABSENT,), "hangs_voting": (Hang(),)}
+"""What the fake of that name says in conversations after its first; the others say the same again."""
 
 SECOND_LOOKS: Mapping[str, Sequence[Step]] = {
     "instant": (YES,),
@@ -117,6 +122,7 @@ class FakePolicy:
         count_tokens: bool = False,
         remember: bool = True,
         looks: Sequence[Step] = (MALFORMED,),
+        later: Sequence[Step] | None = None,
     ) -> None:
         """Follow a script.
 
@@ -125,8 +131,11 @@ class FakePolicy:
             count_tokens: Every reply claims one token for each of its words.
             remember: Keep what was heard; a fake that runs for long must not.
             looks: What to say to second looks, one after the other, and the last one for ever.
+            later: What to say in conversations after the first; None: the same.
         """
         self.script = script
+        self.later = script if later is None else later
+        self.opened = 0
         self.looks = list(looks)
         self.count_tokens = count_tokens
         self.remember = remember
@@ -141,7 +150,8 @@ class FakePolicy:
             if self.remember:
                 self.heard.append(heard)
             self.open_conversations += 1
-            return FakeConversation(self, heard)
+            self.opened += 1
+            return FakeConversation(self, heard, self.script if self.opened == 1 else self.later)
 
     def next_look(self) -> Step:
         """What is said to the second look that comes now."""
@@ -166,15 +176,16 @@ def content(chat: Sequence[Message]) -> list[tuple[str, list[object]]]:
 class FakeConversation:
     """One run through the script."""
 
-    def __init__(self, policy: FakePolicy, heard: list[Message]) -> None:
+    def __init__(self, policy: FakePolicy, heard: list[Message], script: Sequence[Step]) -> None:
         self._policy = policy
+        self._script = script
         self._heard = heard
         self._turn = 0
         self._closed = False
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         self._heard += new_messages
-        step = self._policy.script[min(self._turn, len(self._policy.script) - 1)]
+        step = self._script[min(self._turn, len(self._script) - 1)]
         self._turn += 1
         if "second_look" in new_messages[-1].text:
             step = self._policy.next_look()

@@ -45,6 +45,16 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--max-turns", type=int, default=budget.max_turns, metavar="N", help="(%(default)d)")
     parser.add_argument("--max-tokens", type=int, default=budget.max_tokens, metavar="N", help="(%(default)d)")
     parser.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
+    parser.add_argument(
+        "--votes", type=int, default=budget.votes, metavar="N", help="episodes that vote on each answer (%(default)d)"
+    )
+    parser.add_argument(
+        "--votes-seconds",
+        type=float,
+        default=budget.votes_seconds,
+        metavar="SECONDS",
+        help="to wait for them (%(default)g)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of whatever is drawn (%(default)d)")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="so many samples, drawn with the seed (all)")
     parser.add_argument("--in-flight", type=int, default=1, metavar="N", help="episodes at a time, for a model server")
@@ -101,6 +111,8 @@ def _config(arguments: argparse.Namespace) -> EvaluationConfig:
             arguments.max_turns,
             max_tokens=arguments.max_tokens,
             second_look=arguments.second_look,
+            votes=arguments.votes,
+            votes_seconds=arguments.votes_seconds,
         ),
         arguments.seed,
         arguments.limit,

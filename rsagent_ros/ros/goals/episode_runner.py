@@ -1,7 +1,8 @@
-"""`EpisodeRunner`: one episode of a goal, driven by the thread `worker` and watched by the thread `runner`.
+"""`EpisodeRunner`: the episodes of a goal, driven by the thread `worker` and watched by the thread `runner`.
 
 The runner publishes each turn and ends the episode when its goal has to end. It never waits for a model: what a late
-call brings back is discarded, and the worker is overdue until then.
+call brings back is discarded, and the worker is overdue until then. Where votes are asked for, the threads `vote` drive
+more episodes once the first has answered; their turns are in the trace, and are not published.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rsagent_ros.agent.budget import Budget, CancelToken
+from rsagent_ros.agent.daemon_threads import DaemonThreads
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
+from rsagent_ros.agent.policy import BatchPolicy, Policy
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.turn import Trace
+from rsagent_ros.agent.voting import Begin, Voting
 from rsagent_ros.backends import Models
 from rsagent_ros.confidence import Calibration, decide
 from rsagent_ros.ros.camera.frame import Frame
@@ -24,6 +28,7 @@ from rsagent_ros.ros.goals.active_goal import ActiveGoal
 from rsagent_ros.ros.goals.progress import Progress
 from rsagent_ros.ros.goals.publishers import Publishers
 from rsagent_ros.ros.goals.worker import Worker
+from rsagent_ros.segmenters.one_at_a_time import one_at_a_time
 
 DEADLINE_GRACE = 0.1
 """Seconds past the deadline after which a policy is no longer waited for. One that heeds it ends the episode itself."""
@@ -38,15 +43,21 @@ class EpisodeRunner:
         """Take the models into use.
 
         Args:
-            models: Used by the worker's thread alone.
+            models: Used by the worker and the threads of votes alone.
             worker: Its last job may be under way still.
             publishers: For turns.
             calibration: Makes confidences of evidence; None leaves them as they are.
         """
         self._models = models
+        self._segmenter = one_at_a_time(models.segmenter)
+        self._voters = DaemonThreads("vote")
         self._worker = worker
         self._publishers = publishers
         self._calibration = calibration
+
+    def close(self) -> None:
+        """Let go of the threads of votes. Does not block."""
+        self._voters.close()
 
     def wait_for_models(self, goal: ActiveGoal, until: float) -> None:
         """Let the last goal's call of a model come back. Blocks until then, `until`, or the goal has to end.
@@ -64,7 +75,7 @@ class EpisodeRunner:
                 )
 
     def run(self, goal: ActiveGoal, frame: Frame, previous: Sequence[Exchange], until: float) -> tuple[Result, Trace]:
-        """Run an episode on a frame. Blocks until its end, which comes soon after `until` or the goal's `stop`.
+        """Answer a goal on a frame. Blocks until its end, which comes soon after `until` or the goal's `stop`.
 
         Args:
             goal: The goal.
@@ -85,18 +96,30 @@ class EpisodeRunner:
             max_reply_tokens=parameters.max_reply_tokens,
             max_tokens=parameters.max_tokens,
             second_look=parameters.second_look,
+            votes=parameters.votes,
+            votes_seconds=parameters.votes_seconds,
         )
-        episode = Episode(
-            frame.rgb,
-            goal.request.instruction,
-            models.segmenter,
-            budget,
-            goal_id=goal.request.id,
-            policy_name=models.policy.name,
-            pictures=models.policy.pictures,
-            previous=previous,
-        )
-        cancel = CancelToken()
+
+        def begin(_: int, seconds: float) -> tuple[Episode, Policy]:
+            episode = Episode(
+                frame.rgb,
+                goal.request.instruction,
+                self._segmenter,
+                replace(budget, seconds=seconds),
+                goal_id=goal.request.id,
+                policy_name=models.policy.name,
+                pictures=models.policy.pictures,
+                previous=previous,
+            )
+            return episode, models.policy
+
+        first = self._first(goal, frame, begin(1, budget.seconds)[0], until)
+        result, trace = first if goal.ending is not None else self._voted(goal, first, begin, budget, until)
+        return decide(result, trace, self._calibration, parameters.min_confidence)
+
+    def _first(self, goal: ActiveGoal, frame: Frame, episode: Episode, until: float) -> tuple[Result, Trace]:
+        """Drive the first episode in the worker."""
+        models, cancel = self._models, CancelToken()
 
         def work() -> None:
             try:
@@ -114,6 +137,24 @@ class EpisodeRunner:
             self._worker.abandon()
             cancel.set()
 
+    def _voted(
+        self, goal: ActiveGoal, first: tuple[Result, Trace], begin: Begin, budget: Budget, until: float
+    ) -> tuple[Result, Trace]:
+        """Vote on the first episode's answer, until that is decided or the goal has to end."""
+        voting = Voting(
+            first,
+            begin,
+            budget,
+            until,
+            threads=self._voters,
+            one_by_one=isinstance(self._models.policy, BatchPolicy),
+            on_change=goal.wakeup.poke,
+        )
+        voting.start()
+        while goal.ending is None and not voting.decided and time.monotonic() < voting.until:
+            goal.wakeup.wait(voting.until)
+        return voting.close(goal.ending)
+
     def _watch(self, goal: ActiveGoal, frame: Frame, episode: Episode, until: float) -> tuple[Result, Trace]:
         """Publish turns as they come, and end the episode when its goal has to end."""
         published = 0
@@ -124,8 +165,7 @@ class EpisodeRunner:
                 published += 1
             if done:
                 result = self._as_of_goal(goal, episode.result)
-                trace = episode.trace.ended(result)
-                return decide(result, trace, self._calibration, goal.parameters.min_confidence)
+                return result, episode.trace.ended(result)
             if goal.ending is not None:
                 episode.stop(goal.ending.outcome, error_msg=goal.ending.error_msg)
             elif time.monotonic() > until + DEADLINE_GRACE:

@@ -109,6 +109,8 @@ class GoalRunner:
 
     def close(self) -> None:
         """Let go of models and tracker; no goal runs any more."""
+        if self._episodes is not None:
+            self._episodes.close()
         self._episodes = self._tracking = None
 
     def begin(self, goal: ActiveGoal) -> None:

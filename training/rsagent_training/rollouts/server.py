@@ -30,7 +30,7 @@ from rsagent_ros.data.example import Example
 from rsagent_ros.policies.chat_server.config import ChatServerConfig
 from rsagent_ros.policies.chat_server.policy import ChatServerPolicy
 from rsagent_ros.policies.local.checkpoint import Checkpoint
-from rsagent_ros.segmenters.one_at_a_time import OneAtATime
+from rsagent_ros.segmenters.one_at_a_time import one_at_a_time
 from rsagent_training.recipes import GrpoRecipe
 from rsagent_training.rollouts.episodes import make_episodes, traces_of
 from rsagent_training.trainer.run_folder import TrainingStopped
@@ -54,7 +54,7 @@ class ServerRollouts:
             raise ValueError("the recipe has no server")
         self._server = recipe.server
         self._recipe = recipe
-        self._segmenter = OneAtATime(segmenter)
+        self._segmenter = one_at_a_time(segmenter)
         self._family = checkpoint.family.model_type
         self._trained = checkpoint.trained
         self._folder = out.resolve() / "served"

@@ -52,7 +52,7 @@ class DaemonThreads:
 
     @property
     def lent(self) -> int:
-        """How many are lent out now, those that hang included."""
+        """Number of threads that are lent out now, those that hang included."""
         return self._lent
 
     def lend(self) -> DaemonThread:

@@ -84,9 +84,10 @@ class Result:
         error_code: `NONE` unless the outcome is FAILED, GAVE_UP, PREEMPTED or SHUTDOWN for a reason worth a code.
         error_msg: One sentence, empty when there is no error.
         instances: What was found. With `partial`, the best mask so far.
-        candidates: AMBIGUOUS: the things that fit. GAVE_UP by the policy's own call: those that it named.
+        candidates: AMBIGUOUS: the things that fit. GAVE_UP by the policy's own call or by a tie of votes: those
+            that it or they named.
         question: AMBIGUOUS only: for the user.
-        reason: NOT_IN_VIEW, and GAVE_UP by the policy's own call: in its words.
+        reason: NOT_IN_VIEW, and GAVE_UP by the policy's own call: in its words; GAVE_UP by a tie of votes: these.
         partial: `instances` is not what the policy ended with.
         degraded: A fallback policy gave at least one reply.
         turns: Replies that were used.

@@ -179,11 +179,11 @@ def _tied(ended: Sequence[Ended], leaders: Sequence[Sequence[int]], chosen: int,
         own,
         outcome=Outcome.GAVE_UP,
         error_code=ErrorCode.UNSURE,
-        error_msg=f"the votes of {sum(map(has_vote, results))} attempts are tied: {counts}",
+        error_msg=f"the votes of {sum(map(has_vote, results))} attempts are tied",
         instances=found[0] if found else (),
         candidates=tuple(instance for instances in found for instance in instances) if len(found) > 1 else (),
         question="",
-        reason="",
+        reason=f"the attempts disagree: {counts}",
         partial=bool(found),
     )
 

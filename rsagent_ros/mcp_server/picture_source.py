@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.outcome import Instance, Outcome
+from rsagent_ros.agent.follow_up import exchanges_after
+from rsagent_ros.agent.outcome import Instance
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.backends import Models
 from rsagent_ros.mcp_server.source import Reply, SourceError
@@ -61,8 +62,8 @@ class PictureSource:
         )
         result = drive(episode, models.policy, cancel)
         trace = episode.trace
-        if result.outcome is Outcome.AMBIGUOUS:
-            self._questions[goal_id] = (*trace.previous, Exchange(instruction, result.question))
+        if (exchanges := exchanges_after(trace)) is not None:
+            self._questions[goal_id] = exchanges
             while len(self._questions) > KEPT:
                 del self._questions[next(iter(self._questions))]
         mask = answer_mask(trace)

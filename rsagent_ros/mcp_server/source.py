@@ -40,7 +40,7 @@ class Source(Protocol):
         Args:
             instruction: What to look for, or the answer to a question.
             camera: Name of the camera; empty for the default.
-            follows: Id of an ambiguous goal whose question the instruction answers; empty for none.
+            follows: Id of a goal whose question, or reason for giving up, the instruction answers; empty for none.
             cancel: Raised by another thread to end the goal.
 
         Raises:

@@ -18,6 +18,7 @@ from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.follow_up import exchanges_after
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.prompt import Exchange
@@ -157,8 +158,8 @@ class BagReplay:
         )
         result = drive(episode, models.policy)
         trace = episode.trace
-        if result.outcome is Outcome.AMBIGUOUS:
-            self._questions[goal.goal_id] = (*trace.previous, Exchange(trace.instruction, result.question))
+        if (exchanges := exchanges_after(trace)) is not None:
+            self._questions[goal.goal_id] = exchanges
         self._outcomes[result.outcome] += 1
         error = f" ({result.error_msg})" if result.error_msg else ""
         turns = counted(result.turns)
@@ -193,7 +194,7 @@ class BagReplay:
         """
         if goal.previous_id and goal.previous_id not in self._questions:
             raise RunFailed(
-                ErrorCode.FOLLOW_UP_UNKNOWN, f"it follows up {goal.previous_id!r}, which was not ambiguous in this run"
+                ErrorCode.FOLLOW_UP_UNKNOWN, f"it follows up {goal.previous_id!r}, which asked nothing in this run"
             )
         return self._questions.get(goal.previous_id, ())
 

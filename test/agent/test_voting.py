@@ -11,9 +11,11 @@ from fakes import ABSENT, Hang, Slow
 from voting_cases import Attempts, boxed, release
 
 from rsagent_ros.agent.budget import Budget, CancelToken
+from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.policy import Conversation, Policy
 
 RIGHT, WRONG = boxed(0), boxed(600)
 
@@ -41,18 +43,20 @@ def test_it_stops_as_soon_as_the_lead_cannot_change() -> None:
 def test_attempts_run_at_the_same_time_unless_one_by_one() -> None:
     together = threading.Barrier(5, timeout=10.0)
 
+    class Meets:
+        """A policy whose conversations begin once five of them are asked for."""
+
+        def __init__(self, policy: Policy) -> None:
+            self.name, self.pictures, self._policy = policy.name, policy.pictures, policy
+
+        def open(self) -> Conversation:
+            together.wait()
+            return self._policy.open()
+
     class Meeting(Attempts):
-        def begin(self, number, seconds):  # type: ignore[no-untyped-def]
+        def begin(self, number: int, seconds: float) -> tuple[Episode, Policy]:
             episode, policy = super().begin(number, seconds)
-            if number > 1:
-                original = policy.open
-
-                def opened():  # type: ignore[no-untyped-def]
-                    together.wait()
-                    return original()
-
-                policy.open = opened
-            return episode, policy
+            return episode, Meets(policy) if number > 1 else policy
 
     meeting = Meeting({}, RIGHT, Budget(600.0, votes=6, votes_seconds=600.0))
     result, _ = meeting.answered()
@@ -111,7 +115,7 @@ def test_where_all_others_fail_the_first_stands(fault: BaseException) -> None:
 
 def test_an_attempt_that_cannot_begin_leaves_the_first() -> None:
     class Full(Attempts):
-        def begin(self, number, seconds):  # type: ignore[no-untyped-def]
+        def begin(self, number: int, seconds: float) -> tuple[Episode, Policy]:
             if number > 1:
                 raise MemoryError
             return super().begin(number, seconds)

@@ -176,9 +176,9 @@ def content(chat: Sequence[Message]) -> list[tuple[str, list[object]]]:
 class FakeConversation:
     """One run through the script."""
 
-    def __init__(self, policy: FakePolicy, heard: list[Message], script: Sequence[Step]) -> None:
+    def __init__(self, policy: FakePolicy, heard: list[Message], script: Sequence[Step] | None = None) -> None:
         self._policy = policy
-        self._script = script
+        self._script = policy.script if script is None else script
         self._heard = heard
         self._turn = 0
         self._closed = False

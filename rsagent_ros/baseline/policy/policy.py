@@ -47,8 +47,7 @@ class _ReferenceConversation:
         self._extent = (1.0, 1.0)
         self._view = Box(0, 0, 1, 1)
         self._moves: Moves | None = None
-        self._instruction = ""
-        self._previous: tuple[str, ...] = ()
+        self._goal: Observation | None = None
         self._replied = 0.0
         self._slowest = 0.0
 
@@ -93,12 +92,14 @@ class _ReferenceConversation:
         """
         first = observations[0]
         if first.instruction:
-            self._instruction, self._previous = first.instruction, first.previous
+            self._goal = first
         views = [one.view for one in observations if one.view is not None]
         if views and views[-1] != views[0]:
             return None
-        turns_left = observations[-1].turns_left
-        return replace(first, instruction=self._instruction, previous=self._previous, turns_left=turns_left)
+        goal, left = self._goal or first, observations[-1].turns_left
+        return replace(
+            first, instruction=goal.instruction, previous=goal.previous, confessed=goal.confessed, turns_left=left
+        )
 
     def close(self) -> None:
         """Forget the episode."""

@@ -17,7 +17,7 @@ from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.mask import bounding_box, iou
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat
 from rsagent_ros.baseline.policy import prompts, spatial, wording
-from rsagent_ros.baseline.policy.chat import Observation
+from rsagent_ros.baseline.policy.chat import UNKNOWN, Observation
 from rsagent_ros.baseline.policy.drawing import DrawnMask, Move, draw
 from rsagent_ros.baseline.policy.grounding import ground
 from rsagent_ros.baseline.policy.language import Phrase, understood
@@ -59,7 +59,9 @@ def search(first: Observation, pictures: PictureFormat = DEFAULT_PICTURES) -> Mo
     phrases = understood(first.instruction)
     among = _asked_about(first.previous, seen)
     lead = " ".join([f"I see {wording.inventory(seen.objects)}.", *_left_out(phrases)])
-    unclear = [phrase for one in (*first.previous, first.instruction) for phrase in understood(one) if not phrase.clear]
+    # Whoever was told which words are not known, and what fits the rest, may choose among that.
+    said = [one for one in (*first.previous, first.instruction) if one not in first.confessed]
+    unclear = [phrase for one in said for phrase in understood(one) if not phrase.clear]
     if unclear:
         words = wording.unknown_words([word for phrase in unclear for word in phrase.unclear_words])
         fitting = {id(one): one for phrase in phrases for one in ground(phrase, seen.objects, among).targets}
@@ -90,7 +92,7 @@ def _asked_about(previous: Sequence[str], seen: ObservedView) -> tuple[SceneObje
 def _give_up(seen: ObservedView, words: str, fitting: Sequence[SceneObject], lead: str, turns: int) -> Moves:
     """Mark what fits the words that are known, and end without a choice: a noun that is not known could be anything."""
     objects = spatial.in_order(fitting[: max(0, min(MOST_CANDIDATES, turns - 1))], "left")
-    reason = f"I do not know {words}. I know colours, sizes, places and simple shapes"
+    reason = f"{UNKNOWN}{words}. I know colours, sizes, places and simple shapes"
     if not objects:
         yield Move(lead, _given_up(f"{reason}, and see {wording.inventory(seen.objects)}.", (), seen.pictures))
         return

@@ -61,13 +61,13 @@ class Conversation:
 
         Args:
             instruction: What to look for.
-            follows: Id of an ambiguous goal whose question the instruction answers; empty for none.
+            follows: Id of a goal whose question, or reason for giving up, the instruction answers; empty for none.
 
         Raises:
             AgentUnavailable: The agent went away.
         """
         answer = self._ask(instruction, follows)
-        while self._options.follow and answer.outcome is Outcome.AMBIGUOUS:
+        while self._options.follow and _asks(answer):
             words = _read_line()
             if not words:
                 break
@@ -91,7 +91,7 @@ class Conversation:
             )
         for line in answer_lines(answer):
             _print(line)
-        if answer.outcome is Outcome.AMBIGUOUS and not options.follow:
+        if _asks(answer) and not options.follow:
             _print(f"  answer it: --follow, or: ask 'the left one' --follows {answer.goal_id}")
         if self._images is not None and options.folder is not None:
             image = self._images.wait_for(answer) if answer.message.trace else None
@@ -111,6 +111,11 @@ class Conversation:
         except KeyboardInterrupt:
             self._agent.stop_tracking(goal_id)
             _print("tracking stopped")
+
+
+def _asks(answer: Answer) -> bool:
+    """Whether a goal with its id would be an answer to it."""
+    return answer.outcome is Outcome.AMBIGUOUS or (answer.outcome is Outcome.GAVE_UP and bool(answer.reason))
 
 
 @contextlib.contextmanager

@@ -133,7 +133,7 @@ class Agent:
             time_budget: Seconds from acceptance to result; 0 for the node's default.
             max_turns: Replies of the policy; 0 for the node's default.
             goal_id: Echoed everywhere; empty: the node makes one.
-            follows: Id of an ambiguous goal whose question this instruction answers.
+            follows: Id of a goal whose question, or whose reason for giving up, this instruction answers.
             track: Track what was found, for `tracked`; from then on the client receives masks until it is closed.
             reground: The same, and let the agent look again when an object is lost.
             on_turn: Called with each turn when it was taken, in another thread.

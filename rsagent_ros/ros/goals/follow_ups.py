@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from rsagent_ros.agent.errors import RunFailed
+from rsagent_ros.agent.follow_up import exchanges_after
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.turn import Trace
@@ -18,12 +19,13 @@ class FollowUps:
     """The last questions by the id of their goal. Thread-safe."""
 
     def __init__(self) -> None:
-        self._ended: Newest[str, tuple[Outcome | None, tuple[Exchange, ...]]] = Newest(KEPT)
+        self._ended: Newest[str, tuple[Outcome | None, tuple[Exchange, ...] | None]] = Newest(KEPT)
         self._lock = threading.Lock()
 
     def keep(self, goal_id: str, trace: Trace) -> None:
         """Remember how a goal ended, and its question."""
-        exchanges = (*trace.previous, Exchange(trace.instruction, trace.question))
+        # NOT_IN_VIEW asks nothing; the same is looked for again, elsewhere.
+        exchanges = trace.previous if trace.outcome is Outcome.NOT_IN_VIEW else exchanges_after(trace)
         with self._lock:
             self._ended[goal_id] = trace.outcome, exchanges
 
@@ -36,11 +38,9 @@ class FollowUps:
         if not previous_id:
             return ()
         with self._lock:
-            outcome, exchanges = self._ended.get(previous_id, (None, ()))
-        if outcome is Outcome.AMBIGUOUS:
+            outcome, exchanges = self._ended.get(previous_id, (None, None))
+        if exchanges is not None:
             return exchanges
-        if outcome is Outcome.NOT_IN_VIEW:
-            return exchanges[:-1]  # it asked nothing; the same is looked for again, elsewhere
         why = "no such goal is known" if outcome is None else f"it ended as {outcome} and asked nothing"
         raise RunFailed(
             ErrorCode.FOLLOW_UP_UNKNOWN,

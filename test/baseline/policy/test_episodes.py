@@ -15,6 +15,7 @@ from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
+from rsagent_ros.agent.follow_up import exchanges_after
 from rsagent_ros.agent.mask import iou
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pictures import PictureFormat
@@ -266,6 +267,24 @@ def test_a_follow_up_means_one_of_those_that_were_asked_about(
     result, trace = answer(frame, words, "the red circle")
     assert result.outcome is Outcome.FOUND, trace.turns[-1].thought
     assert score(result, drawn[meant]) > 0.85
+
+
+@pytest.mark.parametrize(("words", "meant"), [("the left one", 0), ("the largest", 2), ("the right circle", 2)])
+def test_a_person_may_choose_among_what_fits_the_rest_of_words_that_are_not_known(
+    crowd: tuple[NDArray[np.uint8], list[Drawn]], words: str, meant: int
+) -> None:
+    frame, drawn = crowd
+    result, trace = answer(frame, "the red mug")
+    assert (result.outcome, len(result.candidates)) == (Outcome.GAVE_UP, 3)
+    said = exchanges_after(trace)
+    assert said is not None
+    assert said[-1].question == result.reason
+    episode = Episode(frame, words, ClassicalSegmenter(), BUDGET, previous=said)
+    chosen = drive(episode, ReferencePolicy())
+    assert chosen.outcome is Outcome.FOUND, episode.trace.turns[-1].thought
+    assert score(chosen, drawn[meant]) > 0.85
+    # Another policy's question says nothing about what this one knows.
+    assert answer(frame, words, "the red mug")[0].outcome is Outcome.GAVE_UP
 
 
 def test_a_follow_up_can_still_be_ambiguous_and_be_followed_up(

@@ -289,6 +289,12 @@ def test_a_follow_up_answers_the_question_of_an_ambiguous_goal(domain: int, robo
         assert abs(result.instances[0].roi.x_offset - 40) < 5
         previous = Trace.from_json(result.trace).previous
         assert [(one.instruction, one.question) for one in previous] == [("the red square", asked.question)]
+        _, unsure = robot.ask("the red mug", id="second", image=rgb_image(image, Header()))
+        assert (unsure.outcome, unsure.error_code) == (Result.GAVE_UP, Result.NOT_UNDERSTOOD)
+        status, chosen = robot.ask("the right one", previous_id="second", image=rgb_image(image, Header()))
+        assert (status, chosen.outcome) == (SUCCEEDED, Result.FOUND)
+        assert abs(chosen.instances[0].roi.x_offset - 190) < 5
+        assert Trace.from_json(chosen.trace).previous[0].question == unsure.reason
         status, result = robot.ask("the left one", previous_id=result.goal_id, image=rgb_image(image, Header()))
         assert (status, result.error_code) == (ABORTED, Result.FOLLOW_UP_UNKNOWN)
         assert "ended as found and asked nothing" in result.error_msg

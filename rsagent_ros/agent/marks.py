@@ -56,9 +56,7 @@ class _Placed:
     part: Mask
 
 
-def draw_marks(
-    image: NDArray[np.uint8], marks: Sequence[Mark], width: int, height: int, fill: float = 0.0
-) -> NDArray[np.uint8]:
+def draw_marks(image: NDArray[np.uint8], marks: Sequence[Mark], width: int, height: int) -> NDArray[np.uint8]:
     """A view with several masks on it.
 
     Args:
@@ -66,8 +64,6 @@ def draw_marks(
         marks: What to outline and number.
         width: Of the picture, pixels.
         height: Of the picture, pixels.
-        fill: Share of a mark's colour on what it covers, 0..1. For people; to a model it would change the very colours
-            that it has to check.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -78,10 +74,6 @@ def draw_marks(
     taken = np.zeros((height, width), dtype=np.bool_)
     for one in placed:
         rows, columns = one.part.shape
-        if fill:
-            inside = drawn[one.y : one.y + rows, one.x : one.x + columns]
-            tinted = (1 - fill) * inside[one.part] + fill * np.array(colour_of(one.number))
-            inside[one.part] = np.round(tinted).astype(np.uint8)
         _outline(drawn, one)
         taken[one.y : one.y + rows, one.x : one.x + columns] |= one.part
     # Small things first: they have the fewest places for a number.
@@ -93,6 +85,11 @@ def draw_marks(
 def colour_of(number: int) -> tuple[int, int, int]:
     """RGB of a mark."""
     return COLOURS[(number - 1) % len(COLOURS)]
+
+
+def ink_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """RGB of writing on a ground: black on light grounds, white on dark ones, by Rec. 601 luma."""
+    return (0, 0, 0) if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 110 else (255, 255, 255)
 
 
 def _placed(mark: Mark, scale: tuple[float, float], shape: tuple[int, ...]) -> _Placed:
@@ -171,9 +168,7 @@ def _label(number: int) -> NDArray[np.uint8]:
     text, colour = str(number), colour_of(number)
     width = 5 + _DIGIT_WIDTH * len(text)
     label = np.full((LABEL_HEIGHT, width, 3), colour, dtype=np.uint8)
-    # Rec. 601 luma: black on light grounds, white on dark ones.
-    ink = (0, 0, 0) if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 110 else (255, 255, 255)
-    cv2.putText(label, text, (3, LABEL_HEIGHT - 3), _FONT, _FONT_SCALE, ink, 1, cv2.LINE_AA)
+    cv2.putText(label, text, (3, LABEL_HEIGHT - 3), _FONT, _FONT_SCALE, ink_on(colour), 1, cv2.LINE_AA)
     cv2.rectangle(label, (0, 0), (width - 1, LABEL_HEIGHT - 1), (0, 0, 0), 1)
     label.flags.writeable = False
     return label

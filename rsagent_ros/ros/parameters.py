@@ -218,6 +218,11 @@ class NodeParameters:
         "boxes and areas are there still, pixels on ~/mask and ~/label_image",
         choices=("full", "none"),
     )
+    overlay_style: str = _node(
+        "people",
+        "pictures on ~/overlay: masks with fill, outline and label, at the end the answer; or what the policy is shown",
+        choices=("people", "model"),
+    )
     jpeg_quality: int = _node(90, "JPEG quality of the images on ~/trace", unit="%", low=1, high=100)
     result_timeout: int = _node(
         15, "how long an action result is kept for a client that asks late", unit="s", low=1, high=900, since="start"

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.mask import Mask, area, bounding_box, draw_overlay
+from rsagent_ros.agent.annotation import annotate, answer_annotations
+from rsagent_ros.agent.mask import Mask, area, bounding_box
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.viewer.page import Shown, render
@@ -35,7 +36,9 @@ def write_folder(folder: Path, shown: Shown) -> None:
     mask = np.logical_or.reduce(masks) if masks else None
     if mask is not None:
         _write_image(folder / "mask.png", mask.astype(np.uint8) * np.uint8(255))
-    _write_image(folder / "overlay.png", _overlay(shown.frame, mask)[:, :, ::-1])
+    height, width = shown.frame.shape[:2]
+    overlay = annotate(shown.frame, answer_annotations(trace), width, height)
+    _write_image(folder / "overlay.png", overlay[:, :, ::-1])
     (folder / "trace.json").write_text(trace.to_json() + "\n", encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(summary(trace, mask), indent=2) + "\n", encoding="utf-8")
     (folder / "index.html").write_text(render([shown], trace.instruction), encoding="utf-8")
@@ -66,13 +69,6 @@ def summary(trace: Trace, mask: Mask | None) -> dict[str, object]:
 def _confidence(trace: Trace) -> float | None:
     """As `Result.confidence`: None where nothing is marked whose evidence could speak."""
     return (max if trace.outcome is Outcome.AMBIGUOUS else min)(trace.confidences, default=None)
-
-
-def _overlay(frame: NDArray[np.uint8], mask: Mask | None) -> NDArray[np.uint8]:
-    """The frame in its own size, with the mask as a spotlight."""
-    if mask is None:
-        return frame
-    return draw_overlay(frame, mask, frame.shape[1], frame.shape[0])
 
 
 def _write_image(path: Path, pixels: NDArray[np.uint8]) -> None:

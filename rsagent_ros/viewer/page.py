@@ -18,9 +18,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from rsagent_ros.agent.annotation import annotate, answer_annotations
 from rsagent_ros.agent.geometry import EXTENT, View
-from rsagent_ros.agent.marks import Mark, draw_marks
-from rsagent_ros.agent.mask import Mask, bounding_box, draw_overlay, fit, fitted
+from rsagent_ros.agent.mask import Mask, draw_overlay, fit, fitted
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.parsing import thought
 from rsagent_ros.agent.pictures import PictureFormat
@@ -33,9 +33,6 @@ RESULT_SIDE = 960
 
 SMALL_SIDE = 240
 """Longest side in pixels of the frame where only the place of a view in it is shown."""
-
-FILL = 0.35
-"""Share of its colour on what a mark of the answer covers."""
 
 JPEG_QUALITY = 88
 
@@ -97,11 +94,9 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
         looks = [_look(look, trace, shown.frame) for look in turn.second_looks]
         turns.append(_turn(turn, view, shown.frame) | {"looks": looks})
         view = View(*turn.view, frame_width=trace.width, frame_height=trace.height)
+    answer = _answer(trace, shown.frame)
     if turns and trace.turns[-1].tool in ("finish", "report_ambiguous", "give_up"):
-        turns[-1]["answer"] = _answer(trace, shown.frame)
-    answers = trace.candidate_ids or trace.instance_ids
-    masks = [mask for mask in (trace.mask(number) for number in answers) if mask is not None]
-    together = np.logical_or.reduce(masks) if masks else None
+        turns[-1]["answer"] = answer
     return {
         "number": number,
         "trace": trace,
@@ -110,24 +105,18 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
         "facts": shown.facts | ({"Votes": in_words(trace)} if trace.votes else {}),
         "clean": _encode(fit(shown.frame, min(RESULT_SIDE, max(shown.frame.shape[:2])))),
         "small": _encode(fit(shown.frame, min(SMALL_SIDE, max(shown.frame.shape[:2])))),
-        "result": None if together is None else _spotlight(shown.frame, together, RESULT_SIDE),
+        "result": answer,
         "turns": turns,
     }
 
 
 def _answer(trace: Trace, frame: NDArray[np.uint8]) -> _Image | None:
-    """The frame with what the episode ended with, numbered in the order of the answer; None where that is no mask."""
-    marks = []
-    for number, mask_id in enumerate(trace.candidate_ids or trace.instance_ids, 1):
-        mask = trace.mask(mask_id)
-        box = None if mask is None else bounding_box(mask)
-        if mask is not None and box is not None:
-            part = mask[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)]
-            marks.append(Mark(number, part, box))
-    if not marks:
+    """The frame with what the episode ended with, as people draw it; None where that is no mask."""
+    annotations = answer_annotations(trace)
+    if not annotations:
         return None
     height, width = frame.shape[:2]
-    return _encode(draw_marks(frame, marks, *fitted(width, height, min(RESULT_SIDE, max(width, height))), fill=FILL))
+    return _encode(annotate(frame, annotations, *fitted(width, height, min(RESULT_SIDE, max(width, height)))))
 
 
 def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:

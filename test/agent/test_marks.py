@@ -62,12 +62,6 @@ def test_a_number_stands_on_a_thing_that_is_much_larger() -> None:
     assert changed(drawn[110:390, 110:390]).sum() >= LABEL_HEIGHT**2 / 2
 
 
-def test_what_is_filled_has_a_share_of_its_colour() -> None:
-    drawn = draw_marks(GREY, [square(1, 300, 200, 6)], 640, 480, fill=0.5)
-    expected = np.round(0.5 * 128 + 0.5 * np.array(colour_of(1)))
-    assert (drawn[200:206, 300:306] == expected).all()
-
-
 def test_marks_in_a_picture_too_small_for_numbers_are_outlined() -> None:
     assert changed(draw_marks(GREY, [square(1, 300, 200, 60)], 12, 9)).any()
 

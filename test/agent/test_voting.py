@@ -126,7 +126,7 @@ def test_an_attempt_that_cannot_begin_leaves_the_first() -> None:
 
 @pytest.mark.parametrize("first", [[ValueError("a fault")], [RunFailed(ErrorCode.MODEL_UNAVAILABLE, "gone")]])
 def test_a_goal_that_failed_is_not_voted_on(first: list[BaseException]) -> None:
-    attempts = Attempts({1: first}, RIGHT)  # type: ignore[dict-item]
+    attempts = Attempts({1: first}, RIGHT)
     result, _ = attempts.answered()
     assert (result.outcome, len(attempts.policies)) == (Outcome.FAILED, 1)
 

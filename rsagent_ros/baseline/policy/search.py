@@ -131,9 +131,10 @@ def _show(seen: ObservedView, phrase: Phrase | None, meant: Sequence[SceneObject
         lead += f" What is meant is the {wording.looks(objects[0])} at {prompts.position(seen, objects[0])}."
         if turns >= _TURNS_FOR_A_ZOOM and _worth_a_zoom(seen, objects[0]):
             zoom = Zoom(prompts.zoom_box(seen, objects[0], _ZOOM_FACTOR))
+            name = wording.looks(objects[0])  # closer up its shape may look otherwise; the first impression counts
             observation = yield Move(f"{lead} It is small or crowded, so I look closer.", zoom)
             seen, objects[0] = _closer(seen, objects[0], observation)
-            lead = f"Closer, it is the {wording.looks(objects[0])} at {prompts.position(seen, objects[0])}."
+            lead = f"Closer, it is the {name} at {prompts.position(seen, objects[0])}."
     drawn = yield from _mark_all(seen, phrase, objects, lead)
     while not drawn:
         drawn = yield from _draw_all(seen, objects, "I have no mask of it yet, so I try again.")

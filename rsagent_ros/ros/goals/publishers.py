@@ -7,9 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -29,6 +27,7 @@ from rsagent_ros.ros.camera.images import mask_image, rgb_image
 from rsagent_ros.ros.conversions import mask_message, result_message, turn_message
 from rsagent_ros.ros.goals.active_goal import ActiveGoal
 from rsagent_ros.ros.goals.hints import fill
+from rsagent_ros.ros.goals.overlays import Overlays
 from rsagent_ros.ros.goals.progress import Progress, progress_message
 from rsagent_ros.ros.goals.status_line import StatusLine, end_sentence, shortened, turn_sentence
 from rsagent_ros.ros.outputs.found_object import found_objects
@@ -38,9 +37,6 @@ from rsagent_ros.ros.qos import latched
 
 ANSWERS = (Outcome.FOUND, Outcome.NOT_IN_VIEW)
 """Outcomes that standard messages tell of: they can't say that an answer is partial, or that there is a question."""
-
-STRIP = 20
-"""Pixels of one line of the caption under `~/overlay`."""
 
 TRACKS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 """QoS of `~/tracked_mask`: that a track has stopped must arrive, and what is older than a second or so need not."""
@@ -65,7 +61,7 @@ class Publishers:
         self._trace = node.create_publisher(TurnMessage, "~/trace", latched(100))
         # Pictures for people to look at: drawn and sent only while somebody does.
         self._mask_image = node.create_publisher(Image, "~/mask_image", 1)
-        self._overlay = node.create_publisher(Image, "~/overlay", 1)
+        self._overlays = Overlays(node)
         self._goal_image = node.create_publisher(Image, "~/goal_image", 1)
         self._tracked = node.create_publisher(TrackedMaskMessage, "~/tracked_mask", TRACKS)
         self.poses = Poses(node)
@@ -93,9 +89,7 @@ class Publishers:
         self.status.publish(turn_sentence(request.id, turn))
         if goal.feedback is not None:
             goal.feedback(message)
-        if pixels is not None and self._overlay.get_subscription_count():
-            lines = (f"{request.id}: {request.instruction}", f"{turn.index}. {turn.tool} {turn.arguments or ''}")
-            self._overlay.publish(rgb_image(captioned(pixels, lines), frame.header))
+        self._overlays.turn(goal, turn, frame, picture)
 
     def end(
         self,
@@ -150,6 +144,8 @@ class Publishers:
         self.status.publish(end_sentence(request.id, request.instruction, result))
         if frame is not None:
             self._show_end(message, result, frame, mask)
+            if trace is not None:
+                self._overlays.end(goal, result, trace, frame)
 
     def _show_end(self, message: ResultMessage, result: Result, frame: Frame, mask: MaskMessage | None) -> None:
         """Send pictures and standard messages about an end, to whoever listens; the result itself has gone out."""
@@ -187,15 +183,3 @@ class Publishers:
         pairs = zip([*message.instances, *message.candidates], [*result.instances, *result.candidates], strict=True)
         poses = [self.poses.fill(filled, found.mask, frame) for filled, found in pairs]
         self.poses.publish([pose for pose in poses if pose is not None], frame.header)
-
-
-def captioned(picture: NDArray[np.uint8], lines: tuple[str, ...]) -> NDArray[np.uint8]:
-    """The (h, w, 3) RGB picture with a black strip of text below. OpenCV draws ASCII only; the rest becomes '?'."""
-    height, width = picture.shape[:2]
-    canvas = np.zeros((height + STRIP * len(lines), width, 3), dtype=np.uint8)
-    canvas[:height] = picture
-    for number, line in enumerate(lines, 1):
-        words = line[:200].encode("ascii", "replace").decode()
-        origin = (4, height + STRIP * number - 6)
-        cv2.putText(canvas, words, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
-    return canvas

@@ -94,14 +94,18 @@ def test_a_flood_of_topic_goals_ends_each_exactly_once(robot: Robot, start: Star
     assert sorted(told) == sorted(set(told))
 
 
-def test_pictures_for_people_are_sent_while_somebody_looks(robot: Robot, start: Start) -> None:
-    start()
+@pytest.mark.parametrize("style", ["people", "model"])
+def test_pictures_for_people_are_sent_while_somebody_looks(robot: Robot, start: Start, style: str) -> None:
+    start("-p", f"overlay_style:={style}")
     overlays, masks = robot.listen(Image, "/agent/overlay", 10), robot.listen(Image, "/agent/mask_image", 10)
     until(lambda: bool(robot.ask("ein grüner Würfel", image=picture(64, 48)) and overlays.messages and masks.messages))
     overlay = overlays.messages[0]
     assert (overlay.encoding, overlay.width, overlay.height) == ("rgb8", 384, 288 + 40)
     strip = np.frombuffer(overlay.data, np.uint8).reshape(overlay.height, overlay.width, 3)[288:]
     assert strip.max() > 200
+    pixels = np.frombuffer(overlay.data, np.uint8).reshape(overlay.height, overlay.width, 3)[:288]
+    bright = bool(pixels[10:40, 10:40].mean() > 60)  # far from the mask: dark where it is a spotlight
+    assert bright is (style == "people")
     mask = masks.messages[0]
     assert (mask.encoding, mask.width, mask.height, mask.header.frame_id) == ("mono8", 64, 48, "camera")
 

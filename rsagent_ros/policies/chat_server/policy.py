@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ class _Model(msgspec.Struct):
 
 
 class _Models(msgspec.Struct):
-    data: list[_Model] | None = None
+    data: list[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class ChatServerPolicy:
 
     async def _served(self) -> Served:
         try:
-            listed = msgspec.convert(await self._client.models(), _Models).data or []
+            listed = _readable(msgspec.convert(await self._client.models(), _Models).data or [])
         except RequestFailed as error:
             raise error.failure from None
         except msgspec.ValidationError as error:
@@ -151,3 +152,20 @@ class ChatServerPolicy:
             model = models.get(str(model.parent))  # an adapter has the context of what it is an adapter for
         context = None if model is None else model.max_model_len
         return Served(tuple(models), context if isinstance(context, int) else None)
+
+
+def _readable(cards: Sequence[object]) -> list[_Model]:
+    """The models of a list that can be read: one odd entry hides no other.
+
+    Raises:
+        msgspec.ValidationError: There are entries, and none can be read.
+    """
+    models, error = [], None
+    for card in cards:
+        try:
+            models.append(msgspec.convert(card, _Model))
+        except msgspec.ValidationError as odd:
+            error = odd
+    if error is not None and not models:
+        raise error
+    return models

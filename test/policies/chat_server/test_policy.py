@@ -75,6 +75,7 @@ def test_a_hung_engine_behind_good_health_is_found(server: OpenAIServer) -> None
     "models",
     [
         b'{"data": [{"id": "test-model", "max_model_len": "16k", "parent": 3}]}',
+        b'{"data": [{"object": "model"}, 3, {"id": "test-model"}, {"id": null}]}',
         b'{"data": null}',
         b'{"object": "list"}',
     ],

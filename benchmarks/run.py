@@ -24,7 +24,7 @@ MODULES = (
     "evaluation", "tracking", "pose3d", "training", "training_data",
     "training_size",
 )  # fmt: skip
-"""Run where none is named. `confidence`, `second_look`, `votes`, `shadow` and `next_view` take long and run by name."""
+"""Run where none is named. `confidence`, `large_bag`, `second_look`, `votes`, `shadow`, `next_view` take long."""
 
 OUT = Path(__file__).resolve().parents[1] / "out" / "bench.json"
 LOGS = OUT.with_name("bench")

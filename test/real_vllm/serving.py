@@ -46,6 +46,10 @@ class Serving:
     def url(self) -> str:
         return f"{self.root}/v1"
 
+    def said(self) -> str:
+        """All lines of the log."""
+        return self.log.read_text(encoding="utf-8")
+
     def metric(self, name: str, **labels: str) -> float:
         """Sum of a metric over its labels."""
         with urllib.request.urlopen(f"{self.root}/metrics", timeout=30) as response:

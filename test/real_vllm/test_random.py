@@ -25,6 +25,8 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.parsing import read
 from rsagent_ros.agent.policy import Reply
 from rsagent_ros.backends import Choice, open_models
+from rsagent_ros.model_server.program import READY
+from rsagent_ros.model_server.supervisor import SupervisorTimeouts
 from rsagent_ros.policies.chat_server import ChatServerConfig
 from rsagent_ros.policies.chat_server.policy import ChatServerPolicy
 from rsagent_ros.policies.family import QWEN3_VL
@@ -33,6 +35,7 @@ from rsagent_ros.weights.tiny import save_tiny
 pytestmark = pytest.mark.timeout(900)
 REPLIES = 150
 LONG = 6000
+RESTART = "restarting the server"
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +103,13 @@ def test_a_reply_that_is_broken_off_ends_at_the_server_too(served: Serving, end:
     )  # it went on for no longer than it took to see
 
 
-def test_a_hung_engine_behind_good_health_is_found(served: Serving) -> None:
-    engine = served.child("VLLM::EngineCore")
-    engine.suspend()
-    try:
-        with pytest.raises(RunFailed, match="gave no token within 3 s"):
-            policy(served).check(engine_seconds=3.0)
-    finally:
-        engine.resume()
+def test_a_hung_engine_behind_good_health_is_found_and_restarted(served: Serving) -> None:
+    served.child("VLLM::EngineCore").suspend()
+    with pytest.raises(RunFailed, match="gave no token within 3 s"):
+        policy(served).check(engine_seconds=3.0)
+    timeouts = SupervisorTimeouts()
+    until(lambda: "its engine did nothing" in served.said(), timeouts.probe + timeouts.hang + 30.0)
+    until(lambda: READY in served.said().rpartition(RESTART)[2], STARTED)
     policy(served).check(engine_seconds=60.0)
 
 
@@ -116,6 +118,7 @@ def test_a_server_that_is_killed_in_the_middle_is_stood_in_for_and_comes_back(se
         "chat_server.model": "tiny", "chat_server.base_url": served.url, "chat_server.family": "qwen3_vl",
         "chat_server.constrained": False,
     }  # fmt: skip
+    restarts = served.said().count(RESTART)
     choice = Choice(policy="chat_server", fallback_policy="reference", settings=settings)
     frame = np.full((480, 640, 3), 128, dtype=np.uint8)
     with open_models(choice) as models:
@@ -136,7 +139,7 @@ def test_a_server_that_is_killed_in_the_middle_is_stood_in_for_and_comes_back(se
         assert "in the middle of a reply" in models.lost
         until(lambda: not models.lost, STARTED)
         assert not episode(16).result.degraded
-    assert "restarting the server" in served.log.read_text(encoding="utf-8")
+    assert served.said().count(RESTART) == restarts + 1
 
 
 def test_the_server_ends_with_its_supervisor(served: Serving) -> None:

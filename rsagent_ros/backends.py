@@ -27,16 +27,22 @@ from rsagent_ros.policies.chat_server import ChatServerConfig, open_chat_server
 from rsagent_ros.policies.fallback import FallbackPolicy
 from rsagent_ros.policies.local import LocalConfig, load_local_policy
 from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.segmenters.sam3_config import Sam3Config
 from rsagent_ros.settings import Setting, settings_of
 from rsagent_ros.trackers.tracker import Tracker
 
 POLICIES = ("chat_server", "local", "reference")
-SEGMENTERS = ("classical", "sam2")
+SEGMENTERS = ("classical", "sam2", "sam3")
 NO_FALLBACK = ""
 MIN_SIDE, MAX_SIDE = 64, 4096
 """Range of `view_side`, pixels."""
 
-CONFIGS: dict[str, type[Any]] = {"local": LocalConfig, "chat_server": ChatServerConfig, "sam2": Sam2Config}
+CONFIGS: dict[str, type[Any]] = {
+    "local": LocalConfig,
+    "chat_server": ChatServerConfig,
+    "sam2": Sam2Config,
+    "sam3": Sam3Config,
+}
 """Settings of a backend; the others have none."""
 
 SETTINGS: dict[str, Setting] = {
@@ -189,15 +195,28 @@ def _segmenter(choice: Choice) -> Segmenter[Any]:
         from rsagent_ros.baseline.segmenter import ClassicalSegmenter
 
         return ClassicalSegmenter()
-    config = choice.config(Sam2Config, "sam2")
     try:
-        from rsagent_ros.segmenters.sam2 import open_sam2
+        return _sam2(choice) if choice.segmenter == "sam2" else _sam3(choice)
     except ImportError as error:
-        sentence = (
-            f"the segmenter sam2 needs torch and transformers ({error}); in the checkout: pip install -e '.[models]'"
-        )
+        needed = f"the segmenter {choice.segmenter} needs torch and transformers ({error})"
+        sentence = f"{needed}; in the checkout: pip install -e '.[models]'"
         raise RunFailed(ErrorCode.MODEL_UNAVAILABLE, sentence) from error
+
+
+def _sam2(choice: Choice) -> Segmenter[Any]:
+    config = choice.config(Sam2Config, "sam2")
+    from rsagent_ros.segmenters.sam2 import open_sam2
+
     segmenter = open_sam2(config)
+    segmenter.warm_up()
+    return segmenter
+
+
+def _sam3(choice: Choice) -> Segmenter[Any]:
+    config = choice.config(Sam3Config, "sam3")
+    from rsagent_ros.segmenters.sam3 import open_sam3
+
+    segmenter = open_sam3(config)
     segmenter.warm_up()
     return segmenter
 

@@ -15,6 +15,7 @@ from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.segmenter import PhraseSegmenter
 from rsagent_ros.backends import DEFAULTS, SETTINGS, Choice, Models, add_arguments, chosen, open_models
 
 SERVER: dict[str, object] = {"chat_server.model": "m"}
@@ -85,6 +86,7 @@ def test_a_choice_that_can_not_be(words: dict[str, object], sentence: str) -> No
     [
         (Choice(policy="local"), "local.checkpoint is empty; name the folder"),
         (Choice(segmenter="sam2"), "sam2.checkpoint is empty; name a folder"),
+        (Choice(segmenter="sam3"), "sam3.checkpoint is empty; name a folder"),
         (Choice(policy="chat_server"), "chat_server.model is empty"),
         (Choice(policy="chat_server", settings=SERVER | {"chat_server.base_url": "x"}), "write it like"),
         (Choice(policy="local", settings={"local.checkpoint": "/nowhere"}), "there is no folder /nowhere"),
@@ -102,6 +104,7 @@ def test_what_can_not_be_opened_says_why(choice: Choice, sentence: str) -> None:
     ("choice", "module", "extra"),
     [
         (Choice(segmenter="sam2", settings={"sam2.checkpoint": "x"}), "rsagent_ros.segmenters.sam2", "models"),
+        (Choice(segmenter="sam3", settings={"sam3.checkpoint": "x"}), "rsagent_ros.segmenters.sam3", "models"),
         (Choice(policy="local", settings={"local.checkpoint": "x"}), "rsagent_ros.policies.local.checkpoint", "models"),
         (
             Choice(policy="chat_server", settings=SERVER),
@@ -146,6 +149,30 @@ def test_tiny_models_on_disk_run_an_episode_to_a_clean_end(tmp_path: Path) -> No
     # It was never trained, so it talks nonsense; a turn for each of that, and an honest end.
     assert episode.result.outcome is Outcome.GAVE_UP
     assert len(episode.trace.turns) == 8
+
+
+def test_segmenters_that_take_words_are_opened_by_their_flags(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the segmenters sam2 and sam3 need torch")
+    from rsagent_ros.weights.tiny_detectors import save_tiny_mm_grounding_dino
+    from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
+    from rsagent_ros.weights.tiny_sam3 import save_tiny_sam3
+
+    save_tiny_sam2(tmp_path / "sam2")
+    save_tiny_sam3(tmp_path / "sam3")
+    save_tiny_mm_grounding_dino(tmp_path / "dino")
+    drawn = ("--segmenter", "sam2", "--sam2.checkpoint", str(tmp_path / "sam2"), "--sam2.device", "cpu")
+    with open_models(flags(*drawn)) as models:
+        assert not isinstance(models.segmenter, PhraseSegmenter)
+    for words, name in (
+        ((*drawn, "--sam2.finder", str(tmp_path / "dino")), "sam2:sam2+mm_grounding_dino:dino"),
+        (("--segmenter", "sam3", "--sam3.checkpoint", str(tmp_path / "sam3"), "--sam3.device", "cpu"), "sam3:sam3"),
+    ):
+        with open_models(flags(*words)) as models:
+            assert isinstance(models.segmenter, PhraseSegmenter)
+            assert models.segmenter.name == name
+    with pytest.raises(RunFailed, match="is no detector that takes words") as caught:
+        open_models(flags(*drawn, "--sam2.finder", str(tmp_path / "sam3")))
+    assert caught.value.code is ErrorCode.MODEL_UNAVAILABLE
 
 
 def test_a_server_that_is_away_is_said_at_once_or_replaced() -> None:

@@ -71,6 +71,28 @@ def test_absent_is_no_failure(picture: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "mask.png").exists()
 
 
+@pytest.mark.parametrize("finder", ["sam3", "mm_grounding_dino", "owlv2"])
+def test_words_with_tiny_random_weights_end_cleanly(picture: Path, tmp_path: Path, finder: str) -> None:
+    pytest.importorskip("torch", reason="the segmenters sam2 and sam3 need torch")
+    from rsagent_ros.weights.tiny_detectors import save_tiny_mm_grounding_dino, save_tiny_owlv2
+    from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
+    from rsagent_ros.weights.tiny_sam3 import save_tiny_sam3
+
+    if finder == "sam3":
+        save_tiny_sam3(tmp_path / "sam3")
+        chosen = ["--segmenter", "sam3", "--sam3.checkpoint", str(tmp_path / "sam3"), "--sam3.threshold", "0"]
+    else:
+        save_tiny_sam2(tmp_path / "sam2")
+        {"mm_grounding_dino": save_tiny_mm_grounding_dino, "owlv2": save_tiny_owlv2}[finder](tmp_path / finder)
+        chosen = ["--segmenter", "sam2", "--sam2.checkpoint", str(tmp_path / "sam2")]
+        chosen += ["--sam2.finder", str(tmp_path / finder), "--sam2.finder_threshold", "0.01"]
+    command = ["run", str(picture), "the circles", "--out", str(tmp_path / "out"), "--budget", "60", *chosen]
+    assert main(command) == 0
+    trace = Trace.from_json((tmp_path / "out" / "trace.json").read_text())
+    assert "find" in trace.pictures.tools
+    assert trace.outcome != "failed"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

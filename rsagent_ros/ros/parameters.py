@@ -54,7 +54,7 @@ class NodeParameters:
     )
     tracker: str = _node(
         "classical",
-        "carries masks from frame to frame; sam2_video uses the settings of sam2",
+        "carries masks from frame to frame; sam2_video uses the settings of sam2, whatever the segmenter",
         choices=("classical", "sam2_video"),
         since="configuration",
     )

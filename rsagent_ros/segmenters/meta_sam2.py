@@ -73,17 +73,18 @@ class MetaSam2:
     def decode(self, features: Features, prompts: PromptTensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Feature maps and prompts to logits and scores: see Sam2Network."""
         model = self._model
+        *fine, coarse = (level.float() for level in features)
         sparse, dense = model.sam_prompt_encoder(
             points=(prompts.point_coords, prompts.point_labels), boxes=None, masks=prompts.mask_input
         )
         logits, scores, _, _ = model.sam_mask_decoder(
-            image_embeddings=features[-1],
+            image_embeddings=coarse,
             image_pe=model.sam_prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=prompts.multimask_output,
             repeat_image=True,
-            high_res_features=list(features[:-1]),
+            high_res_features=fine,
         )
         return logits, scores
 

@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 PROMPTS_AT_ONCE = 16
 """More prompts of one form take several passes: each needs about 60 MB while it is decoded."""
 
+GREY = np.full((48, 64, 3), 128, dtype=np.uint8)
+"""The image of `warm_up`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sam2Encoding:
@@ -126,7 +129,7 @@ class Sam2Segmenter:
         Raises:
             RunFailed: OUT_OF_MEMORY.
         """
-        encoding = self.encode(np.full((48, 64, 3), 128, dtype=np.uint8))
+        encoding = self.encode(GREY)
         (first, *_) = self.masks(encoding, MaskPrompt.of(positive=(Point(32.0, 24.0),)))
         self.masks(encoding, MaskPrompt.of(Box(16.0, 12.0, 48.0, 36.0), mask_input=first.logits))
         with self._lock:
@@ -147,9 +150,8 @@ class Sam2Segmenter:
     def _answers(self, encoding: Sam2Encoding, prompts: Sequence[MaskPrompt]) -> list[list[Candidate]]:
         """Candidates for each of several prompts of one form."""
         network = self._network
-        features = tuple(level.float() for level in self._features(encoding))
         given = to_tensors(prompts, encoding.size, network.input_format, network.device)
-        logits, scores = network.decode(features, given)
+        logits, scores = network.decode(self._features(encoding), given)
         if not (torch.isfinite(logits).all() and torch.isfinite(scores).all()):
             raise ToolFailed("not_a_number", "The segmenter's answer was not a number. Try another box or point.")
         logits = logits.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
@@ -199,10 +201,10 @@ class Sam2Segmenter:
 
 
 def open_sam2(config: Sam2Config) -> Sam2Segmenter:
-    """Load a segmenter; blocks while it loads, and downloads nothing.
+    """Load a segmenter, a `Sam2Finder` where there is a finder; blocks while it loads, and downloads nothing.
 
     Raises:
-        RunFailed: MODEL_UNAVAILABLE: the checkpoint or the device can't be used; one sentence says why. OUT_OF_MEMORY.
+        RunFailed: MODEL_UNAVAILABLE: a checkpoint or the device can't be used; one sentence says why. OUT_OF_MEMORY.
     """
     network: Sam2Network
     if config.checkpoint.endswith(".pt"):
@@ -213,4 +215,9 @@ def open_sam2(config: Sam2Config) -> Sam2Segmenter:
         from rsagent_ros.segmenters.transformers_sam2 import TransformersSam2
 
         network = TransformersSam2.load(config)
-    return Sam2Segmenter(network, encodings_megabytes=config.encodings_megabytes)
+    if not config.finder:
+        return Sam2Segmenter(network, encodings_megabytes=config.encodings_megabytes)
+    from rsagent_ros.segmenters.detector import open_detector
+    from rsagent_ros.segmenters.sam2_finder import Sam2Finder
+
+    return Sam2Finder(network, open_detector(config), encodings_megabytes=config.encodings_megabytes)

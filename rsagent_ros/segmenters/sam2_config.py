@@ -30,6 +30,17 @@ class Sam2Config:
     encodings_megabytes: float = setting(
         512.0, "most memory for the encodings of views that are kept", unit="MB", low=0.001, high=1e6
     )
+    finder: str = setting(
+        "",
+        "folder of a detector that takes words, an MM-Grounding-DINO or an OWLv2, whose boxes are drawn: then there is "
+        "the tool `find`; empty: none",
+    )
+    finder_threshold: float = setting(
+        0.0,
+        "least score of a box of the finder; 0: the usual one, 0.25 with MM-Grounding-DINO and 0.1 with OWLv2",
+        low=0.0,
+        high=1.0,
+    )
 
     def __post_init__(self) -> None:
         if not self.checkpoint:

@@ -1,4 +1,4 @@
-"""The network protocol of the SAM 2 segmenter, and placing a network on its device."""
+"""The network protocol of the SAM segmenters, and placing a network on its device."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rsagent_ros.devices import is_full, pick_device, pick_dtype
 from rsagent_ros.segmenters.encodings import Features
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_tensors import InputFormat, PromptTensors
+from rsagent_ros.segmenters.sam3_config import Sam3Config
 
 
 class Sam2Network(Protocol):
@@ -43,14 +44,14 @@ class Sam2Network(Protocol):
         ...
 
     def decode(self, features: Features, prompts: PromptTensors) -> tuple[torch.Tensor, torch.Tensor]:
-        """Feature maps in float32 and P prompts to (P, K, h, w) logits and (P, K) estimates of their IoU.
+        """Feature maps, as `embed` made them, and P prompts to (P, K, h, w) logits and (P, K) estimates of their IoU.
 
-        K is 3 where `prompts.multimask_output` is set, else 1.
+        In float32 whatever the type of the maps. K is 3 where `prompts.multimask_output` is set, else 1.
         """
         ...
 
 
-def place(network: nn.Module, encoder: nn.Module, config: Sam2Config) -> tuple[torch.device, torch.dtype]:
+def place(network: nn.Module, encoder: nn.Module, config: Sam2Config | Sam3Config) -> tuple[torch.device, torch.dtype]:
     """Move a network to its device, and prepare its image encoder for its floating-point type.
 
     Raises:

@@ -58,14 +58,25 @@ class PromptTensors:
 
 def to_pixels(image: NDArray[np.uint8], expected: InputFormat, device: torch.device) -> torch.Tensor:
     """A (H, W, 3) uint8 RGB image as (1, 3, image_size, image_size) float32 on the device."""
+    size = (expected.image_size, expected.image_size)
+    return normalised(resized(image, size, device), expected.mean, expected.std, device)
+
+
+def resized(image: NDArray[np.uint8], size: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """A (H, W, 3) uint8 RGB image as (1, 3, height, width) float32 of whole grey levels, 0..255, on the device."""
     # A copy: frames are often read-only, of which torch warns.
     source = torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)[None]
     if device.type != "cpu":  # bytes are resized on the CPU only; rounded, this gives the same to one grey level
         source = source.float()
-    size = (expected.image_size, expected.image_size)
-    resized = F.interpolate(source, size=size, mode="bilinear", align_corners=False, antialias=True).float().round()
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) * 255 for values in (expected.mean, expected.std))
-    return (resized - mean) / std
+    return F.interpolate(source, size=size, mode="bilinear", align_corners=False, antialias=True).float().round()
+
+
+def normalised(
+    levels: torch.Tensor, mean: tuple[float, float, float], std: tuple[float, float, float], device: torch.device
+) -> torch.Tensor:
+    """(1, 3, H, W) grey levels, 0..255, less the mean and over the standard deviation of each colour."""
+    means, spreads = (torch.tensor(values, device=device).view(1, 3, 1, 1) * 255 for values in (mean, std))
+    return (levels - means) / spreads
 
 
 def form(prompt: MaskPrompt) -> tuple[int, bool, bool]:

@@ -10,13 +10,12 @@ import torch
 from transformers import AutoConfig, AutoModelForMaskGeneration, PreTrainedConfig
 
 from rsagent_ros.agent.errors import RunFailed, describe
-from rsagent_ros.checkpoint import AGAIN, check_weights, read_config, read_json, unusable
+from rsagent_ros.checkpoint import AGAIN, check_weights, read_config, unusable
 from rsagent_ros.segmenters.encodings import Features
+from rsagent_ros.segmenters.pixel_file import HALF, IMAGENET, Colours, read_input_format
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_network import place
 from rsagent_ros.segmenters.sam2_tensors import InputFormat, PromptTensors
-
-Colours = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,12 @@ class _Architecture:
     needs: str
 
 
-IMAGENET: tuple[Colours, Colours] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_HALF: tuple[Colours, Colours] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _EXTRA = "in the checkout: pip install -e '.[models]'; a torchvision, if there is one, must be built for the same torch"
 _TIMM = "its encoder needs two packages more: pip install timm, and a torchvision built for the same torch"
 _ARCHITECTURES = (
     _Architecture("sam2", ("sam2", "sam2_video"), *IMAGENET, _EXTRA),
     _Architecture("edgetam", ("edgetam", "edgetam_video"), *IMAGENET, _TIMM),
-    _Architecture("sam3_tracker", ("sam3_tracker", "sam3_tracker_video", "sam3_video"), *_HALF, _EXTRA),
+    _Architecture("sam3_tracker", ("sam3_tracker", "sam3_tracker_video", "sam3_video"), *HALF, _EXTRA),
 )
 
 
@@ -73,13 +70,9 @@ class TransformersSam2:
         content = read_config(folder)
         architecture = _architecture(folder, content["model_type"])
         check_weights(folder)
-        # A folder of SAM 3 describes the detector of concepts too; of the video forms only the image part is wanted.
-        parts = content.get("tracker_config", content)
-        wanted = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
         try:
-            described = AutoConfig.for_model(
-                architecture.name, **{part: parts[part] for part in wanted if part in parts}
-            )
+            # A folder of SAM 3 describes the detector of concepts too.
+            described = AutoConfig.for_model(architecture.name, **prompt_parts(content.get("tracker_config", content)))
             model = load_model(AutoModelForMaskGeneration, folder, described)
         except ImportError as error:
             raise unusable(f"{folder} can't be loaded here ({describe(error)})", architecture.needs) from error
@@ -100,16 +93,27 @@ class TransformersSam2:
 
     def decode(self, features: Features, prompts: PromptTensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Feature maps and prompts to logits and scores: see Sam2Network."""
-        count = prompts.point_coords.shape[0]
-        # Each prompt stands as an image of its own: only so can each have its own mask_input.
-        answer = self._model(
-            image_embeddings=[level.expand(count, -1, -1, -1) for level in features],
-            input_points=prompts.point_coords[:, None],
-            input_labels=prompts.point_labels[:, None],
-            input_masks=prompts.mask_input,
-            multimask_output=prompts.multimask_output,
-        )
-        return answer.pred_masks[:, 0], answer.iou_scores[:, 0]
+        return run_prompts(self._model, features, prompts)
+
+
+def prompt_parts(content: dict[str, Any]) -> dict[str, Any]:
+    """Parts of a description that the image part of a network needs: a video form describes a memory, too."""
+    wanted = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+    return {name: content[name] for name in wanted if name in content}
+
+
+def run_prompts(model: Any, features: Features, prompts: PromptTensors) -> tuple[torch.Tensor, torch.Tensor]:
+    """Feature maps and prompts to logits and scores, by a model of one of the architectures: see Sam2Network."""
+    count = prompts.point_coords.shape[0]
+    # Each prompt stands as an image of its own: only so can each have its own mask_input.
+    answer = model(
+        image_embeddings=[level.float().expand(count, -1, -1, -1) for level in features],
+        input_points=prompts.point_coords[:, None],
+        input_labels=prompts.point_labels[:, None],
+        input_masks=prompts.mask_input,
+        multimask_output=prompts.multimask_output,
+    )
+    return answer.pred_masks[:, 0], answer.iou_scores[:, 0]
 
 
 def _architecture(folder: Path, model_type: str) -> _Architecture:
@@ -149,44 +153,3 @@ def load_model(kind: Any, folder: Path, described: PreTrainedConfig) -> Any:
             f"{folder}: {len(missing)} weights are missing in the safetensors, the first is {missing[0]}", AGAIN
         )
     return model
-
-
-def read_input_format(
-    folder: Path, image_size: int, mask_input_size: int, colours: tuple[Colours, Colours]
-) -> InputFormat:
-    """The format of the network's inputs: as its own file about pixels says, where there is one.
-
-    Args:
-        folder: Folder of the checkpoint.
-        image_size: Side of the images by its config.json, pixels.
-        mask_input_size: Side of `mask_input` by its config.json.
-        colours: Mean and standard deviation where the file does not say.
-
-    Raises:
-        RunFailed: MODEL_UNAVAILABLE: that file does not match the network.
-    """
-    for name in ("processor_config.json", "preprocessor_config.json"):
-        path = folder / name
-        if not path.is_file():
-            continue
-        content = read_json(path)
-        settings = content.get("image_processor", content)
-        if not isinstance(settings, dict):
-            raise unusable(f"{path}: its image_processor is no JSON object", AGAIN)
-        size = settings.get("size", {"height": image_size, "width": image_size})
-        if size != {"height": image_size, "width": image_size}:
-            raise unusable(f"{path} makes pictures of {size}, config.json wants {image_size} x {image_size}", AGAIN)
-        mean = _colours(path, settings.get("image_mean", colours[0]))
-        return InputFormat(image_size, mask_input_size, mean, _colours(path, settings.get("image_std", colours[1])))
-    return InputFormat(image_size, mask_input_size, *colours)
-
-
-def _colours(path: Path, values: Any) -> Colours:
-    if (
-        not isinstance(values, list | tuple)
-        or len(values) != 3
-        or not all(isinstance(value, int | float) for value in values)
-    ):
-        raise unusable(f"{path}: mean and standard deviation of colours must be three numbers each", AGAIN)
-    red, green, blue = values
-    return red, green, blue

@@ -28,10 +28,11 @@ from rsagent_ros.agent.mask import Mask
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.checkpoint import AGAIN, check_weights, read_config, unusable
 from rsagent_ros.devices import is_full
+from rsagent_ros.segmenters.pixel_file import IMAGENET, read_input_format
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_network import place
 from rsagent_ros.segmenters.sam2_tensors import InputFormat, to_masks, to_pixels
-from rsagent_ros.segmenters.transformers_sam2 import IMAGENET, load_model, read_input_format
+from rsagent_ros.segmenters.transformers_sam2 import load_model
 from rsagent_ros.trackers.lost import AreaGuard, LostLimits, lost_sentence
 from rsagent_ros.trackers.tracker import LostReason, TrackedMask, check_start, check_step
 

@@ -15,6 +15,7 @@ class Published:
         licence: Short name; the repository holds the text that counts.
         use: Role in the agent.
         revision: Branch, tag or commit; the lock file then names the commit.
+        gated: Whether the hub gives it only to whom its owner granted access, who is known by a token.
     """
 
     repo: str
@@ -22,6 +23,7 @@ class Published:
     licence: str
     use: str
     revision: str = "main"
+    gated: bool = False
 
 
 CATALOGUE = {
@@ -30,6 +32,11 @@ CATALOGUE = {
     "sam2.1-hiera-base-plus": Published("facebook/sam2.1-hiera-base-plus", 323, "Apache-2.0", "segmenter"),
     "sam2.1-hiera-large": Published("facebook/sam2.1-hiera-large", 898, "Apache-2.0", "segmenter"),
     "edgetam": Published("yonigozlan/EdgeTAM-hf", 56, "Apache-2.0", "segmenter; needs timm and torchvision"),
+    "sam3": Published("facebook/sam3", 3_440, "SAM License", "segmenter sam3, which takes words", gated=True),
+    "mm-grounding-dino-tiny": Published(
+        "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det", 690, "Apache-2.0", "finder of sam2"
+    ),
+    "owlv2-base": Published("google/owlv2-base-patch16-ensemble", 620, "Apache-2.0", "finder of sam2"),
     "qwen2.5-vl-3b-instruct": Published(
         "Qwen/Qwen2.5-VL-3B-Instruct", 7_500, "Qwen Research License: not for commercial use", "policy"
     ),

@@ -50,9 +50,11 @@ def add_commands(commands: Commands) -> None:
 
 def _catalogue() -> str:
     rows = [
-        f"  {name:24} {item.megabytes / 1000:5.1f} GB  {item.use}; {item.licence}" for name, item in CATALOGUE.items()
+        f"  {name:24} {item.megabytes / 1000:5.1f} GB  {item.use}; {item.licence}{'; gated' * item.gated}"
+        for name, item in CATALOGUE.items()
     ]
-    return "\n".join(["names:", *rows])
+    gated = "gated: accept the licence on the repository's page, then run `hf auth login`, or set HF_TOKEN to a token"
+    return "\n".join(["names:", *rows, "", gated])
 
 
 def _published(text: str) -> tuple[str, Published]:
@@ -92,12 +94,14 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _tiny(arguments: argparse.Namespace) -> int:
     try:
         from rsagent_ros.weights.tiny import save_tiny
+        from rsagent_ros.weights.tiny_detectors import save_tiny_mm_grounding_dino, save_tiny_owlv2
         from rsagent_ros.weights.tiny_sam2 import (
             save_tiny_edgetam,
             save_tiny_sam2,
             save_tiny_sam2_video,
             save_tiny_sam3_tracker,
         )
+        from rsagent_ros.weights.tiny_sam3 import save_tiny_sam3
     except ImportError as error:
         raise _needs_models(error) from error
     from transformers.utils.logging import disable_progress_bar
@@ -109,12 +113,16 @@ def _tiny(arguments: argparse.Namespace) -> int:
     for family in FAMILIES:
         save_tiny(family, folder / family.model_type)
         _tell(f"{folder / family.model_type}: a policy, {family.name}")
-    save_tiny_sam2(folder / "sam2")
-    _tell(f"{folder / 'sam2'}: a segmenter, SAM 2.1")
-    save_tiny_sam2_video(folder / "sam2_video")
-    _tell(f"{folder / 'sam2_video'}: a segmenter and a tracker, SAM 2.1 with its memory for video")
-    save_tiny_sam3_tracker(folder / "sam3_tracker")
-    _tell(f"{folder / 'sam3_tracker'}: a segmenter, the tracker of SAM 3")
+    for name, save, use in (
+        ("sam2", save_tiny_sam2, "a segmenter, SAM 2.1"),
+        ("sam2_video", save_tiny_sam2_video, "a segmenter and a tracker, SAM 2.1 with its memory for video"),
+        ("sam3_tracker", save_tiny_sam3_tracker, "a segmenter, the tracker of SAM 3"),
+        ("sam3", save_tiny_sam3, "a segmenter that takes words, SAM 3"),
+        ("mm_grounding_dino", save_tiny_mm_grounding_dino, "a finder for sam2, MM-Grounding-DINO"),
+        ("owlv2", save_tiny_owlv2, "a finder for sam2, OWLv2"),
+    ):
+        save(folder / name)
+        _tell(f"{folder / name}: {use}")
     try:
         save_tiny_edgetam(folder / "edgetam")
     except ImportError:

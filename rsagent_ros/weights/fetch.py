@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi, constants, hf_hub_download
@@ -54,12 +54,14 @@ def fetch(name: str, published: Published, folder: Path, tell: Tell, endpoint: s
     total = sum(file.size for file in files)
     tell(f"{name}: {len(files)} files, {_amount(total)} from {hub}/{published.repo} at {commit[:12]}")
     tell(f"{name}: licence {published.licence}")
+    if published.gated:
+        tell(f"{name}: given out on request; {_access(published)}")
     folder.mkdir(parents=True, exist_ok=True)
     missing = [file for file in files if not _matches(folder / file.name, file)]
     _check_room(folder, sum(file.size for file in missing))
     for number, file in enumerate(missing, 1):
         tell(f"{name}: {number}/{len(missing)} {file.name}, {_amount(file.size)}")
-        _download(published.repo, commit, file, folder, hub)
+        _download(replace(published, revision=commit), file, folder, hub)
     lock = Lock(
         name,
         published.repo,
@@ -89,18 +91,25 @@ def _listed(published: Published, hub: str) -> tuple[str, list[_Remote]]:
     return info.sha, sorted(files, key=lambda file: file.size)
 
 
-def _download(repo: str, commit: str, file: _Remote, folder: Path, hub: str) -> None:
-    """Download one file and check its hash."""
+def _download(published: Published, file: _Remote, folder: Path, hub: str) -> None:
+    """Download one file of a commit and check its hash."""
     try:
         # A file that is there was found to be wrong: without force the client would trust its own note about it.
         there = (folder / file.name).exists()
-        hf_hub_download(repo, file.name, revision=commit, local_dir=folder, endpoint=hub, force_download=there)
+        hf_hub_download(
+            published.repo,
+            file.name,
+            revision=published.revision,
+            local_dir=folder,
+            endpoint=hub,
+            force_download=there,
+        )
     except OSError as error:
         if isinstance(error, GatedRepoError | RepositoryNotFoundError) or error.errno is None:
-            raise _explained(error, Published(repo, 0, "", "", commit), hub) from error
+            raise _explained(error, published, hub) from error
         raise  # a full or read-only disk
     except Exception as error:  # as above
-        raise _explained(error, Published(repo, 0, "", "", commit), hub) from error
+        raise _explained(error, published, hub) from error
     if not _matches(folder / file.name, file):
         raise _unavailable(f"{folder / file.name} does not match the hash that {hub} gives for it; fetch again")
 
@@ -130,9 +139,7 @@ def _explained(error: Exception, published: Published, hub: str) -> RunFailed:
     where = f"{hub}/{published.repo}"
     match error:
         case GatedRepoError():
-            return _unavailable(
-                f"{where} is given out on request; request access on its page, then run `hf auth login`"
-            )
+            return _unavailable(f"{where} is given out on request; {_access(published)}")
         case RepositoryNotFoundError():
             return _unavailable(f"there is no {where}, or it is private; run `hf auth login` if you have access")
         case RevisionNotFoundError():
@@ -142,6 +149,13 @@ def _explained(error: Exception, published: Published, hub: str) -> RunFailed:
     return _unavailable(
         f"{where} can't be downloaded ({describe(error)}); run the command again, complete files are kept, or fetch on "
         "another machine and copy the folder"
+    )
+
+
+def _access(published: Published) -> str:
+    return (
+        f"accept its licence ({published.licence}) on its page, wait until access is granted, then run "
+        "`hf auth login`, or set HF_TOKEN to a token of yours"
     )
 
 

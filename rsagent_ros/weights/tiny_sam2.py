@@ -6,6 +6,8 @@ For tests, CI and the dry run of a deployment, like those of `tiny.py`; about 2 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,21 @@ WIDTH = 64
 MEMORY_WIDTH = 128
 """Width of a network with memory: transformers wants more than the 64 channels that its memories have."""
 
+MEMORY: dict[str, Any] = {
+    "memory_attention_hidden_size": MEMORY_WIDTH,
+    "memory_attention_num_layers": 2,
+    "memory_attention_feed_forward_hidden_size": 2 * MEMORY_WIDTH,
+    "memory_attention_rope_feat_sizes": [16, 16],
+    "memory_encoder_hidden_size": MEMORY_WIDTH,
+    "memory_encoder_output_channels": 64,
+    "mask_downsampler_embed_dim": MEMORY_WIDTH,
+    "memory_fuser_embed_dim": MEMORY_WIDTH,
+    "memory_fuser_intermediate_dim": 2 * MEMORY_WIDTH,
+}
+"""What a network with memory has beside the image part."""
+
 _PIXELS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-_GREY_PIXELS = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+GREY_PIXELS = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 
 
 def save_tiny_sam2(folder: Path, seed: int = 0) -> None:
@@ -31,38 +46,14 @@ def save_tiny_sam2(folder: Path, seed: int = 0) -> None:
 
 def save_tiny_sam2_video(folder: Path, seed: int = 0) -> None:
     """Write a SAM 2.1 with its memory for video, as most are published; otherwise like `save_tiny_sam2`."""
-    memory = {
-        "image_size": 256,
-        "memory_attention_hidden_size": MEMORY_WIDTH,
-        "memory_attention_num_layers": 2,
-        "memory_attention_feed_forward_hidden_size": 2 * MEMORY_WIDTH,
-        "memory_attention_rope_feat_sizes": [16, 16],
-        "memory_encoder_hidden_size": MEMORY_WIDTH,
-        "memory_encoder_output_channels": 64,
-        "mask_downsampler_embed_dim": MEMORY_WIDTH,
-        "memory_fuser_embed_dim": MEMORY_WIDTH,
-        "memory_fuser_intermediate_dim": 2 * MEMORY_WIDTH,
-    }
     pixels = {"image_processor_type": "Sam2ImageProcessorFast", **_PIXELS}
-    _save(folder, "sam2_video", _hiera(MEMORY_WIDTH), 16, pixels, seed, memory)
+    _save(folder, "sam2_video", _hiera(MEMORY_WIDTH), 16, pixels, seed, {"image_size": 256, **MEMORY})
 
 
 def save_tiny_sam3_tracker(folder: Path, seed: int = 0) -> None:
     """Write a SAM 3 tracker; otherwise like `save_tiny_sam2`."""
-    transformer = {
-        "model_type": "sam3_vit_model",
-        "image_size": 224,
-        "pretrain_image_size": 112,
-        "patch_size": 14,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "window_size": 8,
-        "global_attn_indexes": [1],
-    }
-    vision = {"backbone_config": transformer, **_necks("sam3_vision_model")}
-    _save(folder, "sam3_tracker", vision, 14, {"image_processor_type": "Sam3ImageProcessorFast", **_GREY_PIXELS}, seed)
+    pixels = {"image_processor_type": "Sam3ImageProcessorFast", **GREY_PIXELS}
+    _save(folder, "sam3_tracker", sam3_vision(), 14, pixels, seed)
 
 
 def save_tiny_edgetam(folder: Path, seed: int = 0) -> None:
@@ -86,6 +77,23 @@ def save_tiny_edgetam(folder: Path, seed: int = 0) -> None:
     }
     vision = {"backbone_config": repvit, "backbone_channel_list": [32, 24, 16, 8], **_necks("edgetam_vision_model")}
     _save(folder, "edgetam", vision, 16, {"image_processor_type": "Sam2ImageProcessorFast", **_PIXELS}, seed)
+
+
+def sam3_vision(width: int = WIDTH) -> dict[str, Any]:
+    """The image encoder of SAM 3."""
+    backbone = {
+        "model_type": "sam3_vit_model",
+        "image_size": 224,
+        "pretrain_image_size": 112,
+        "patch_size": 14,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "window_size": 8,
+        "global_attn_indexes": [1],
+    }
+    return {"backbone_config": backbone, **_necks("sam3_vision_model", width)}
 
 
 def _hiera(width: int = WIDTH) -> dict[str, Any]:
@@ -138,16 +146,27 @@ def _save(
         },
         **(memory or {}),
     )
+    # For masks alone transformers would take the image part of a video model.
+    kind = AutoModelForMaskGeneration if memory is None else AutoModel
+    model = random_model(partial(kind.from_config, config, dtype=torch.float32), seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    write_pixels(folder, processor, side)
+
+
+def random_model(make: Callable[[], PreTrainedModel], seed: int) -> PreTrainedModel:
+    """A model with random weights; the global random state stays as it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # For masks alone transformers would take the image part of a video model.
-        kind = AutoModelForMaskGeneration if memory is None else AutoModel
-        model: PreTrainedModel = kind.from_config(config, dtype=torch.float32)
+        model = make()
         # Unit gain: with the usual small weights such a small network answers almost zero to everything.
         for weight in model.parameters():
             if weight.ndim > 1:
                 torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    processor |= {"size": {"height": side, "width": side}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n", encoding="utf-8")
+    return model
+
+
+def write_pixels(folder: Path, processor: dict[str, Any], side: int) -> None:
+    """Write the file that says what a network's pixels are: squares of that side."""
+    content = processor | {"size": {"height": side, "width": side}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -27,12 +27,13 @@ def lacking(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def answers(folder: Path, what: str, *arguments: str) -> dict[str, np.ndarray]:
-    """Run the comparison apart: with torchvision, which spoils transformers where it does not fit."""
+def answers(folder: Path, script: str, *arguments: str) -> dict[str, np.ndarray]:
+    """Run a comparison apart: with torchvision, which spoils transformers where it does not fit."""
     out = folder / "answers.npz"
+    words = [str(out) if word == "OUT" else word for word in arguments]
     paths = [str(ROOT), str(ROOT / "test/support"), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("stock_sam2.py")), what, str(out), *arguments],
+        [sys.executable, str(Path(__file__).with_name(script)), *words],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
@@ -48,7 +49,12 @@ def answers(folder: Path, what: str, *arguments: str) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def processors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    return answers(tmp_path_factory.mktemp("stock"), "processors")
+    return answers(tmp_path_factory.mktemp("stock"), "stock_sam2.py", "processors", "OUT")
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    return answers(tmp_path_factory.mktemp("words"), "stock_words.py", "OUT")
 
 
 @pytest.mark.parametrize("architecture", ["sam2", "sam3_tracker", "edgetam"])
@@ -66,8 +72,27 @@ def test_transformers_own_processor_gives_the_same(processors: dict[str, np.ndar
 
 def test_metas_own_predictor_gives_the_same_but_for_rounded_pixels(tmp_path: Path) -> None:
     """It does not round resized pixels to whole grey levels, as transformers does: a few pixels of edges differ."""
-    found = answers(tmp_path, "predictor", str(tiny_config(tmp_path)))
+    found = answers(tmp_path, "stock_sam2.py", "predictor", "OUT", str(tiny_config(tmp_path)))
     for name in PROMPTS:
         assert np.mean(found[f"ours_{name}_masks"] != found[f"stock_{name}_masks"]) < 0.005
         assert np.allclose(found[f"ours_{name}_scores"], found[f"stock_{name}_scores"], atol=1e-4)
     assert 0.01 < found["ours_box_masks"].mean() < 0.99
+
+
+def test_sam3s_own_processor_finds_the_same(words: dict[str, np.ndarray]) -> None:
+    assert np.array_equal(words["sam3_ours_pixels"], words["sam3_stock_pixels"])
+    assert len(words["sam3_stock_scores"]) > 0
+    assert np.allclose(words["sam3_ours_scores"], words["sam3_stock_scores"], atol=1e-6)
+    assert np.array_equal(words["sam3_ours_masks"], words["sam3_stock_masks"])
+
+
+@pytest.mark.parametrize("shape", ["wide", "tall", "long", "small"])
+@pytest.mark.parametrize(("network", "pixels_differ"), [("dino", 0.0), ("owl", 1e-5)])
+def test_the_detectors_own_processors_find_the_same(
+    words: dict[str, np.ndarray], network: str, shape: str, pixels_differ: float
+) -> None:
+    prefix = f"{network}_{shape}_"
+    assert np.allclose(words[f"{prefix}ours_pixels"], words[f"{prefix}stock_pixels"], rtol=0.0, atol=pixels_differ)
+    assert len(words[f"{prefix}stock_scores"]) > 0
+    assert np.allclose(words[f"{prefix}ours_scores"], words[f"{prefix}stock_scores"], atol=1e-5)
+    assert np.allclose(words[f"{prefix}ours_boxes"], words[f"{prefix}stock_boxes"], atol=1e-2)

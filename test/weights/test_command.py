@@ -18,6 +18,8 @@ from fake_hub import FakeHub
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.segmenters.sam2 import open_sam2
 from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.segmenters.sam3 import open_sam3
+from rsagent_ros.segmenters.sam3_config import Sam3Config
 from rsagent_ros.trackers.sam2_video import open_sam2_tracker
 from rsagent_ros.weights.catalogue import CATALOGUE
 from rsagent_ros.weights.command import add_commands
@@ -80,8 +82,10 @@ def test_help_lists_names_sizes_and_licences(capsys: pytest.CaptureFixture[str])
         run("fetch", "--help")
     shown = capsys.readouterr().out
     for name, item in CATALOGUE.items():
-        assert name in shown
-        assert item.licence in shown
+        (line,) = [line for line in shown.splitlines() if line.startswith(f"  {name} ")]
+        assert item.licence in line
+        assert ("gated" in line) == item.gated
+    assert "`hf auth login`" in shown
 
 
 def test_tiny_makes_checkpoints_that_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +94,10 @@ def test_tiny_makes_checkpoints_that_load(tmp_path: Path, capsys: pytest.Capture
     for name in ("sam2", "sam2_video", "sam3_tracker"):
         assert str(tmp_path / "tiny" / name) in told
         open_sam2(Sam2Config(str(tmp_path / "tiny" / name), device="cpu")).warm_up()
+    open_sam3(Sam3Config(str(tmp_path / "tiny" / "sam3"), device="cpu")).warm_up()
+    for name in ("mm_grounding_dino", "owlv2"):
+        folders = [str(tmp_path / "tiny" / one) for one in ("sam2", name)]
+        open_sam2(Sam2Config(folders[0], device="cpu", finder=folders[1])).warm_up()
     open_sam2_tracker(Sam2Config(str(tmp_path / "tiny" / "sam2_video"), device="cpu")).warm_up()
     for name in ("qwen2_5_vl", "qwen3_vl"):
         assert (tmp_path / "tiny" / name / "model.safetensors").is_file()

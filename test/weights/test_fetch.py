@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -139,7 +140,14 @@ def test_what_the_hub_does_not_have(get: Get, published: Published, sentence: st
 
 def test_a_checkpoint_that_is_given_out_on_request(hub: FakeHub, get: Get) -> None:
     hub.refuse = (HTTPStatus.FORBIDDEN, "GatedRepo")
-    refused(get, "is given out on request; .*`hf auth login`")
+    refused(get, r"is given out on request; accept its licence \(free\) .*`hf auth login`, or set HF_TOKEN")
+
+
+def test_one_that_is_gated_says_so_before_it_comes(get: Get) -> None:
+    _, told = get(replace(PUBLISHED, gated=True))
+    assert "licence free" in told[1]
+    assert "given out on request; accept its licence (free) on its page" in told[2]
+    assert " 1/3 " in told[3]
 
 
 def test_a_checkpoint_without_safetensors(hub: FakeHub, get: Get) -> None:

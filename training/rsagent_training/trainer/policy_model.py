@@ -45,9 +45,9 @@ def load_policy_model(recipe: SftRecipe | GrpoRecipe) -> Checkpoint:
 def segmenter_settings(recipe: GrpoRecipe) -> dict[str, Any]:
     """The recipe's settings of the segmenter, on the device of this process where they name none."""
     rank = os.environ.get("LOCAL_RANK")
-    if recipe.segmenter != "sam2" or rank is None or recipe.optimisation.cpu or not torch.cuda.is_available():
+    if recipe.segmenter == "classical" or rank is None or recipe.optimisation.cpu or not torch.cuda.is_available():
         return recipe.segmenter_settings
-    return {"sam2.device": f"cuda:{rank}", **recipe.segmenter_settings}
+    return {f"{recipe.segmenter}.device": f"cuda:{rank}", **recipe.segmenter_settings}
 
 
 def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:

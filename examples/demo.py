@@ -13,7 +13,8 @@ IoU with the simulator's truth. Exit code 0 when all is as expected.
 The node records every goal, a bag is recorded beside it, and the truth is sent back as verdicts. `demo_log` then
 replays all of that without ROS, and evaluates it: `evaluation/index.html`.
 
-With --tiny the node runs a vision-language model and SAM 2.1 from checkpoints on disk, as a robot with weights does.
+With --tiny the node runs a vision-language model, SAM 2.1 and a detector that takes words from checkpoints on disk, as
+a robot with weights does.
 They are tiny and random, so they talk nonsense: all that is expected then is a clean end of every goal.
 """
 
@@ -111,15 +112,18 @@ def tiny_models(folder: Path) -> list[str]:
     """Make the checkpoints; returns the node's arguments that choose them."""
     from rsagent_ros.policies.family import QWEN2_5_VL
     from rsagent_ros.weights.tiny import save_tiny
+    from rsagent_ros.weights.tiny_detectors import save_tiny_mm_grounding_dino
     from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
 
     save_tiny(QWEN2_5_VL, folder / "qwen2_5_vl")
     save_tiny_sam2(folder / "sam2")
+    save_tiny_mm_grounding_dino(folder / "finder")
     chosen = {
         "policy": "local",
         "local.checkpoint": folder / "qwen2_5_vl",
         "segmenter": "sam2",
         "sam2.checkpoint": folder / "sam2",
+        "sam2.finder": folder / "finder",
         "max_reply_tokens": 16,  # they never stop by themselves
     }
     return [word for name, value in chosen.items() for word in ("-p", f"{name}:={value}")]

@@ -206,8 +206,9 @@ def _segmenter(choice: Choice) -> Segmenter[Any]:
 def _sam2(choice: Choice) -> Segmenter[Any]:
     config = choice.config(Sam2Config, "sam2")
     from rsagent_ros.segmenters.sam2 import open_sam2
+    from rsagent_ros.segmenters.sam2_finder import open_sam2_finder
 
-    segmenter = open_sam2(config)
+    segmenter = open_sam2_finder(config) if config.finder else open_sam2(config)
     segmenter.warm_up()
     return segmenter
 

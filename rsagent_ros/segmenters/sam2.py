@@ -201,23 +201,20 @@ class Sam2Segmenter:
 
 
 def open_sam2(config: Sam2Config) -> Sam2Segmenter:
-    """Load a segmenter, a `Sam2Finder` where there is a finder; blocks while it loads, and downloads nothing.
+    """Load a segmenter, without its finder (see `sam2_finder`); blocks while it loads, and downloads nothing.
 
     Raises:
-        RunFailed: MODEL_UNAVAILABLE: a checkpoint or the device can't be used; one sentence says why. OUT_OF_MEMORY.
+        RunFailed: MODEL_UNAVAILABLE: the checkpoint or the device can't be used; one sentence says why. OUT_OF_MEMORY.
     """
-    network: Sam2Network
+    return Sam2Segmenter(load_network(config), encodings_megabytes=config.encodings_megabytes)
+
+
+def load_network(config: Sam2Config) -> Sam2Network:
+    """Load the network of a segmenter; see `open_sam2`."""
     if config.checkpoint.endswith(".pt"):
         from rsagent_ros.segmenters.meta_sam2 import MetaSam2
 
-        network = MetaSam2.load(config)
-    else:
-        from rsagent_ros.segmenters.transformers_sam2 import TransformersSam2
+        return MetaSam2.load(config)
+    from rsagent_ros.segmenters.transformers_sam2 import TransformersSam2
 
-        network = TransformersSam2.load(config)
-    if not config.finder:
-        return Sam2Segmenter(network, encodings_megabytes=config.encodings_megabytes)
-    from rsagent_ros.segmenters.detector import open_detector
-    from rsagent_ros.segmenters.sam2_finder import Sam2Finder
-
-    return Sam2Finder(network, open_detector(config), encodings_megabytes=config.encodings_megabytes)
+    return TransformersSam2.load(config)

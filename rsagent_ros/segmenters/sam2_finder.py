@@ -1,5 +1,7 @@
 """The PhraseSegmenter of a detector and SAM 2.1: the detector's boxes are prompts, one mask each.
 
+    segmenter = open_sam2_finder(Sam2Config("models/sam2.1-hiera-large", finder="models/mm-grounding-dino-tiny"))
+
 An instance has the detector's score; what SAM thinks of its mask is in its stability. Two boxes around one thing become
 one instance.
 """
@@ -14,9 +16,10 @@ import torch
 from rsagent_ros.agent.evidence import stability
 from rsagent_ros.agent.geometry import Box
 from rsagent_ros.agent.segmenter import Detection, MaskPrompt
-from rsagent_ros.segmenters.detector import Detector
+from rsagent_ros.segmenters.detector import Detector, open_detector
 from rsagent_ros.segmenters.instances import detection, distinct
-from rsagent_ros.segmenters.sam2 import GREY, PROMPTS_AT_ONCE, Sam2Encoding, Sam2Segmenter
+from rsagent_ros.segmenters.sam2 import GREY, PROMPTS_AT_ONCE, Sam2Encoding, Sam2Segmenter, load_network
+from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_network import Sam2Network
 
 
@@ -70,3 +73,12 @@ class Sam2Finder(Sam2Segmenter):
         """
         self._run(partial(self._detector.find, GREY, "object"))
         super().warm_up()
+
+
+def open_sam2_finder(config: Sam2Config) -> Sam2Finder:
+    """Load a segmenter and its finder; blocks while they load, and downloads nothing.
+
+    Raises:
+        RunFailed: MODEL_UNAVAILABLE: a checkpoint or the device can't be used; one sentence says why. OUT_OF_MEMORY.
+    """
+    return Sam2Finder(load_network(config), open_detector(config), encodings_megabytes=config.encodings_megabytes)

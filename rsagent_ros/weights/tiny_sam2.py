@@ -29,7 +29,7 @@ MEMORY: dict[str, Any] = {
     "memory_fuser_embed_dim": MEMORY_WIDTH,
     "memory_fuser_intermediate_dim": 2 * MEMORY_WIDTH,
 }
-"""What a network with memory has beside the image part."""
+"""Sizes of the memory of a network that has one, beside the image part."""
 
 _PIXELS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 GREY_PIXELS = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}

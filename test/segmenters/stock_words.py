@@ -93,12 +93,15 @@ def detector(save: Any, open_stock: Any, text: Any, folder: Path, image: np.ndar
     )
     height, width = image.shape[:2]
     corners = found["boxes"].numpy().clip(0, [width, height, width, height])
-    order = np.argsort(-found["scores"].numpy(), kind="stable")
+    # Those in what OWLv2 adds to make the image a square have nothing of it inside, and ours leaves them out.
+    inside = (corners[:, 2:] > corners[:, :2]).all(axis=1)
+    corners, stock_scores = corners[inside], found["scores"].numpy()[inside]
+    order = np.argsort(-stock_scores, kind="stable")
     return {
         "ours_pixels": pixels.numpy(),
         "stock_pixels": inputs["pixel_values"].numpy(),
         "ours_scores": scores,
-        "stock_scores": found["scores"].numpy()[order],
+        "stock_scores": stock_scores[order],
         "ours_boxes": boxes,
         "stock_boxes": corners[order],
     }

@@ -27,8 +27,8 @@ from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.errors import RunFailed, ToolFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.segmenters.detector import MOST_BOXES, Detector, open_detector
-from rsagent_ros.segmenters.sam2 import open_sam2
 from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.segmenters.sam2_finder import open_sam2_finder
 from rsagent_ros.weights.tiny_detectors import save_tiny_mm_grounding_dino, save_tiny_owlv2
 from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
 
@@ -216,7 +216,7 @@ def test_pixels_are_the_usual_ones_where_no_file_says(folder: Path, kind: str) -
 
 def test_an_episode_with_each_finder_ends_cleanly(made: Path, kind: str) -> None:
     config = Sam2Config(str(made / "sam2"), device="cpu", finder=str(made / kind), finder_threshold=0.01)
-    segmenter = open_sam2(config)
+    segmenter = open_sam2_finder(config)
     segmenter.warm_up()
     names = {"dino": "mm_grounding_dino", "owl": "owlv2"}
     assert segmenter.name == f"sam2:sam2+{names[kind]}:{kind}"

@@ -18,6 +18,7 @@ from fake_hub import FakeHub
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.segmenters.sam2 import open_sam2
 from rsagent_ros.segmenters.sam2_config import Sam2Config
+from rsagent_ros.segmenters.sam2_finder import open_sam2_finder
 from rsagent_ros.segmenters.sam3 import open_sam3
 from rsagent_ros.segmenters.sam3_config import Sam3Config
 from rsagent_ros.trackers.sam2_video import open_sam2_tracker
@@ -97,7 +98,7 @@ def test_tiny_makes_checkpoints_that_load(tmp_path: Path, capsys: pytest.Capture
     open_sam3(Sam3Config(str(tmp_path / "tiny" / "sam3"), device="cpu")).warm_up()
     for name in ("mm_grounding_dino", "owlv2"):
         folders = [str(tmp_path / "tiny" / one) for one in ("sam2", name)]
-        open_sam2(Sam2Config(folders[0], device="cpu", finder=folders[1])).warm_up()
+        open_sam2_finder(Sam2Config(folders[0], device="cpu", finder=folders[1])).warm_up()
     open_sam2_tracker(Sam2Config(str(tmp_path / "tiny" / "sam2_video"), device="cpu")).warm_up()
     for name in ("qwen2_5_vl", "qwen3_vl"):
         assert (tmp_path / "tiny" / name / "model.safetensors").is_file()

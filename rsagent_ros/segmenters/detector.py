@@ -156,10 +156,10 @@ def _clip_tokens(folder: Path, described: Any) -> PhraseTokens:
 def _shape_kept(folder: Path, described: Any) -> ShapeKept:
     path, settings = read_pixel_file(folder)
     size = settings.get("size", {"shortest_edge": 800, "longest_edge": 1333})
-    sides = [size.get(name) for name in ("shortest_edge", "longest_edge")] if isinstance(size, dict) else []
-    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise unusable(f"{path}: its size is {size}; a shortest_edge and a longest_edge are expected", AGAIN)
-    return ShapeKept(sides[0], sides[1], *read_colours(path, settings, IMAGENET))
+    match size:
+        case {"shortest_edge": int(shorter), "longest_edge": int(longer)} if min(shorter, longer) > 0:
+            return ShapeKept(shorter, longer, *read_colours(path, settings, IMAGENET))
+    raise unusable(f"{path}: its size is {size}; a shortest_edge and a longest_edge are expected", AGAIN)
 
 
 def _squared(folder: Path, described: Any) -> Squared:

@@ -73,6 +73,7 @@ class TransformersSam3:
         try:
             described = AutoConfig.for_model("sam3", **_part(content, "detector_config"))
             detector = load_model(Sam3Model, folder, described)
+            # It brings a backbone of its own, of which nothing is kept.
             prompted = prompt_parts(_part(content, "tracker_config"))
             tracker = load_model(Sam3TrackerModel, folder, AutoConfig.for_model("sam3_tracker", **prompted))
         except RunFailed:

@@ -70,7 +70,7 @@ def save_tiny_sam3(folder: Path, seed: int = 0) -> None:
         **MEMORY,
         "image_size": SIDE,
     }
-    described = AutoConfig.for_model("sam3_video", detector_config=detector, tracker_config=tracker)
+    described: Any = AutoConfig.for_model("sam3_video", detector_config=detector, tracker_config=tracker)
     model = random_model(partial(Sam3VideoModel, described), seed)
     folder.mkdir(parents=True, exist_ok=True)
     # Not by the model itself, which (transformers 5.23) puts the tracker's prefix before it once more.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import string
+from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import BertTokenizer, CLIPTokenizer
@@ -29,7 +30,7 @@ def tiny_clip_tokenizer(length: int, padding: str = END) -> CLIPTokenizer:
     learner.normalizer, learner.pre_tokenizer = stock.normalizer, stock.pre_tokenizer
     trainer = trainers.BpeTrainer(vocab_size=900, end_of_word_suffix="</w>", show_progress=False)
     learner.train_from_iterator(WORDS, trainer)
-    merges = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
+    merges: Any = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = [*alphabet, *(f"{letter}</w>" for letter in alphabet), *(left + right for left, right in merges)]
     # As in CLIP's own, the end has the highest id: OWLv2 looks for it there.

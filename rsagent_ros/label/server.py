@@ -66,7 +66,9 @@ class _Judge(msgspec.Struct, forbid_unknown_fields=True):
     record: str
     judgement: Judgement
     note: str = ""
-    mask: dict[str, Any] | None = None  # its fields are checked where it is decoded
+    mask: dict[str, Any] | None = None  # of pages of release 0.1.0, whose verdicts may still wait in a browser
+    masks: tuple[dict[str, Any], ...] = ()  # their fields are checked where they are decoded
+    annotator: str = ""
 
 
 class _RefusedError(Exception):
@@ -206,7 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_json({"mask": encode_rle(drawn.mask), "outline": outline(drawn.mask), **facts})
             case "verdict":
                 judge = self._body(_Judge)
-                row = self.server.goals.judge(judge.record, judge.judgement, judge.note, judge.mask)
+                masks = judge.masks if judge.mask is None else (judge.mask, *judge.masks)
+                row = self.server.goals.judge(judge.record, judge.judgement, judge.note, masks, judge.annotator)
                 self._send_json(row_json(row))
             case _:
                 raise _RefusedError(HTTPStatus.NOT_FOUND, f"there is nothing called {name!r}")

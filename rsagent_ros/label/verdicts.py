@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -21,26 +22,39 @@ State: TypeAlias = Literal["", "accepted", "rejected", "corrected", "absent"]
 MAX_NOTE = 2_000
 """Characters of a note."""
 
+MAX_NAME = 100
+"""Characters of an annotator's name."""
 
-def verdict_for(record: Record, judgement: Judgement, note: str = "", mask: object = None) -> Verdict:
+MAX_MASKS = 64
+"""Masks of one correction."""
+
+
+def verdict_for(
+    record: Record, judgement: Judgement, note: str = "", masks: Sequence[object] = (), annotator: str = ""
+) -> Verdict:
     """The verdict of a judgement about a record, not stamped yet.
 
     Args:
         record: What was judged.
         judgement: About the answer.
         note: What was meant.
-        mask: COCO run lengths from anywhere, of the size of the image; with a correction and with nothing else.
+        masks: COCO run lengths from anywhere, of the size of the image, one for each thing that was meant; with a
+            correction and with nothing else.
+        annotator: Name of the person; empty for nobody's.
 
     Raises:
         ValueError: It does not fit this record; the message says why.
     """
-    if (mask is not None) != (judgement == "correct"):
+    if bool(masks) != (judgement == "correct"):
         raise ValueError("a mask belongs to a correction, and a correction has a mask")
-    verdict = Verdict(record.goal_id, "operator", accepted=False, note=tidy(note))
+    name = tidy(annotator, MAX_NAME, "name")
+    verdict = Verdict(record.goal_id, "operator", accepted=False, note=tidy(note), annotator=name)
     said_absent = record.trace.outcome is Outcome.NOT_IN_VIEW
     match judgement:
         case "correct":
-            return replace(verdict, mask=_drawn(mask, record))
+            drawn = _drawn(masks, record)
+            together = np.asarray(np.logical_or.reduce(drawn), dtype=np.bool_)
+            return replace(verdict, mask=together, instances=drawn if len(drawn) > 1 else ())
         case "absent":
             return replace(verdict, accepted=said_absent, absent=True)
         case "reject":
@@ -53,7 +67,7 @@ def verdict_for(record: Record, judgement: Judgement, note: str = "", mask: obje
             before = newest(given for given in record.verdicts if given.source == "operator")
             if before is None:
                 raise ValueError("nobody has judged this goal yet: there is no verdict that the note could belong to")
-            return replace(before, note=verdict.note)
+            return replace(before, note=verdict.note, annotator=verdict.annotator or before.annotator)
 
 
 def not_acceptable(record: Record) -> str:
@@ -71,16 +85,22 @@ def mask_at_hand(record: Record) -> Mask | None:
 
 def says_the_same(one: Verdict, other: Verdict) -> bool:
     """Whether two verdicts differ in nothing but their stamps."""
-    if (one.mask is None) != (other.mask is None):
+    masks = [[mask for mask in (verdict.mask, *verdict.instances) if mask is not None] for verdict in (one, other)]
+    if len(masks[0]) != len(masks[1]) or not all(map(np.array_equal, *masks)):
         return False
-    if one.mask is not None and other.mask is not None and not np.array_equal(one.mask, other.mask):
-        return False
-    return (one.goal_id, one.source, one.accepted, one.absent, one.note) == (
-        other.goal_id,
-        other.source,
-        other.accepted,
-        other.absent,
-        other.note,
+    return _statement(one) == _statement(other)
+
+
+def _statement(verdict: Verdict) -> tuple[object, ...]:
+    """All of a verdict but its masks and its stamp."""
+    return (
+        verdict.goal_id,
+        verdict.source,
+        verdict.accepted,
+        verdict.absent,
+        verdict.note,
+        verdict.annotator,
+        verdict.mask is None,
     )
 
 
@@ -93,21 +113,24 @@ def state_of(verdict: Verdict) -> State:
     return "accepted" if verdict.accepted else "rejected"
 
 
-def tidy(note: str) -> str:
-    """A note as messages can hold it: no control characters but line ends and tabs, nothing around it.
+def tidy(note: str, most: int = MAX_NOTE, name: str = "note") -> str:
+    """A text as messages can hold it: no control characters but line ends and tabs, nothing around it.
 
     Raises:
         ValueError: It is too long.
     """
-    if len(note) > MAX_NOTE:
-        raise ValueError(f"the note has {len(note)} characters; at most {MAX_NOTE} are kept")
+    if len(note) > most:
+        raise ValueError(f"the {name} has {len(note)} characters; at most {most} are kept")
     return plain("".join(c for c in note if c in "\n\t" or unicodedata.category(c) != "Cc")).strip()
 
 
-def _drawn(mask: object, record: Record) -> Mask:
-    drawn, size = decode_rle(mask), record.image.shape[:2]
-    if drawn.shape != size:
-        raise ValueError(f"the mask is {drawn.shape} (height, width), the image {size}")
-    if not drawn.any():
-        raise ValueError("the mask is empty; say absent where nothing is there")
+def _drawn(masks: Sequence[object], record: Record) -> tuple[Mask, ...]:
+    if len(masks) > MAX_MASKS:
+        raise ValueError(f"the correction has {len(masks)} masks; at most {MAX_MASKS} are kept")
+    drawn, size = tuple(map(decode_rle, masks)), record.image.shape[:2]
+    for mask in drawn:
+        if mask.shape != size:
+            raise ValueError(f"the mask is {mask.shape} (height, width), the image {size}")
+        if not mask.any():
+            raise ValueError("the mask is empty; say absent where nothing is there")
     return drawn

@@ -10,9 +10,8 @@ from typing import Any
 
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.records.message_decoder import MessageDecoder
-from rsagent_ros.records.message_fields import verdict_of
 from rsagent_ros.records.record import Record, Verdict
-from rsagent_ros.records.record_messages import VERDICT_TOPIC, record_of
+from rsagent_ros.records.record_messages import record_of, verdicts_of
 from rsagent_ros.records.salvage import whole_messages
 from rsagent_ros.records.writer import record_files, verdict_files
 
@@ -74,7 +73,7 @@ def _verdicts(path: Path, complain: Callable[[str], object]) -> Iterator[Verdict
     for file in verdict_files(path):
         messages = read_messages(file, complain)
         try:
-            yield from (verdict_of(message) for topic, message in messages if topic == VERDICT_TOPIC)
+            yield from verdicts_of(messages)
         except (ValueError, RunFailed) as error:
             complain(f"{file}: not a verdict: {error}")
 

@@ -37,6 +37,8 @@ class Verdict:
         mask: (H, W) bool, what would have been right, of the goal's image; None where not given.
         note: Free text, such as what was meant.
         stamp_ns: Time of the verdict, nanoseconds.
+        instances: (H, W) bool each: the things that `mask` is of, where they were given one by one.
+        annotator: Name of the person; empty where nobody gave one.
     """
 
     goal_id: str
@@ -46,6 +48,8 @@ class Verdict:
     mask: Mask | None = None
     note: str = ""
     stamp_ns: int = 0
+    instances: tuple[Mask, ...] = ()
+    annotator: str = ""
 
 
 def newest(verdicts: Iterable[Verdict]) -> Verdict | None:
@@ -92,8 +96,9 @@ class Record:
         if self.depth is not None and (self.depth.shape != size or self.depth.dtype != np.float32):
             raise ValueError(f"depth is {self.depth.shape} {self.depth.dtype}; the trace is of {size} float32")
         for verdict in self.verdicts:
-            if verdict.mask is not None and verdict.mask.shape != size:
-                raise ValueError(f"a verdict's mask is {verdict.mask.shape} (height, width), the image {size}")
+            for mask in (verdict.mask, *verdict.instances):
+                if mask is not None and mask.shape != size:
+                    raise ValueError(f"a verdict's mask is {mask.shape} (height, width), the image {size}")
 
     def to_example(self, name: str = "") -> Example:
         """The goal as an example, with what its newest verdict makes of it.
@@ -137,15 +142,16 @@ class Record:
         if verdict.absent:
             return Outcome.NOT_IN_VIEW, (), False
         if verdict.mask is not None:
-            return Outcome.FOUND, (np.asarray(verdict.mask, dtype=np.bool_),), False
+            masks = verdict.instances or (verdict.mask,)
+            return Outcome.FOUND, tuple(np.asarray(mask, dtype=np.bool_) for mask in masks), False
         if not verdict.accepted:
             return None, (), False
         if self.trace.outcome is Outcome.NOT_IN_VIEW:
             return Outcome.NOT_IN_VIEW, (), False
-        masks = tuple(answer_masks(self.trace))
-        if not masks:
+        answers = tuple(answer_masks(self.trace))
+        if not answers:
             raise ValueError(f"its verdict accepts an answer that has no mask (outcome {self.trace.outcome})")
-        return (Outcome.AMBIGUOUS if self.trace.outcome is Outcome.AMBIGUOUS else Outcome.FOUND), masks, True
+        return (Outcome.AMBIGUOUS if self.trace.outcome is Outcome.AMBIGUOUS else Outcome.FOUND), answers, True
 
 
 def answer_mask(trace: Trace) -> Mask | None:

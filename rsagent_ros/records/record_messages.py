@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -18,7 +18,7 @@ from rsagent_ros.agent.mask import Mask, area, bounding_box, decode_rle
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.data.camera import PinholeCamera
-from rsagent_ros.images import compressed_to_rgb
+from rsagent_ros.images import compressed_to_rgb, to_mask
 from rsagent_ros.records import interfaces as ros
 from rsagent_ros.records.interfaces import blank
 from rsagent_ros.records.message_fields import camera_of, stamp_of, verdict_of
@@ -26,6 +26,9 @@ from rsagent_ros.records.record import REDACTIONS, VERDICT_SOURCES, Record, Verd
 
 GOAL_TOPIC, TRACE_TOPIC, RESULT_TOPIC = "/agent/goal", "/agent/trace", "/agent/result"
 MASK_TOPIC, VERDICT_TOPIC, REDACTION_TOPIC = "/agent/mask", "/agent/verdict", "/agent/redaction"
+ANNOTATOR_TOPIC, INSTANCE_TOPIC = "/agent/verdict/annotator", "/agent/verdict/instance"
+"""Parts of a verdict that `msg/Verdict` has no field for; they follow it. Release 0.1.0 skips them."""
+
 IMAGE_TOPIC, CAMERA_INFO_TOPIC, DEPTH_TOPIC = "/image/compressed", "/camera_info", "/depth"
 
 _FAST_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -60,7 +63,7 @@ def entries(record: Record) -> Iterator[RecordMessage]:
     if record.camera_info is not None:
         yield RecordMessage(CAMERA_INFO_TOPIC, start, _camera_info(record.camera_info, header))
     for verdict in record.verdicts:
-        yield verdict_entry(verdict)
+        yield from verdict_entries(verdict)
     now = start
     for turn in trace.turns:
         now += _nanoseconds(sum(reply.reply_seconds for reply in turn.replies) + turn.tool_seconds)
@@ -85,8 +88,39 @@ def entries(record: Record) -> Iterator[RecordMessage]:
         yield RecordMessage(DEPTH_TOPIC, start, _image(record.depth.astype("<f4", copy=False), "32FC1", header))
 
 
+def verdict_entries(verdict: Verdict) -> Iterator[RecordMessage]:
+    """The messages of a verdict: itself, then its annotator and its instances."""
+    header = blank("std_msgs/msg/Header", stamp=_time(verdict.stamp_ns))
+    yield verdict_entry(verdict)
+    if verdict.annotator:
+        yield RecordMessage(ANNOTATOR_TOPIC, verdict.stamp_ns, blank(ros.STRING, data=verdict.annotator))
+    for mask in verdict.instances:
+        yield RecordMessage(INSTANCE_TOPIC, verdict.stamp_ns, _mask_image(mask, header))
+
+
+def verdicts_of(messages: Iterable[tuple[str, Any]]) -> Iterator[Verdict]:
+    """The verdicts among messages, given with their topics, each with what follows it.
+
+    Raises:
+        ValueError: One is from nobody that is known.
+        RunFailed: BAD_IMAGE: a mask can't be read.
+    """
+    verdict: Verdict | None = None
+    for topic, message in messages:
+        if topic == VERDICT_TOPIC:
+            if verdict is not None:
+                yield verdict
+            verdict = verdict_of(message)
+        elif verdict is not None and topic == ANNOTATOR_TOPIC:
+            verdict = replace(verdict, annotator=message.data)
+        elif verdict is not None and topic == INSTANCE_TOPIC:
+            verdict = replace(verdict, instances=(*verdict.instances, to_mask(message)))
+    if verdict is not None:
+        yield verdict
+
+
 def verdict_entry(verdict: Verdict) -> RecordMessage:
-    """The message of a verdict."""
+    """The message of a verdict alone, as the node hears it."""
     stamp = _time(verdict.stamp_ns)
     message = blank(
         ros.VERDICT,
@@ -127,7 +161,7 @@ def record_of(messages: Sequence[tuple[str, Any]]) -> Record:
         trace=trace,
         depth=None if depth is None else _exact_depth(depth),
         camera_info=None if info is None else camera_of(info),
-        verdicts=tuple(verdict_of(message) for topic, message in messages if topic == VERDICT_TOPIC),
+        verdicts=tuple(verdicts_of(messages)),
         frame_id=image.header.frame_id,
         redaction=redaction,
     )

@@ -29,7 +29,7 @@ from rsagent_ros.atomic_write import PART, atomic_write
 from rsagent_ros.records.interfaces import definition, serialize
 from rsagent_ros.records.limits import Limits
 from rsagent_ros.records.record import Record, Verdict
-from rsagent_ros.records.record_messages import RecordMessage, entries, verdict_entry
+from rsagent_ros.records.record_messages import RecordMessage, entries, verdict_entries
 
 SUFFIX = ".mcap"
 VERDICT_FILE = re.compile(r"(?P<goal>.+)\.verdict-(?P<number>\d+)\.mcap")
@@ -167,7 +167,7 @@ def add_verdict(path: Path, verdict: Verdict) -> Path:
     """
     if not path.is_file():
         raise FileNotFoundError(errno.ENOENT, "there is no such record (any more)", str(path))
-    data = encode([verdict_entry(verdict)])
+    data = encode(list(verdict_entries(verdict)))
     numbers = [int(known["number"]) for known in map(_verdict_name, verdict_files(path)) if known is not None]
     for number in itertools.count(max(numbers, default=0) + 1):
         file = path.with_name(f"{path.stem}.verdict-{number}{SUFFIX}")

@@ -56,7 +56,7 @@ def test_what_is_stored_is_the_truth_that_evaluation_and_training_read(tmp_path:
         goals.judge(keys[name], "accept")
     goals.judge(keys["absent"], "absent")
     goals.judge(keys["rejected"], "reject")
-    goals.judge(keys["corrected"], "correct", f"the {thing.colour} one", encode_rle(thing.mask))
+    goals.judge(keys["corrected"], "correct", f"the {thing.colour} one", [encode_rle(thing.mask)])
 
     listings = list(list_examples(Dataset("records", str(records))))
     truths = {one.id: one.load() for one in listings if isinstance(one, ExampleRef)}

@@ -38,6 +38,45 @@ def test_a_correction_by_clicks_is_the_thing_that_was_meant(browser: Browser, re
     assert not verdict.mask[other.mask].any()
 
 
+def test_several_masks_are_one_verdict_with_a_name(browser: Browser, records: Path) -> None:
+    image, (thing, other, *_) = picture(1)
+    path = write_goal(records, image=image)
+    with serving(records, ClassicalSegmenter()) as server:
+        page = browser.page(server.address.url)
+        shows(page, "the thing")
+        page.click("#annotator")
+        page.type("Ada")
+        page.key("Escape")
+        assert page.run("document.querySelector('#another').disabled")
+        click_on(page, *middle(thing.mask))
+        drawn(page)
+        page.key("d")
+        page.wait("document.querySelector('#said').textContent.startsWith('mask 2')")
+        page.key("u")
+        page.wait("document.querySelectorAll('#clicks .positive:not(.rim)').length === 1")
+        page.click("#another")
+        click_on(page, *middle(other.mask))
+        drawn(page)
+        page.wait("document.querySelectorAll('#drawn text').length === 2")
+        page.go("about:blank")
+        page.go(server.address.url)  # what was drawn and the name outlive the page
+        shows(page, "the thing")
+        page.wait("document.querySelectorAll('#drawn text').length === 2")
+        assert page.run("document.querySelector('#annotator').value") == "Ada"
+        page.wait("!document.querySelector('[data-judgement=correct]').disabled")
+        page.key("s")
+        page.wait("document.querySelector('#tally').textContent === '1 of 1 judged'")
+        page.wait("document.querySelector('.verdicts')?.textContent.includes('corrected (2 masks) by Ada')")
+        assert page.complaints() == []
+        page.close()
+    (verdict,) = read_record(path).verdicts
+    assert verdict.annotator == "Ada"
+    assert [iou(mask, drawn.mask) > 0.9 for mask, drawn in zip(verdict.instances, (thing, other), strict=True)] == [
+        True,
+        True,
+    ]
+
+
 def test_a_correction_can_start_from_the_answer(browser: Browser, records: Path) -> None:
     image, (thing, other, *_) = picture(1)
     view = View.whole(320, 240)

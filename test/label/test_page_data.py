@@ -79,8 +79,8 @@ def test_candidates_and_verdicts() -> None:
     mine, gripper = goal["verdicts"]
     assert (mine["state"], mine["source"], mine["note"], mine["counts"]) == ("corrected", "operator", "<i>", True)
     assert mine["when"] == "1970-01-01 00:00:09"
-    assert (gripper["state"], gripper["outline"], gripper["counts"]) == ("accepted", "", False)
-    assert goal["start"] == mine["outline"] != ""
+    assert (gripper["state"], gripper["outlines"], gripper["counts"]) == ("accepted", [], False)
+    assert [goal["start"]] == mine["outlines"] != [""]
 
 
 def test_numbers_that_json_does_not_have() -> None:

@@ -63,13 +63,22 @@ def test_a_goal_its_pictures_and_a_mask(url: str, goal: Path) -> None:
     assert (status, drawn["area"], mask.shape) == (200, np.count_nonzero(mask), (240, 320))
     assert mask[120, 160]
     status, row = ask(
-        url, "verdict", {"record": goal.name, "judgement": "correct", "mask": drawn["mask"], "note": "this"}
+        url, "verdict", {"record": goal.name, "judgement": "correct", "masks": [drawn["mask"]], "note": "this"}
     )
     assert (status, row["state"], row["judged"]) == (200, "corrected", True)
     (verdict,) = read_record(goal).verdicts
     assert verdict.mask is not None
     assert (verdict.mask == mask).all()
     assert verdict.note == "this"
+
+
+def test_a_correction_that_waited_in_a_page_of_the_last_release_is_stored(url: str, goal: Path) -> None:
+    drawn = ask(url, "draw", {"record": goal.name, "clicks": CLICK})[1]
+    status, _ = ask(url, "verdict", {"record": goal.name, "judgement": "correct", "mask": drawn["mask"]})
+    assert status == 200
+    (verdict,) = read_record(goal).verdicts
+    assert verdict.mask is not None
+    assert verdict.instances == ()
 
 
 def test_the_page_and_its_parts_come_from_here_alone(server: LabelServer, url: str) -> None:

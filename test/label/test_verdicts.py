@@ -36,7 +36,7 @@ def test_judgements(script: str, judgement: Judgement, accepted: bool, absent: b
 
 @pytest.mark.parametrize("script", ["instant", "absent"])
 def test_a_correction_is_the_mask_and_nothing_else(script: str) -> None:
-    verdict = verdict_for(recorded(POLICY_SCRIPTS[script]), "correct", mask=encode_rle(DRAWN))
+    verdict = verdict_for(recorded(POLICY_SCRIPTS[script]), "correct", masks=[encode_rle(DRAWN)])
     assert verdict.mask is not None
     assert (verdict.mask == DRAWN).all()
     assert (verdict.accepted, verdict.absent, state_of(verdict)) == (False, False, "corrected")
@@ -55,17 +55,40 @@ def test_an_answer_that_is_none_can_not_be_accepted() -> None:
         ({"size": [48, 64], "counts": "zz"}, "RLE"),
         ({"size": [48, 64], "counts": 5}, "RLE"),
         ("all of it", "RLE"),
-        (None, "a correction has a mask"),
+        (None, "RLE"),
     ],
 )
 def test_masks_that_are_no_truth(mask: object, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        verdict_for(recorded(), "correct", mask=mask)
+        verdict_for(recorded(), "correct", masks=[mask])
+
+
+def test_a_correction_of_several_things_keeps_them_apart() -> None:
+    left, right = DRAWN, np.roll(DRAWN, 30, 1)
+    verdict = verdict_for(recorded(), "correct", masks=[encode_rle(left), encode_rle(right)], annotator=" Ada\n")
+    assert verdict.mask is not None
+    assert (verdict.mask == (left | right)).all()
+    assert all(map(np.array_equal, verdict.instances, (left, right)))
+    assert verdict.annotator == "Ada"
+    example = recorded(verdicts=(verdict,)).to_example()
+    assert all(map(np.array_equal, example.masks, (left, right)))
+    with pytest.raises(ValueError, match="65 masks"):
+        verdict_for(recorded(), "correct", masks=[encode_rle(left)] * 65)
+
+
+def test_a_name_is_no_essay() -> None:
+    with pytest.raises(ValueError, match="the name has 101 characters"):
+        verdict_for(recorded(), "accept", annotator="x" * 101)
+
+
+def test_a_correction_has_a_mask() -> None:
+    with pytest.raises(ValueError, match="a correction has a mask"):
+        verdict_for(recorded(), "correct")
 
 
 def test_a_mask_belongs_to_nothing_but_a_correction() -> None:
     with pytest.raises(ValueError, match="belongs to a correction"):
-        verdict_for(recorded(), "accept", mask=encode_rle(DRAWN))
+        verdict_for(recorded(), "accept", masks=[encode_rle(DRAWN)])
 
 
 def test_a_note_keeps_what_a_person_said_before() -> None:
@@ -99,6 +122,8 @@ def test_what_says_the_same() -> None:
         Verdict("goal-1", "operator", accepted=False, note="n"),
         Verdict("goal-1", "grasp", accepted=False, mask=DRAWN, note="n"),
         Verdict("goal-1", "operator", accepted=False, mask=DRAWN, note=""),
+        Verdict("goal-1", "operator", accepted=False, mask=DRAWN, note="n", annotator="Ada"),
+        Verdict("goal-1", "operator", accepted=False, mask=DRAWN, note="n", instances=(DRAWN,)),
     ):
         assert not says_the_same(one, other)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,19 @@ def test_a_record_comes_back_to_the_bit(writer: RecordWriter, script: str) -> No
     (again,) = back.verdicts
     assert np.array_equal(again.mask, verdict.mask)  # type: ignore[arg-type]
     assert (again.source, again.accepted, again.note, again.stamp_ns) == ("grasp", False, "the left one", 7)
+
+
+def test_a_verdict_keeps_its_annotator_and_its_instances(writer: RecordWriter) -> None:
+    one, other = (noise()[:, :, channel] > 99 for channel in (0, 1))
+    named = Verdict("goal-1", "operator", False, mask=one | other, stamp_ns=7, instances=(one, other), annotator="Ada")
+    plain = Verdict("goal-1", "grasp", accepted=True, stamp_ns=8)
+    path = writer.write(recorded(verdicts=(named, plain)))
+    add_verdict(path, replace(named, annotator="Bob", stamp_ns=9))
+    verdicts = read_record(path, fail).verdicts
+    assert [verdict.annotator for verdict in verdicts] == ["Ada", "", "Bob"]
+    assert [len(verdict.instances) for verdict in verdicts] == [2, 0, 2]
+    for verdict in (verdicts[0], verdicts[2]):
+        assert all(map(np.array_equal, verdict.instances, (one, other)))
 
 
 def test_what_was_not_there_is_not_there(writer: RecordWriter) -> None:

@@ -50,6 +50,8 @@ class Browser:
         os.close(theirs_out)
         self._ids = itertools.count(1)
         self._buffer = b""
+        self.complaints: dict[str, list[str]] = {}
+        """What each session's page has complained about."""
 
     def __enter__(self) -> Browser:
         return self
@@ -75,6 +77,8 @@ class Browser:
         target = self.call("Target.createTarget", {"url": "about:blank", **where})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         page = Page(self, session, target)
+        for domain in ("Runtime", "Log"):
+            page.call(f"{domain}.enable")
         page.resize(*size)
         page.go(url)
         return page
@@ -95,10 +99,25 @@ class Browser:
         while True:
             answer = self._receive(until, method)
             if answer.get("id") != number:
-                continue  # an event, which nobody waits for
+                self._hear(answer)
+                continue
             if "error" in answer:
                 raise RuntimeError(f"{method}: {answer['error']['message']}")
             return answer["result"]
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Keep what an event complains about; nobody waits for the others."""
+        told = event.get("params", {})
+        match event.get("method"):
+            case "Runtime.exceptionThrown":
+                words = str(told["exceptionDetails"].get("exception", {}).get("description"))
+            case "Log.entryAdded" if told["entry"]["level"] == "error":
+                words = str(told["entry"]["text"])
+            case "Runtime.consoleAPICalled" if told["type"] == "error":
+                words = str(told["args"])
+            case _:
+                return
+        self.complaints.setdefault(event.get("sessionId", ""), []).append(words)
 
     def _receive(self, until: float, method: str) -> dict[str, Any]:
         while b"\0" not in self._buffer:
@@ -157,6 +176,11 @@ class Page:
                 raise AssertionError(f"never came true: {expression}\nThe page says:\n{shown}")
             time.sleep(0.02)
         return value
+
+    def complaints(self) -> list[str]:
+        """Exceptions and errors that its console has heard."""
+        self.run("0")  # what was said before comes before the answer
+        return self._browser.complaints.get(self._session, [])
 
     def text(self, selector: str) -> str:
         """What an element says."""

@@ -29,7 +29,7 @@ function verdicts(goal) {
       "li",
       { class: verdict.counts ? "counts" : "" },
       el("i", { class: `state ${verdict.state}` }),
-      el("span", {}, verdict.state, el("span", { class: "soft" }, ` by ${SOURCES[verdict.source]}, ${verdict.when}`)),
+      el("span", {}, verdict.outlines.length > 1 ? `${verdict.state} (${verdict.outlines.length} masks)` : verdict.state, el("span", { class: "soft" }, ` by ${verdict.annotator || SOURCES[verdict.source]}, ${verdict.when}`)),
       verdict.note ? el("p", {}, verdict.note) : "",
     ),
   );

@@ -1,14 +1,15 @@
-// The page: which goal is open, what is being drawn and written, and verdicts. Reading order: this file, outbox.js,
-// list.js, stage.js, clicks.js, goal.js, server.js, store.js, keys.js, notices.js.
+// The page: which goal is open, what is being drawn and written, and verdicts. Reading order: this file, drawing.js,
+// outbox.js, list.js, stage.js, clicks.js, goal.js, server.js, store.js, keys.js, notices.js.
 
 import { $, press } from "./build.js";
-import { clicksOf, pointed } from "./clicks.js";
+import { clicksOf, masksOf, pointed } from "./clicks.js";
+import { Drawing } from "./drawing.js";
 import * as panel from "./goal.js";
 import * as keys from "./keys.js";
 import * as list from "./list.js";
 import { notice, noticed, toast } from "./notices.js";
 import * as outbox from "./outbox.js";
-import { Away, Refused, address, get, post } from "./server.js";
+import { Away, Refused, address, get } from "./server.js";
 import * as stage from "./stage.js";
 import * as store from "./store.js";
 
@@ -19,8 +20,7 @@ const judgements = [...document.querySelectorAll("[data-judgement]")];
 let wanted = ""; // the record that is to be open
 let goal = null; // what the server told about it; null while that is on its way
 let steps = []; // clicks on it
-let drawn = null; // what came of them: { steps, mask, outline, area, score }, or { steps, error }
-let drawing = null; // a promise while the segmenter is at work
+let drawing = new Drawing(""); // what came of them
 let judging = false;
 let visible = true; // masks
 let sign = "+"; // what a left click means
@@ -32,7 +32,7 @@ const trail = []; // records that were open before
 
 async function open(record) {
   if (wanted && wanted !== record) trail.push(wanted);
-  [wanted, goal, steps, drawn, waitingForNext] = [record, null, [], null, false];
+  [wanted, goal, steps, drawing, waitingForNext] = [record, null, [], new Drawing(record), false];
   history.replaceState(null, "", `#${encodeURIComponent(record)}`);
   list.select(record);
   $("note").value = $("empty").textContent = "";
@@ -72,21 +72,20 @@ function nothing(sentence) {
 }
 
 const personal = () => goal?.verdicts.findLast((verdict) => verdict.source === "operator");
-const noteSaid = () => personal()?.note ?? "";
 
 const draftOf = (record) => `draft ${record}`;
 
 function keepDraft() {
   if (!goal) return;
   const note = $("note").value;
-  if (note === noteSaid() && !steps.length) store.remove(draftOf(goal.record));
+  if (!note && !steps.length) store.remove(draftOf(goal.record));
   else store.save(draftOf(goal.record), { note, steps });
   if (store.forgetful) notice("forgetful", "This browser keeps nothing: what is not saved is lost when the page is closed.");
 }
 
 function restore() {
   const draft = store.load(draftOf(goal.record), null);
-  $("note").value = draft?.note ?? noteSaid();
+  $("note").value = draft?.note ?? ""; // each verdict has a note of its own
   steps = draft?.steps ?? [];
   if (steps.length) redraw();
 }
@@ -109,32 +108,19 @@ function undo() {
 
 function change(next) {
   steps = next;
+  drawing.forgive();
   keepDraft();
   redraw();
 }
 
-/** Have a mask drawn for the clicks as they are once the segmenter is free; those in between are skipped. */
+/** Have masks drawn for the clicks as they are once the segmenter is free; those in between are skipped. */
 function redraw() {
-  drawing ??= draw().finally(() => {
-    drawing = null;
-    refresh();
-  });
+  const current = drawing;
+  current.draw(() => (current === drawing && goal ? masksOf(steps) : []), away).then(refresh);
   refresh();
 }
 
-async function draw() {
-  while (goal && drawn?.steps !== steps) {
-    const asked = steps, { record } = goal, clicks = clicksOf(asked);
-    let answer = {};
-    try {
-      if (pointed(clicks)) answer = await post("draw", { record, clicks }, 300);
-    } catch (error) {
-      if (error instanceof Away) return away(); // tried again when the server is back
-      answer = { error: error.message };
-    }
-    if (goal?.record === record) drawn = { ...answer, steps: asked };
-  }
-}
+const anotherMask = () => !$("another").disabled && step({ kind: "next" });
 
 // ---------------------------------------------------------------- verdicts
 
@@ -142,13 +128,14 @@ const told = {
   stored({ record, judgement, note }, row) {
     list.replace(row);
     toast(`${SAVED[judgement]}: ${row.instruction}`);
-    if (record !== wanted || (judgement !== "note" && note === $("note").value)) store.remove(draftOf(record));
+    if (record === wanted && note === $("note").value) $("note").value = "";
+    if (record !== wanted || (judgement !== "note" && !$("note").value)) store.remove(draftOf(record));
     if (record !== wanted) return;
     const next = list.following();
     if (judgement === "note" || !next) fetchGoal();
     if (judgement === "note") return keepDraft();
     if (next) return open(next.record);
-    [steps, drawn, waitingForNext] = [[], null, list.growing()];
+    [steps, drawing, waitingForNext] = [[], new Drawing(record), list.growing()];
     if (!waitingForNext) toast(`${SAVED[judgement]}. That was the last goal of the list.`);
   },
   refused({ record }, sentence) {
@@ -160,7 +147,7 @@ const told = {
 function possible(judgement) {
   if (!goal || judging) return false;
   if (judgement === "accept") return !goal.not_acceptable;
-  if (judgement === "correct") return pointed(clicksOf(steps)) && (drawing !== null || Boolean(drawn?.mask));
+  if (judgement === "correct") return masksOf(steps).some(pointed) && (drawing.busy || drawing.all(masksOf(steps)) !== null);
   if (judgement === "note") return Boolean(personal());
   return true;
 }
@@ -169,10 +156,11 @@ async function judge(judgement) {
   if (!possible(judgement)) return;
   judging = true;
   refresh();
-  if (judgement === "correct") await drawing;
-  const verdict = { record: goal.record, judgement, note: $("note").value };
-  if (judgement === "correct") verdict.mask = drawn?.steps === steps ? drawn.mask : undefined;
-  if (judgement !== "correct" || verdict.mask) await send(() => outbox.put(verdict, told));
+  if (judgement === "correct") await drawing.over;
+  const verdict = { record: goal.record, judgement, note: $("note").value, annotator: $("annotator").value };
+  const masks = judgement === "correct" ? drawing.all(masksOf(steps)) : [];
+  if (masks?.length) verdict.masks = masks.map(({ mask }) => mask);
+  if (masks) await send(() => outbox.put(verdict, told));
   judging = false;
   refresh();
 }
@@ -213,7 +201,7 @@ async function follow() {
     if (answer.left) pause = READING;
     if (outbox.waiting().length) await send(() => outbox.flush(told));
     if (back && wanted && !goal) await fetchGoal();
-    if (goal && steps.length && drawn?.steps !== steps) redraw();
+    if (goal && drawing.left(masksOf(steps))) redraw();
   } catch (error) {
     if (error instanceof Away) {
       away();
@@ -252,19 +240,23 @@ function begin(left = 0) {
 // ---------------------------------------------------------------- what is seen
 
 function refresh() {
-  const clicks = clicksOf(steps), some = pointed(clicks);
-  stage.masks(goal?.answers ?? [], newMask(clicks), visible);
+  const clicks = clicksOf(steps), some = pointed(clicks), drawn = drawing.of(clicks), count = masksOf(steps).length;
+  stage.masks(goal?.answers ?? [], newMasks(clicks), visible);
   stage.clicks(clicks);
   if (!goal) stage.turn(null);
-  $("picture").classList.toggle("busy", drawing !== null);
-  $("said").textContent = drawing ? "drawing…" : drawn?.error || (some && drawn?.mask ? `${drawn.area} pixels, score ${drawn.score.toFixed(2)}` : "");
-  $("said").classList.toggle("error", !drawing && Boolean(drawn?.error));
+  $("picture").classList.toggle("busy", drawing.busy);
+  const size = drawn?.mask ? `${drawn.area} pixels, score ${drawn.score.toFixed(2)}` : "";
+  const which = count > 1 ? `mask ${count}${size ? ": " : ", click on the thing"}` : "";
+  $("said").textContent = drawing.busy ? "drawing…" : drawn?.error || which + size;
+  $("said").classList.toggle("error", !drawing.busy && Boolean(drawn?.error));
   $("start").disabled = !goal?.start;
   $("undo").disabled = !steps.length;
   $("clear").disabled = !some && !clicks.refine;
+  $("another").disabled = !some;
   press([$("start")], () => clicks.refine);
   press([$("masks")], () => visible);
   press([...$("sign").children], (button) => button.dataset.sign === sign);
+  $("save").textContent = masksOf(steps).filter(pointed).length > 1 ? "Save my masks" : "Save my mask";
   for (const button of judgements) {
     button.disabled = !possible(button.dataset.judgement);
     if (button.dataset.judgement === "accept") button.title = goal?.not_acceptable ?? "";
@@ -274,15 +266,15 @@ function refresh() {
 }
 
 function refreshNote() {
-  $("keep").hidden = !personal() || $("note").value.trim() === noteSaid();
+  const note = $("note").value.trim();
+  $("keep").hidden = !personal() || !note || note === personal().note;
 }
 
 /** The outlines that stand in the answer's place. */
-function newMask(clicks) {
-  if (pointed(clicks) && drawn?.outline) return [drawn.outline];
-  if (clicks.refine && goal?.start) return [goal.start];
-  const corrected = goal?.verdicts.find((verdict) => verdict.counts)?.outline;
-  return corrected ? [corrected] : [];
+function newMasks(clicks) {
+  const drawn = masksOf(steps).map((one) => pointed(one) && drawing.of(one)?.outline).filter(Boolean);
+  if (!drawn.length && clicks.refine && goal?.start) return [goal.start];
+  return drawn.length ? drawn : (goal?.verdicts.find((verdict) => verdict.counts)?.outlines ?? []);
 }
 
 // ---------------------------------------------------------------- hands
@@ -318,6 +310,7 @@ const acts = {
   e: () => goal?.start && step({ kind: "start" }),
   u: undo,
   c: () => !$("clear").disabled && step({ kind: "clear" }),
+  d: anotherMask,
   m: toggleMasks,
   f: stage.whole,
   j: () => go(1),
@@ -326,13 +319,15 @@ const acts = {
   "/": () => $("words").focus(),
   "?": () => $("help").showModal(),
 };
-keys.wire({ ...acts, ArrowDown: acts.j, ArrowUp: acts.k }, { start: "e", undo: "u", clear: "c", masks: "m", whole: "f", keys: "?" });
+keys.wire({ ...acts, ArrowDown: acts.j, ArrowUp: acts.k }, { start: "e", another: "d", undo: "u", clear: "c", masks: "m", whole: "f", keys: "?" });
 for (const button of $("sign").children) button.addEventListener("click", () => swap(button.dataset.sign));
 for (const button of judgements) button.addEventListener("click", () => judge(button.dataset.judgement));
 $("note").addEventListener("input", () => {
   keepDraft();
   refreshNote();
 });
+$("annotator").value = store.load("annotator", "");
+$("annotator").addEventListener("input", () => store.save("annotator", $("annotator").value));
 window.addEventListener("hashchange", () => {
   const record = decodeURIComponent(location.hash.slice(1));
   if (record && record !== wanted) open(record);

@@ -95,6 +95,13 @@ export function masks(answers, drawn, visible) {
   $("answer").replaceChildren(...answers.flatMap(edge));
   $("answer").classList.toggle("before", drawn.length > 0);
   $("drawn").replaceChildren(...drawn.flatMap(edge));
+  if (drawn.length > 1) $("drawn").append(...[...$("drawn").querySelectorAll("path:not(.under)")].map(number));
+}
+
+/** The number of an outline that is drawn, in its middle. */
+function number(path, index) {
+  const { x, y, width, height } = path.getBBox();
+  return svg("text", { x: x + width / 2, y: y + height / 2, "font-size": size[0] / 30 }, String(index + 1));
 }
 
 export function clicks({ positive, negative, box }) {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsagent_ros.records.reader import read_records
-from rsagent_ros.records.record import Record, Verdict
+from rsagent_ros.records.record import Record, Verdict, newest
 from rsagent_ros.viewer.page import Shown, render
 
 if TYPE_CHECKING:
@@ -91,12 +91,14 @@ def shown_record(record: Record) -> Shown:
     facts = {"camera": record.camera} if record.camera else {}
     facts |= {"redacted": record.redaction} if record.redaction != "none" else {}
     facts |= {f"verdict {number}": _described(verdict) for number, verdict in enumerate(record.verdicts, 1)}
-    return Shown(record.trace, record.image, facts)
+    counts = newest(record.verdicts)
+    return Shown(record.trace, record.image, facts, right=None if counts is None else counts.accepted)
 
 
 def _described(verdict: Verdict) -> str:
     words = ["accepted" if verdict.accepted else "rejected"]
     words += ["absent"] if verdict.absent else []
-    words += ["another mask"] if verdict.mask is not None else []
+    if verdict.mask is not None:
+        words.append(f"{len(verdict.instances)} other masks" if len(verdict.instances) > 1 else "another mask")
     note = f": {verdict.note}" if verdict.note else ""
-    return f"{', '.join(words)} by {verdict.source}{note}"
+    return f"{', '.join(words)} by {verdict.annotator or verdict.source}{note}"

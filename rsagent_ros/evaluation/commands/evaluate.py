@@ -64,7 +64,7 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--ray", default="", metavar="ADDRESS", help="of a Ray cluster for the workers, or `auto`")
     parser.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="0.5: two share one (0)")
     parser.add_argument("--replies", default="", metavar="DIR", help="repeat the replies of that earlier run")
-    parser.add_argument("--show", type=int, default=12, metavar="N", help="worst samples on the page (%(default)d)")
+    parser.add_argument("--show", type=int, default=12, metavar="N", help="wrong samples with pictures (%(default)d)")
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
     add_arguments(parser)
     parser.set_defaults(command=_run)

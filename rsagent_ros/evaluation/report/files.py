@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rsagent_ros.evaluation.evaluator import Evaluated
-from rsagent_ros.evaluation.report.page import load_examples, render_report, worst
+from rsagent_ros.evaluation.report.page import load_examples, render_report, worst_wrong
 from rsagent_ros.evaluation.report.summary import summarise
 from rsagent_ros.evaluation.report.tables import scores_csv, timings_csv, to_json, to_markdown
 from rsagent_ros.evaluation.results import FILE, find_results
@@ -19,13 +19,13 @@ def write_report(folder: Path, found: Evaluated, show: int) -> Path:
     Args:
         folder: That holds results.jsonl.
         found: All that came of the run.
-        show: Worst examples to show on the page with picture and trace.
+        show: Wrong examples to show on the page with picture and trace, the worst ones.
 
     Returns:
         The page.
     """
     summary = summarise(found)
-    chosen = [score.id for score in worst(found.scores, show)]
+    chosen = [score.id for score in worst_wrong(found.scores, show)]
     results = find_results(folder / FILE, chosen)
     shown = {name: results[name] for name in chosen}
     texts = (

@@ -6,7 +6,7 @@ their whole traces, each as the viewer's own page in a frame.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -33,11 +33,25 @@ MOST_ROWS = 5_000
 CARDS = ("giou", "ciou", "right", "p50", "p90", "n_acc", "t_acc", "wrong_object")
 
 
-def worst(scores: Sequence[Score], count: int) -> list[Score]:
-    """The examples whose answers are worth least; of equals those that failed, then those surest of themselves."""
-    return sorted(scores, key=lambda one: (one.value, one.iou, one.answered, -(one.confidence or 0.0), one.index))[
-        :count
-    ]
+def worst(scores: Iterable[Score]) -> list[Score]:
+    """All, those worth least first; of equals those that failed, then those surest of themselves."""
+    return sorted(scores, key=lambda one: (one.value, one.iou, one.answered, -(one.confidence or 0.0), one.index))
+
+
+def worst_wrong(scores: Iterable[Score], count: int) -> list[Score]:
+    """So many of those that were answered wrong, those worth least first."""
+    return worst(one for one in scores if not one.right)[:count]
+
+
+def short_of(score: Score) -> list[str]:
+    """The ratios of CARDS that the example keeps from the best value; for those that are no share, if it is wrong."""
+    found = []
+    for name in CARDS:
+        ratio = RATIOS[name]
+        missed = ratio.value(score) != (ratio.better > 0) if ratio.rate else not score.right
+        if ratio.over(score) and missed:
+            found.append(name)
+    return found
 
 
 def load_examples(settings: RunSettings, ids: Collection[str]) -> dict[str, Example]:
@@ -84,7 +98,11 @@ def render_report(
                 "title": section.title,
                 "note": section.note,
                 "samples": figures["samples"],
-                "cards": [_card(name, figures) for name in CARDS if figures["metrics"][name]["value"] is not None],
+                "cards": [
+                    _card(name, figures, apart.get(section.key, found.scores), results)
+                    for name in CARDS
+                    if figures["metrics"][name]["value"] is not None
+                ],
                 "ratios": [_ratio(name, ratio, figures) for name, ratio in RATIOS.items()],
                 "categories": figures["categories"],
             }
@@ -92,7 +110,8 @@ def render_report(
         ],
         main=[(name, RATIOS[name].title) for name in MAIN],
         charts=curves(lines),
-        rows=[_row(score) for score in worst(found.scores, MOST_ROWS)],
+        rows=[_row(score) for score in worst(found.scores)[:MOST_ROWS]],
+        wrong=sum(not score.right for score in found.scores),
         shown=[_shown(result, examples.get(name)) for name, result in results.items()],
         outcomes=_outcomes(found.scores),
         categories=list(summary["categories"]),
@@ -198,13 +217,22 @@ def _template(name: str) -> Any:
     return environment.get_template(name)
 
 
-def _card(name: str, figures: dict[str, Any]) -> dict[str, Any]:
-    return {**_ratio(name, RATIOS[name], figures), "bar": figures["metrics"][name]}
+def _card(name: str, figures: dict[str, Any], scores: Sequence[Score], shown: Collection[str]) -> dict[str, Any]:
+    """A figure, and the examples that it is not better for: `leads_to` is where they stand."""
+    short = [score.id for score in scores if name in short_of(score)]
+    return {
+        **_ratio(name, RATIOS[name], figures),
+        "name": name,
+        "bar": figures["metrics"][name],
+        "short": len(short),
+        "leads_to": "worst" if any(one in shown for one in short) else "samples",
+    }
 
 
 def _ratio(name: str, ratio: Ratio, figures: dict[str, Any]) -> dict[str, Any]:
     interval = figures["metrics"][name]
-    over = "" if interval["over"] == figures["samples"] or name == "ciou" else f"{interval['over']:.0f} samples"
+    count = f"{interval['over']:.0f} sample{'' if interval['over'] == 1 else 's'}"
+    over = "" if interval["over"] == figures["samples"] or name == "ciou" else count
     return {
         "title": ratio.title,
         "meaning": ratio.meaning,
@@ -243,6 +271,8 @@ def _row(score: Score) -> dict[str, Any]:
         "self_judged": score.self_judged,
         "confidence": score.confidence,
         "turns": score.turns,
+        "right": score.right,
+        "short_of": " ".join(short_of(score)),
         "error": f"{score.error_code}: {score.error_msg}" if score.error_code else "",
     }
 
@@ -252,7 +282,7 @@ def _shown(result: ExampleResult, example: Example | None) -> dict[str, Any]:
     page = None
     if trace is not None and example is not None:
         facts = {"IoU": figure(result.score.iou), "expected": TITLES[result.score.expected]}
-        page = render([Shown(trace, example.image, facts)], trace.instruction)
+        page = render([Shown(trace, example.image, facts, right=result.score.right)], trace.instruction)
     mask = None if result.mask is None or result.score.outcome is Outcome.FAILED else decode_rle(result.mask)
     return {
         **_row(result.score),

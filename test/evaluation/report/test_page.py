@@ -9,9 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from browser import Browser
 from chromium import chromium
 from evaluation_cases import box, fake_models, image, write_image
-from fakes import AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, FakeConversation, FakePolicy
+from fakes import ABSENT, AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, FakeConversation, FakePolicy
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.outcome import Outcome
@@ -47,10 +48,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.write('{"id": "</script><script>top.document.title=1</script>"\n')
     for name, script in SCRIPTS.items():
         write_report(folder / name, run(folder, name, FakePolicy(script)), show=4)
+    write_report(folder / "perfect", run(folder, "perfect", Knowing()), show=4)
     assert (
         main(["compare", str(folder / "bad"), str(folder / "good"), "--out", str(folder / "both"), "--show", "3"]) == 0
     )
     return folder
+
+
+class Knowing(FakePolicy):
+    """Finds the first five, and says of the last that it is not there."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self._left = 5
+
+    def open(self) -> FakeConversation:
+        self._left -= 1
+        return FakePolicy((SEGMENT, FINISH) if self._left >= 0 else (ABSENT,)).open()
 
 
 def run(folder: Path, name: str, policy: FakePolicy) -> Evaluated:
@@ -72,16 +86,50 @@ def test_page_needs_no_network_and_takes_no_markup_from_outside(folder: Path, na
 
 
 def test_the_worst_samples_hold_their_whole_traces(folder: Path) -> None:
-    text = (folder / "good/index.html").read_text(encoding="utf-8")
+    text = (folder / "bad/index.html").read_text(encoding="utf-8")
     assert text.count("<iframe") == 4
     assert text.count("Turn 2") == 4
+    assert "6 of 6 samples were answered wrong" in text
     assert "1 samples could not be used" in text
     assert "scenes.jsonl, line 7" in text
 
 
+def test_what_was_answered_right_is_none_of_the_worst(folder: Path) -> None:
+    text = (folder / "good/index.html").read_text(encoding="utf-8")
+    assert text.count("<iframe") == 1
+    assert re.search(r'<article class="sample"[^>]*data-outcome="found"[^>]*data-words="s5 ', text)
+    perfect = (folder / "perfect/index.html").read_text(encoding="utf-8")
+    assert "No sample was answered wrong" in perfect
+    assert "<iframe" not in perfect
+
+
+def test_cards_lead_to_the_samples_that_they_are_short_of(folder: Path, browser: Browser) -> None:
+    page = browser.page((folder / "good/index.html").as_uri())
+    visible = "document.querySelectorAll('#rows tbody tr:not([hidden])').length"
+    page.wait(f"{visible} === 6")
+    assert page.run("document.querySelector('.card[data-short=p50]') === null"), "no target is short of it"
+    page.click(".card[data-short=n_acc]")
+    page.wait(f"location.hash === '#worst' && {visible} === 1")
+    assert page.run("document.querySelectorAll('.sample:not([hidden]) img').length") == 1
+    page.click("#short")
+    page.wait(f"{visible} === 6")
+    assert page.complaints() == []
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["good", "bad", "both"])
+def test_no_column_is_cut_on_a_phone(folder: Path, browser: Browser, name: str) -> None:
+    page = browser.page((folder / name / "index.html").as_uri(), size=(400, 800))
+    page.wait("document.readyState === 'complete'")
+    assert page.run("document.documentElement.scrollWidth") <= 400
+    wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert page.run(wide) == 0
+    page.close()
+
+
 def test_the_comparison_says_what_is_better(folder: Path) -> None:
     text = (folder / "both/index.html").read_text(encoding="utf-8")
-    assert re.search(r"<td>gIoU</td>.*better", text)
+    assert re.search(r"<td[^>]*>gIoU</td>.*better", text)
     assert text.count("<iframe") == 6
 
 

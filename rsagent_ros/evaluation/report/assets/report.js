@@ -1,11 +1,12 @@
 "use strict";
 document.body.classList.add("scripted");
 const filtered = [...document.querySelectorAll("[data-words]")];
-const buttons = [...document.querySelectorAll(".filters button")];
+const buttons = [...document.querySelectorAll(".filters [data-outcome]")];
 const category = document.querySelector(".filters select");
 const words = document.querySelector(".filters input");
 const tally = document.querySelector(".tally");
-let outcome = "";
+const chosen = document.querySelector("#short");
+let outcome = "", short = "";
 
 function filter() {
   const sought = words.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -13,6 +14,7 @@ function filter() {
   for (const item of filtered) {
     const text = item.dataset.words.toLowerCase();
     const fits = (!outcome || item.dataset.outcome === outcome)
+      && (!short || (item.dataset.short ?? "").split(" ").includes(short))
       && (!category || !category.value || "=" + item.dataset.category === category.value)
       && sought.every((word) => text.includes(word));
     item.hidden = !fits;
@@ -31,6 +33,17 @@ for (const button of buttons) {
     filter();
   });
 }
+function shortOf(name, title) {
+  short = name;
+  chosen.hidden = !name;
+  chosen.textContent = `${title} ✕`;
+  filter();
+}
+for (const card of document.querySelectorAll("a.card")) {
+  card.addEventListener("click", () => shortOf(card.dataset.short, card.dataset.title));
+}
+chosen.addEventListener("click", () => shortOf("", ""));
+
 if (category) category.addEventListener("change", filter);
 words.addEventListener("input", filter);
 filter();

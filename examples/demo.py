@@ -5,7 +5,7 @@
 One goal is absent, one needs a correction because the segmenter's first mask is wrong, one is cancelled half-way, one
 is ambiguous, so that the agent asks back, and the next one answers its question. One means several things, which are
 marked through words, and one names a thing that the default does not know: it says that it can't tell. The last one is
-tracked while the camera moves (`demo_track`: `tracked.png`, `tracked.json`).
+tracked while the camera moves (`demo_track`: `tracked.png`, `tracked.json`, and a player in `index.html`).
 
 Writes a folder per goal, `index.html` with all of them, and `result.json` with the outcome, the expected one, and the
 IoU with the simulator's truth. Exit code 0 when all is as expected.

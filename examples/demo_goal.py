@@ -12,7 +12,9 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.data.example import Example
 from rsagent_ros.ros.client.answer import Answer
+from rsagent_ros.scoring.matching import MATCH_IOU
 from rsagent_ros.viewer.page import Shown
+from rsagent_ros.viewer.playback import TrackedFrame
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class EndedGoal:
         expected: How the goal has to end; CANCELED for the one that the demo cancels.
         answer: The agent's.
         facts: More to say about it on the page, by label.
+        track: The object on later frames, if it was tracked.
     """
 
     example: Example
     expected: Outcome
     answer: Answer
     facts: dict[str, str] = field(default_factory=dict)
+    track: tuple[TrackedFrame, ...] = ()
 
     @property
     def target(self) -> Mask | None:
@@ -43,12 +47,20 @@ class EndedGoal:
         mask, target = self.answer.mask, self.target
         return None if mask is None or target is None else iou(mask, target)
 
+    @property
+    def right(self) -> bool | None:
+        """Whether it ended as it should, on the right object; None for the one that the demo cancels."""
+        if self.expected is Outcome.CANCELED:
+            return None
+        return self.answer.outcome == self.expected and (self.iou is None or self.iou >= MATCH_IOU)
+
     def shown(self) -> Shown:
         """Its part of the page."""
         facts = {"expected": self.expected.value}
         if self.iou is not None:
             facts["IoU with the truth"] = f"{self.iou:.3f}"
-        return Shown(Trace.from_json(self.answer.message.trace), self.example.image, facts | self.facts)
+        trace = Trace.from_json(self.answer.message.trace)
+        return Shown(trace, self.example.image, facts | self.facts, self.right, self.track)
 
     def row(self, folder: str) -> dict[str, Any]:
         """Its entry in result.json."""

@@ -23,8 +23,10 @@ from demo_process import ROOT, Process
 
 import rsagent_ros
 from rsagent_ros.agent.accounting import counted
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.ros.client import Agent
+from rsagent_ros.scoring.matching import MATCH_IOU
 from rsagent_ros.viewer.page import Shown, render
 from rsagent_training.miniature.flat_world import SIDE, scenes
 from rsagent_training.rewards.quality import trajectory_iou
@@ -73,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 flush=True,
             )
             facts = {"expected": scene.require_expected().value, "IoU with the truth": f"{score:.3f}"}
-            pages.append(Shown(trace, scene.image, facts))
+            right = answer.outcome == scene.expected and (scene.expected is not Outcome.FOUND or score >= MATCH_IOU)
+            pages.append(Shown(trace, scene.image, facts, right=right))
             rows.append({"instruction": scene.instruction, "outcome": answer.outcome, "iou": round(score, 4)})
     mean = sum(row["iou"] for row in rows) / GOALS
     (out / "result.json").write_text(json.dumps({"mean_iou": mean, "goals": rows}, indent=2) + "\n", encoding="utf-8")

@@ -25,6 +25,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.data.example import Example
 from rsagent_ros.ros.client import Agent, Answer, Tracked
 from rsagent_ros.ros.stamps import nanoseconds
+from rsagent_ros.viewer.playback import TrackedFrame
 from rsagent_training.simulate import DEMO_EXPRESSIONS, World, demo_examples, demo_world
 
 NUMBER = 0
@@ -101,7 +102,8 @@ def track_one(out: Path, remaps: list[str], start_seconds: float) -> tuple[Ended
         flush=True,
     )
     facts = {"tracked": f"{figures['masks']} masks, median IoU {figures['median_iou']:.3f}"}
-    return EndedGoal(_example(answer, moments), Outcome.FOUND, answer, facts), complaints(figures)
+    film = tuple(TrackedFrame(one.seconds, one.rgb, one.mask, _about(one)) for one in checked)
+    return EndedGoal(_example(answer, moments), Outcome.FOUND, answer, facts, film), complaints(figures)
 
 
 def complaints(figures: dict[str, Any]) -> list[str]:
@@ -180,5 +182,9 @@ def _tile(one: Checked) -> NDArray[np.uint8]:
 
 
 def _caption(one: Checked) -> str:
+    return f"{one.seconds:4.1f} s later: {_about(one)}"
+
+
+def _about(one: Checked) -> str:
     place = "no position" if one.metres is None else f"position off by {100 * one.metres:.1f} cm"
-    return f"{one.seconds:4.1f} s later: IoU {one.iou:.3f}, {place}"
+    return f"IoU {one.iou:.3f}, {place}"

@@ -1,40 +1,43 @@
 """One HTML page for one or more episodes: what was looked at, thought, called, and seen, turn by turn.
 
 The page is one file: pictures are inside it, it opens from file://, needs no network, and shows everything without
-its script (the script adds keys and toggles). All text goes through Jinja's autoescaping: instructions, thoughts and
-reasons come from outside.
+its script (the script adds keys, zoom and playback). Of many goals each is a line until it is opened. All text goes
+through Jinja's autoescaping: instructions, thoughts and reasons come from outside.
 """
 
 from __future__ import annotations
 
-import base64
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.annotation import annotate, answer_annotations
+from rsagent_ros.agent.annotation import answer_annotations
 from rsagent_ros.agent.geometry import EXTENT, View
-from rsagent_ros.agent.mask import Mask, draw_overlay, fit, fitted
+from rsagent_ros.agent.mask import fit
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.parsing import thought
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.agent.verification import Opinion, Verification
 from rsagent_ros.agent.votes import in_words
+from rsagent_ros.viewer.coordinates import coordinates
+from rsagent_ros.viewer.images import PageImage, annotated, close_up, encoded, reduced, spotlight
+from rsagent_ros.viewer.playback import TrackedFrame, playback
 
 RESULT_SIDE = 960
 """Longest side in pixels of the picture of the result."""
 
 SMALL_SIDE = 240
-"""Longest side in pixels of the frame where only the place of a view in it is shown."""
+"""Longest side in pixels of the frame where only the place of a view in it is shown, and of thumbnails."""
 
-JPEG_QUALITY = 88
+LOOKED_AT_SIDE = 640
+"""Longest side in pixels of what the policy looked at."""
 
 LOOK_SIDE = 384
 """Longer side in pixels of the crop of a second look."""
@@ -61,20 +64,15 @@ class Shown:
         trace: Complete or not.
         frame: (H, W, 3) uint8 RGB, the frame it was about.
         facts: More to say about it, by label, such as the IoU with a known truth.
+        right: Whether the answer is the right one; None where nobody knows.
+        track: The object on later frames, if it was tracked.
     """
 
     trace: Trace
     frame: NDArray[np.uint8]
     facts: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Image:
-    """A picture in the page, and how large it is in its own pixels."""
-
-    url: str
-    width: int
-    height: int
+    right: bool | None = None
+    track: tuple[TrackedFrame, ...] = ()
 
 
 def render(episodes: Sequence[Shown], title: str) -> str:
@@ -83,7 +81,15 @@ def render(episodes: Sequence[Shown], title: str) -> str:
         loader=PackageLoader("rsagent_ros.viewer", "assets"), autoescape=True, undefined=StrictUndefined
     )
     page = environment.get_template("page.html")
-    return page.render(title=title, episodes=[_episode(shown, number) for number, shown in enumerate(episodes, 1)])
+    drawn = [_episode(shown, number) for number, shown in enumerate(episodes, 1)]
+    judged = [shown.right for shown in episodes if shown.right is not None]
+    return page.render(
+        title=title,
+        episodes=drawn,
+        ends=Counter((episode["state"], episode["outcome"]) for episode in drawn).most_common(),
+        right=sum(judged),
+        wrong=len(judged) - sum(judged),
+    )
 
 
 def _episode(shown: Shown, number: int) -> dict[str, Any]:
@@ -97,51 +103,46 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
     answer = _answer(trace, shown.frame)
     if turns and trace.turns[-1].tool in ("finish", "report_ambiguous", "give_up"):
         turns[-1]["answer"] = answer
+    small = reduced(shown.frame, SMALL_SIDE)
+    thumb = small if answer is None else close_up(shown.frame, answer_annotations(trace), SMALL_SIDE)
+    if turns and turns[-1]["answer"] is not None:
+        turns[-1]["thumb"] = thumb
     return {
         "number": number,
         "trace": trace,
         "outcome": "running" if trace.outcome is None else TITLES[trace.outcome],
         "state": "running" if trace.outcome is None else trace.outcome.value,
+        "right": shown.right,
         "facts": shown.facts | ({"Votes": in_words(trace)} if trace.votes else {}),
-        "clean": _encode(fit(shown.frame, min(RESULT_SIDE, max(shown.frame.shape[:2])))),
-        "small": _encode(fit(shown.frame, min(SMALL_SIDE, max(shown.frame.shape[:2])))),
+        "clean": reduced(shown.frame, RESULT_SIDE),
+        "small": small,
+        "thumb": thumb,
         "result": answer,
         "turns": turns,
+        "track": playback(shown.track),
     }
 
 
-def _answer(trace: Trace, frame: NDArray[np.uint8]) -> _Image | None:
+def _answer(trace: Trace, frame: NDArray[np.uint8]) -> PageImage | None:
     """The frame with what the episode ended with, as people draw it; None where that is no mask."""
     annotations = answer_annotations(trace)
-    if not annotations:
-        return None
-    height, width = frame.shape[:2]
-    return _encode(annotate(frame, annotations, *fitted(width, height, min(RESULT_SIDE, max(width, height)))))
+    return annotated(frame, annotations, RESULT_SIDE) if annotations else None
 
 
 def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
     """A turn for the template; `before` is the view the policy was in when it replied."""
     picture = turn.shown(frame, PictureFormat(RESULT_SIDE))
     after = View(*turn.view, frame_width=before.frame_width, frame_height=before.frame_height)
-    image = None
-    if picture is not None:
-        image = _encode(picture.pixels)
-    plain = None
-    if picture is not None and picture.kind != "view":
-        seen = after.crop(frame)
-        plain = _encode(fit(seen, min(RESULT_SIDE, max(seen.shape[:2]))))
     crop = before.crop(frame)
-    arguments = turn.arguments or {}
     return {
         "turn": turn,
-        "looked_at": _encode(fit(crop, min(480, max(crop.shape[:2])))),
+        "looked_at": reduced(crop, LOOKED_AT_SIDE),
+        "thumb": reduced(crop if picture is None else picture.pixels, SMALL_SIDE),
         "extent": EXTENT,
-        "box": arguments.get("box"),
-        "positive": arguments.get("positive", []),
-        "negative": arguments.get("negative", []),
-        "call": json.dumps(arguments, ensure_ascii=False) if turn.tool else "",
-        "came_back": image,
-        "unmasked": plain,
+        "at": coordinates(turn.arguments, before),
+        "call": json.dumps(turn.arguments or {}, ensure_ascii=False) if turn.tool else "",
+        "came_back": None if picture is None else encoded(picture.pixels),
+        "unmasked": None if picture is None or picture.kind == "view" else reduced(after.crop(frame), RESULT_SIDE),
         "answer": None,
         "in_frame": None if before.key == (0, 0, before.frame_width, before.frame_height) else before,
     }
@@ -155,19 +156,6 @@ def _look(look: Verification, trace: Trace, frame: NDArray[np.uint8]) -> dict[st
         "look": look,
         "said": VERDICTS[look.verdict],
         "thought": thought(look.reply),
-        "clean": _encode(crop),
-        "masked": None if mask is None else _spotlight(crop, view.crop(mask), LOOK_SIDE),
+        "clean": encoded(crop),
+        "masked": None if mask is None else spotlight(crop, view.crop(mask), LOOK_SIDE),
     }
-
-
-def _spotlight(frame: NDArray[np.uint8], mask: Mask, side: int) -> _Image:
-    height, width = frame.shape[:2]
-    return _encode(draw_overlay(frame, mask, *fitted(width, height, min(side, max(height, width)))))
-
-
-def _encode(pixels: NDArray[np.uint8]) -> _Image:
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise ValueError(f"an image of {pixels.shape} {pixels.dtype} can't be encoded as JPEG")
-    url = "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
-    return _Image(url, pixels.shape[1], pixels.shape[0])

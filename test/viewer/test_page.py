@@ -71,7 +71,15 @@ def page(shown: Shown, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_page_holds_every_turn_and_needs_no_network(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count('<li class="turn"') == 8  # four turns, shown twice
-    for word in ("zoom", "segment", "finish", "no_call", "mask 1, score 0.90", "0.93", "looked at pixels 32, 24 to"):
+    for word in (
+        "zoom",
+        "segment",
+        "finish",
+        "no_call",
+        "mask 1, score 0.90",
+        "0.93",
+        "looked at 32, 24 to 192, 168 px of the frame",
+    ):
         assert word in text
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
 
@@ -80,7 +88,7 @@ def test_a_zoomed_view_is_drawn_on_the_frame_and_a_mask_can_be_taken_off(page: P
     text = page.read_text(encoding="utf-8")
     assert text.count('<rect class="zoom" x="32" y="24" width="160" height="144"/>') == 6  # turns 2 to 4, shown twice
     turns = re.findall(r'<div class="stage toggle">(.*?)</div>', text, re.DOTALL)
-    assert len(turns) == 2
+    assert len(turns) == 4  # the overlay that came back, and the result; shown twice
     assert all(turn.count("<img") == 2 for turn in turns)
 
 
@@ -138,8 +146,9 @@ def test_browser_shows_each_turn_and_runs_no_script_of_the_goal(page: Path, tmp_
 
 
 @pytest.mark.parametrize("width", [1400, 390])
-def test_browser_draws_the_pictures(page: Path, tmp_path: Path, width: int) -> None:
-    shot = tmp_path / "shot.png"
+def test_browser_draws_the_pictures(shown: Shown, tmp_path: Path, width: int) -> None:
+    shot, page = tmp_path / "shot.png", tmp_path / "index.html"
+    page.write_text(render([shown], "now"), encoding="utf-8")
     chromium(f"--screenshot={shot}", f"--window-size={width},1600", page.as_uri(), profile=tmp_path / f"profile{width}")
     pixels = cv2.imread(str(shot))
     assert pixels is not None

@@ -24,7 +24,10 @@ def judged(path: Path) -> Iterator[JudgedAnswer]:
     """
     newest = {result.score.id: number for number, result in enumerate(read_results(path)[1])}
     for number, result in enumerate(read_results(path)[1]):
-        trace = result.whole_trace() if number == newest[result.score.id] else None
+        try:
+            trace = result.whole_trace() if number == newest[result.score.id] else None
+        except ValueError as error:
+            raise ValueError(f"{path}, sample {result.score.id}: {error}") from error
         answer = None if trace is None else judged_answer(result.score, trace)
         if answer is not None:
             yield answer

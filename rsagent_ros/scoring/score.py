@@ -176,7 +176,7 @@ def score(answer: Prediction, example: Example, *, index: int = 0) -> Score:
             raise ValueError(f"a mask of {mask.shape} for an image of {example.shape} (height, width)")
     answered = answer.outcome not in UNANSWERED
     mask = answer.mask if answered and answer.outcome is not Outcome.NOT_IN_VIEW else None
-    if mask is not None and not _cut(mask, example).any():
+    if mask is not None and not cut_ignored(mask, example).any():
         mask = None
     intersection, union, target = _overlap(mask, example)
     overlap = intersection / union if union else float(answered)
@@ -255,18 +255,19 @@ def _judge(
     return 0.0, False
 
 
-def _cut(mask: Mask, example: Example) -> Mask:
+def cut_ignored(mask: Mask, example: Example) -> Mask:
+    """The (H, W) mask without the pixels that count neither for nor against an answer."""
     return mask if example.ignore is None else mask & ~example.ignore
 
 
 def _counted(masks: Sequence[Mask], example: Example) -> list[Mask]:
     """The masks without what is ignored, as far as there is more to them."""
-    return [kept for mask in masks if (kept := _cut(mask, example)).any()]
+    return [kept for mask in masks if (kept := cut_ignored(mask, example)).any()]
 
 
 def _overlap(mask: Mask | None, example: Example) -> tuple[int, int, Mask | None]:
     """Intersection and union in pixels, and the target they are of; None where there is nothing to find."""
-    ours = None if mask is None else _cut(mask, example)
+    ours = None if mask is None else cut_ignored(mask, example)
     if not example.masks:
         return 0, 0 if ours is None else int(np.count_nonzero(ours)), None
     # Asked for several instances, all of them are the target; where several objects fit, each is one.
@@ -274,7 +275,7 @@ def _overlap(mask: Mask | None, example: Example) -> tuple[int, int, Mask | None
     targets = list(example.masks) if example.expected is Outcome.AMBIGUOUS else whole
     measured = []
     for target in targets:
-        theirs = _cut(target, example)
+        theirs = cut_ignored(target, example)
         if ours is None:
             measured.append((0, int(np.count_nonzero(theirs)), target))
         else:

@@ -120,3 +120,10 @@ def test_bad_usage_and_bad_files_are_told(tmp_path: Path, capsys: pytest.Capture
     with pytest.raises(SystemExit):
         calibrated(str(few), "--out", str(out))
     assert out.read_text() == "kept"
+
+
+def test_a_trace_that_is_none_is_named_with_its_place(tmp_path: Path) -> None:
+    path = evaluated(tmp_path / "run", count=2)
+    path.write_text(path.read_text().replace('"goal_id":', '"id":', 1))
+    with pytest.raises(ValueError, match=r"results\.jsonl, sample scene-0: not a trace: .*goal_id"):
+        list(judged(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,8 +115,15 @@ def _common(first: Evaluated, second: Evaluated) -> tuple[Evaluated, Evaluated, 
             raise ValueError(
                 f"sample {name} should be {ours[name].expected} in one run, {theirs[name].expected} in the other"
             )
+        if ours[name].self_judged is not theirs[name].self_judged and not (
+            _is_old(ours[name]) or _is_old(theirs[name])
+        ):
+            raise ValueError(
+                f"sample {name} is held against an accepted mask in one run, and against a person's in the other; "
+                "evaluate the older run again, with its --replies"
+            )
     only = [name for name in ours if name not in theirs], [name for name in theirs if name not in ours]
-    # A run of release 0.1.0 does not say whose masks the truth is.
+    # A run of release 0.1.0 does not say whose masks the truth is: the other one's word counts.
     own = {name for name in shared if ours[name].self_judged or theirs[name].self_judged}
 
     def kept(one: Evaluated, scores: dict[str, Score]) -> Evaluated:
@@ -127,6 +135,11 @@ def _common(first: Evaluated, second: Evaluated) -> tuple[Evaluated, Evaluated, 
         )
 
     return kept(first, ours), kept(second, theirs), only
+
+
+def _is_old(score: Score) -> bool:
+    """Whether it is of a run of release 0.1.0, which did not store whose masks the truth is."""
+    return math.isnan(score.credit)
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:

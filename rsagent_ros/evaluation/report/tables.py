@@ -116,10 +116,10 @@ def system_name(run: dict[str, Any]) -> str:
     system = run["system"]
     if "predictions" in system:
         return f"predictions of {system['predictions']}"
-    model = next(
-        (system["settings"][key] for key in ("chat_server.model", "local.checkpoint") if key in system["settings"]), ""
-    )
-    return f"{system['policy']}{f' ({model})' if model else ''} and {system['segmenter']}"
+    settings = system.get("settings") or {}
+    model = next((settings[key] for key in ("chat_server.model", "local.checkpoint") if key in settings), "")
+    policy, segmenter = (system.get(kind, f"unknown {kind}") for kind in ("policy", "segmenter"))
+    return f"{policy}{f' ({model})' if model else ''} and {segmenter}"
 
 
 def dataset_name(run: dict[str, Any]) -> str:

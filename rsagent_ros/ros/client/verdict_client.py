@@ -13,7 +13,7 @@ from rsagent_ros.ros.client.action_client import AgentUnavailable
 from rsagent_ros.ros.client.one_way import OneWayPublisher
 from rsagent_ros.ros.goals.newest import Newest
 from rsagent_ros.ros.goals.verdict_answers import GOAL, REFUSED, STAMP, STATUS
-from rsagent_ros.ros.stamps import nanoseconds
+from rsagent_ros.ros.stamps import nanoseconds, stamp
 
 KEPT = 256
 """Answers that are kept: other clients send verdicts too."""
@@ -51,12 +51,14 @@ class VerdictClient:
     def send(self, verdict: Verdict, seconds: float) -> None:
         """Send a verdict; blocks until the agent has answered, which takes milliseconds.
 
+        Where the clock stands still, as simulation time may, its stamp is moved on by a nanosecond for each before it.
+
         Raises:
             ValueError: The agent refused it; the sentence says why.
             AgentUnavailable: No agent subscribes, or it did not answer in time.
         """
-        sent = verdict.goal_id, str(nanoseconds(verdict.stamp))
         with self._sending:
+            sent = self._unanswered(verdict)
             self._publisher.publish(verdict, seconds)
             with self._change:
                 if not self._change.wait_for(lambda: sent in self._refusals, seconds):
@@ -68,6 +70,14 @@ class VerdictClient:
         if refusal:
             raise ValueError(refusal)
 
+    def _unanswered(self, verdict: Verdict) -> tuple[str, str]:
+        """Goal id and stamp of a verdict; no answer to an earlier one has the same."""
+        with self._change:
+            while nanoseconds(verdict.stamp) and _key(verdict) in self._refusals:
+                verdict.stamp = stamp(nanoseconds(verdict.stamp) + 1)
+            self._refusals.pop(_key(verdict), None)  # without a stamp: the agent gives it one
+        return _key(verdict)
+
     def _receive(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name == self._status:
@@ -76,3 +86,8 @@ class VerdictClient:
                     answered = values.get(GOAL, ""), values.get(STAMP, "")
                     self._refusals[answered] = values.get(REFUSED, "")
                     self._change.notify_all()
+
+
+def _key(verdict: Verdict) -> tuple[str, str]:
+    """Goal id, and stamp in nanoseconds, by which the agent answers."""
+    return verdict.goal_id, str(nanoseconds(verdict.stamp))

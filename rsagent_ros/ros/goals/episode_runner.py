@@ -164,7 +164,7 @@ class EpisodeRunner:
                 self._publishers.turn(goal, turn, frame, episode.picture(turn))
                 published += 1
             if done:
-                result = self._as_of_goal(goal, episode.result)
+                result = self._as_of_goal(goal, episode.result, until)
                 return result, episode.trace.ended(result)
             if goal.ending is not None:
                 episode.stop(goal.ending.outcome, error_msg=goal.ending.error_msg)
@@ -173,10 +173,13 @@ class EpisodeRunner:
             else:
                 goal.wakeup.wait(until + DEADLINE_GRACE + 0.001)
 
-    def _as_of_goal(self, goal: ActiveGoal, result: Result) -> Result:
+    def _as_of_goal(self, goal: ActiveGoal, result: Result, until: float) -> Result:
         """The episode's result as the goal's, whose clock started earlier, and which only a client can cancel."""
         if result.error_code is ErrorCode.TIME_SPENT:
-            return replace(result, error_msg=f"the time budget of {goal.deadline - goal.started:g} s is spent")
+            budget = f"the time budget of {goal.deadline - goal.started:g} s"
+            if goal.deadline - until > DEADLINE_GRACE:  # other cameras are still to be looked through
+                budget = f"this camera's part of {budget}"
+            return replace(result, error_msg=f"{budget} is spent")
         if result.outcome is Outcome.CANCELED and goal.ending is None:
             message = f"{self._models.policy.name} broke off its reply without being asked to"
             return replace(result, outcome=Outcome.FAILED, error_code=ErrorCode.POLICY_FAILED, error_msg=message)

@@ -6,6 +6,7 @@ loses the goal in progress, and what is on its way to the disk.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ from rsagent_ros.ros.stamps import nanoseconds
 
 if TYPE_CHECKING:
     from rsagent_ros.records.writer import RecordWriter
+
+log = logging.getLogger(__name__)
 
 CLOSING = 2.0
 """Seconds that `close` waits for what is on its way to the disk: far more than a disk takes that works."""
@@ -191,7 +194,10 @@ class Recorder:
         """Do it, in the thread `recorder`."""
         try:
             write(target)
-        except Exception as error:  # whatever a disk or an encoder does, the node goes on
+        except OSError as error:
+            self._failed(f"{what} is not recorded: {describe(error)}")
+        except Exception as error:  # whatever an encoder does, the node goes on
+            log.exception("%s is not recorded because of a defect", what)
             self._failed(f"{what} is not recorded: {describe(error)}")
         else:
             self.problem = ""

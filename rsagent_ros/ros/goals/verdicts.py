@@ -79,7 +79,11 @@ class Verdicts:
             if size != goal.size:
                 raise ValueError(f"corrected_mask is of {size} (width, height), the goal's image of {goal.size}")
             try:
-                to_mask(verdict.corrected_mask)
+                marked = bool(to_mask(verdict.corrected_mask).any())
             except RunFailed as failure:
                 raise ValueError(f"corrected_mask: {failure.message}") from failure
+            if marked and verdict.absent:
+                raise ValueError("absent and corrected_mask contradict each other: the mask marks something")
+            if not (marked or verdict.absent):
+                raise ValueError("corrected_mask is empty: set absent where nothing is there")
         return goal

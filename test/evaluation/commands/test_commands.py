@@ -113,6 +113,24 @@ def test_runs_of_other_samples_cannot_be_compared(
     assert capsys.readouterr().err == "rsagent compare: the two runs have no sample in common\n"
 
 
+def test_runs_that_were_held_against_masks_of_others_cannot_be_compared(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one before somebody drew the mask of a goal, the other after."""
+    lines = [json.loads(line) for line in (done / "results.jsonl").read_text().splitlines()]
+    name = lines[1]["row"]["id"]
+    lines[1]["row"]["self_judged"] = True
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    arguments = ["compare", str(tmp_path), str(done), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert f"sample {name} is held against an accepted mask in one run, and against a person's in the other" in told
+    del lines[1]["row"]["credit"]  # as release 0.1.0 wrote it
+    del lines[1]["row"]["self_judged"]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(arguments) == 0
+
+
 def test_no_command_prints_a_doubled_percent_sign(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("evaluate", "score", "compare", "calibrate", "shadow"):
         with pytest.raises(SystemExit):

@@ -111,3 +111,8 @@ def test_one_sample_has_no_interval() -> None:
     text = to_markdown(summarise(Evaluated(RUN, [scored()], [Measured()], [], [])))
     assert "| gIoU | 1.000 |  | 1 |" in text
     assert "1.000 to 1.000" not in text
+
+
+def test_models_that_a_run_does_not_name_are_unknown(found: Evaluated) -> None:
+    summary = summarise(replace(found, run=replace(RUN, system={})))
+    assert to_markdown(summary).startswith("# unknown policy and unknown segmenter on scenes (/data)\n")

@@ -166,3 +166,14 @@ def test_names_that_can_not_be_are_refused(domain: int, names: str) -> None:
     with AgentProcess(domain, "-p", f"cameras:={names}", program=[str(REAL_AGENT)]) as agent:
         assert agent.exit_code() == 2
         assert "allowed: different names" in agent.log
+
+
+def test_time_that_one_of_several_cameras_has_spent_is_told_as_its_part(robot: Robot, start: Start) -> None:
+    start("-p", "cameras:=[left, wrist]", script="slow")
+    robot.camera(rgb_image(RED, Header()), "/left/image")
+    robot.camera(rgb_image(RED, Header()), "/wrist/image")
+    _, result = robot.ask(camera="*", time_budget=2.0)
+    assert (result.outcome, result.error_code, result.camera) == (Result.GAVE_UP, Result.TIME_SPENT, "left")
+    assert result.error_msg == "this camera's part of the time budget of 2 s is spent"
+    _, result = robot.ask(camera="left", time_budget=1.0)
+    assert result.error_msg == "the time budget of 1 s is spent"

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
+from rclpy.clock import ClockType
+from rclpy.time import Time
 from ros_support import PATIENCE, AgentProcess, Robot, picture, until
 from rsagent_ros.msg import Result
 
@@ -99,6 +101,21 @@ def test_clients_that_judge_at_once_get_their_own_answers(start: Start) -> None:
         assert [verdict.exception() for verdict in right] == [None] * 5
         refusals = [str(verdict.exception()) for verdict in wrong]
     assert [f"'unknown {number}'" in refusal for number, refusal in enumerate(refusals)] == [True] * 5
+
+
+def test_each_verdict_gets_its_own_answer_though_the_clock_stands_still(
+    domain: int, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    start()
+    with Robot(domain, use_sim_time=True) as robot, Agent(node=robot.node) as agent:
+        for seconds in (0, 7):
+            robot.node.get_clock().set_ros_time_override(Time(seconds=seconds, clock_type=ClockType.ROS_TIME))
+            goal_id = agent.segment("the red mug", image=IMAGE).goal_id
+            agent.judge(goal_id, True)
+            with pytest.raises(ValueError, match="accepted and absent contradict each other"):
+                agent.judge(goal_id, True, absent=True)
+            agent.judge(goal_id, False)
 
 
 @pytest.mark.usefixtures("here")

@@ -305,6 +305,21 @@ def test_a_verdict_that_comes_while_the_recorder_closes_is_lost_and_told_and_lea
     assert (recorder.goals, recorder.verdicts, recorder.waiting, recorder.problem) == (2, 1, 0, "")
 
 
+def test_a_defect_of_the_recorder_is_logged_with_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(writer: RecordWriter, record: Record) -> Path:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(RecordWriter, "write", broken)
+    recorder, record = recorder_in(tmp_path), recorded()
+    recorder.goal("a", Frame(record.image, Header()), record.trace)
+    recorder.close()
+    assert (recorder.goals, recorder.lost) == (0, 1)
+    assert "goal 'a' is not recorded: KeyError" in recorder.problem
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
 def test_what_is_on_its_way_when_it_is_opened_anew_goes_where_it_was_meant_for(
     tmp_path: Path, disk: HangingDisk
 ) -> None:

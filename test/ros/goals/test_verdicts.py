@@ -23,8 +23,8 @@ def verdicts() -> Verdicts:
     return verdicts
 
 
-def mask(width: int, height: int) -> Image:
-    return image_of(np.zeros((height, width), np.uint8), "mono8")
+def mask(width: int, height: int, value: int = 255) -> Image:
+    return image_of(np.full((height, width), value, np.uint8), "mono8")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ def mask(width: int, height: int) -> Image:
         {"goal_id": "found", "corrected_mask": mask(64, 48)},
         {"goal_id": "absent", "accepted": True, "absent": True},
         {"goal_id": "found", "absent": True},
+        {"goal_id": "found", "absent": True, "corrected_mask": mask(64, 48, 0)},
     ],
 )
 def test_it_is_kept_with_its_goal(verdicts: Verdicts, fields: dict[str, Any]) -> None:
@@ -55,6 +56,8 @@ def test_it_is_kept_with_its_goal(verdicts: Verdicts, fields: dict[str, Any]) ->
         ({"goal_id": "failed", "corrected_mask": mask(64, 48)}, r"the goal's image of \(32, 24\)"),
         ({"corrected_mask": Image(width=64, height=48, encoding="mono8", step=64)}, "data has 0"),
         ({"corrected_mask": Image(width=64, height=48, encoding="rgb8")}, "a mask is mono8"),
+        ({"corrected_mask": mask(64, 48, 0)}, "corrected_mask is empty: set absent"),
+        ({"corrected_mask": mask(64, 48), "absent": True}, "absent and corrected_mask contradict each other"),
     ],
 )
 def test_what_cannot_be_is_refused(verdicts: Verdicts, fields: dict[str, Any], told: str) -> None:

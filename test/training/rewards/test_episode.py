@@ -71,6 +71,14 @@ def test_each_turn_earns_what_it_adds_to_the_best_so_far() -> None:
     assert reward.final == pytest.approx(0.9)
 
 
+def test_pixels_to_ignore_are_left_out_of_progress_as_of_the_answer() -> None:
+    scene = replace(ONE, ignore=square(60, 20, 100, 60))
+    wide = Segment(box=box(20, 20, 100, 60))  # right, but for what counts neither for nor against it
+    reward = worth(scene, wide, finish())
+    assert reward.final == 1.0
+    assert reward.process == pytest.approx((1.0 - 0.02 + 0.01, 0.0))
+
+
 def test_leaving_a_good_mask_for_a_worse_one_costs_what_was_gained() -> None:
     reward = worth(ONE, FIFTH, GOOD, HALF, finish(3))
     assert reward.process[-1] == pytest.approx(0.5 - 0.9)

@@ -11,7 +11,7 @@ from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.data.example import Example
 from rsagent_ros.scoring.prediction import prediction_of
-from rsagent_ros.scoring.score import Score, score
+from rsagent_ros.scoring.score import Score, cut_ignored, score
 
 
 def masks_by_id(trace: Trace) -> dict[int, Mask]:
@@ -23,17 +23,19 @@ def best_so_far(turns: Sequence[Turn], masks: dict[int, Mask], scene: Example) -
     """For each turn, how much of what is wanted has been marked by then: it never falls.
 
     One thing: the best IoU of a mask so far. Several things, one mask each: the mean over the things of the best IoU
-    of a mask so far, or the IoU of one mask with all of them where that is more. 0 where nothing is wanted.
+    of a mask so far, or the IoU of one mask with all of them where that is more. 0 where nothing is wanted. Pixels to
+    ignore are left out, as in a Score.
     """
     if not scene.masks:
         return [0.0] * len(turns)
-    whole = np.asarray(np.logical_or.reduce(scene.masks))
-    marked = [0.0] * len(scene.masks)
+    truths = [cut_ignored(truth, scene) for truth in scene.masks]
+    whole = np.asarray(np.logical_or.reduce(truths))
+    marked = [0.0] * len(truths)
     best = 0.0
     reached = []
     for turn in turns:
-        for mask in (masks[made.mask_id] for made in turn.masks):
-            marked = [max(before, iou(mask, truth)) for before, truth in zip(marked, scene.masks, strict=True)]
+        for mask in (cut_ignored(masks[made.mask_id], scene) for made in turn.masks):
+            marked = [max(before, iou(mask, truth)) for before, truth in zip(marked, truths, strict=True)]
             at_once = 0.0 if scene.expected is Outcome.AMBIGUOUS else iou(mask, whole)
             best = max(best, at_once, sum(marked) / len(marked))
         reached.append(best)

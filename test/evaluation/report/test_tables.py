@@ -114,5 +114,5 @@ def test_one_sample_has_no_interval() -> None:
 
 
 def test_models_that_a_run_does_not_name_are_unknown(found: Evaluated) -> None:
-    summary = summarise(replace(found, run=replace(RUN, system={})))
+    summary = summarise(replace(found, settings=replace(RUN, system={})))
     assert to_markdown(summary).startswith("# unknown policy and unknown segmenter on scenes (/data)\n")

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from rclpy.clock import ClockType
+from rclpy.clock import ClockType, ROSClock
 from rclpy.time import Time
 from ros_support import PATIENCE, AgentProcess, Robot, picture, until
 from rsagent_ros.msg import Result
@@ -109,8 +109,10 @@ def test_each_verdict_gets_its_own_answer_though_the_clock_stands_still(
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
     start()
     with Robot(domain, use_sim_time=True) as robot, Agent(node=robot.node) as agent:
+        clock = robot.node.get_clock()
+        assert isinstance(clock, ROSClock)
         for seconds in (0, 7):
-            robot.node.get_clock().set_ros_time_override(Time(seconds=seconds, clock_type=ClockType.ROS_TIME))
+            clock.set_ros_time_override(Time(seconds=seconds, clock_type=ClockType.ROS_TIME))
             goal_id = agent.segment("the red mug", image=IMAGE).goal_id
             agent.judge(goal_id, True)
             with pytest.raises(ValueError, match="accepted and absent contradict each other"):

@@ -53,6 +53,8 @@ class Example:
         tags: Kinds of instruction it belongs to; tables go by the first.
         remarks: What is odd about it though it is used; each one clause.
         self_judged: The masks are the agent's own, which somebody accepted but did not draw.
+        stamp_ns: Of the image, nanoseconds since 1970, UTC; 0 where unknown.
+        place: Where it was seen, by any name; empty where unknown.
         files: PNGs that image and depth were read from, of a folder of examples.
 
     Raises:
@@ -74,6 +76,8 @@ class Example:
     tags: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     self_judged: bool = False
+    stamp_ns: int = 0
+    place: str = ""
     files: tuple[PngFile, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ The simulator, `rsagent collect` and `rsagent questions` write it; so may any pr
     camera       {"width", "height", "fx", "fy", "cx", "cy"} in pixels; or left out
     previous     list of {"instruction", "question"}, oldest first; or left out
     category     the first tag, and tags, the others; source, split, remarks, self_judged; each may be left out
+    stamp_ns     when the image was made, nanoseconds since 1970 UTC, and place, where; each may be left out
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: list[str] = []
     remarks: list[str] = []
     self_judged: bool = False
+    stamp_ns: int = 0
+    place: str = ""
 
 
 def save_examples(examples: Iterable[Example], folder: Path) -> int:
@@ -202,6 +205,8 @@ def read_example(line: bytes, folder: Path, *, depth: bool = True) -> Example:
         tags=tuple(filter(None, (row.category, *row.tags))),
         remarks=tuple(dict.fromkeys((*row.remarks, *depth_remarks(measured)))),
         self_judged=row.self_judged,
+        stamp_ns=row.stamp_ns,
+        place=row.place,
         files=tuple(files),
     )
 
@@ -243,6 +248,8 @@ def _saved(example: Example, folder: Path, images: dict[bytes, str], again: bool
         tags=list(example.tags[1:]),
         remarks=list(example.remarks),
         self_judged=example.self_judged,
+        stamp_ns=example.stamp_ns,
+        place=example.place,
     )
 
 

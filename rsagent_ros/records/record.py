@@ -21,6 +21,9 @@ VERDICT_SOURCES: tuple[VerdictSource, ...] = get_args(VerdictSource)
 """In the order of their numbers in `msg/Verdict.msg`, which begin at 1."""
 
 
+WALL_CLOCK = 946_684_800_000_000_000
+"""Begin of the year 2000 in nanoseconds: an earlier stamp is of a clock that a simulator began at 0."""
+
 Redaction: TypeAlias = Literal["none", "faces", "surroundings"]
 REDACTIONS: tuple[Redaction, ...] = get_args(Redaction)
 
@@ -132,6 +135,7 @@ class Record:
             tags=(self.camera,) if self.camera else (),
             remarks=remarks,
             self_judged=self_judged,
+            stamp_ns=self.stamp_ns if self.stamp_ns >= WALL_CLOCK else 0,
         )
 
     def _truth(self) -> tuple[Outcome | None, tuple[Mask, ...], bool]:

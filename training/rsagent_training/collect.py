@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def collect(
     most: int = 0,
     seed: int = 0,
     exclude: SeenPictures | None = None,
+    place: str = "",
 ) -> FilterReport:
     """Write the listed examples to a folder of scenes; blocks until all are loaded.
 
@@ -61,6 +63,7 @@ def collect(
         most: So many of `listings` at most, drawn at random; 0 for all.
         seed: Of the draw.
         exclude: Pictures that nothing may be alike to, such as those of a test.
+        place: Of those of `listings` that do not know theirs.
 
     Returns:
         What came in, and what was dropped and why.
@@ -78,7 +81,7 @@ def collect(
             filters.drop(f"at most {most}", "not drawn")
     else:
         chosen = usable
-    save_examples(_all(chosen, more, filters, exclude), folder)
+    save_examples(_all([_at(one, place) for one in chosen] if place else chosen, more, filters, exclude), folder)
     if not filters.left:
         (folder / "scenes.jsonl").unlink()  # an empty set would only fail later, and say less
     filters.check()
@@ -149,6 +152,16 @@ def _pair(attempt: Attempt, scenes: SceneIndex) -> tuple[Example, Trajectory]:
     source = f"record policy={attempt.trace.policy} segmenter={attempt.trace.segmenter}"
     trajectory = Trajectory(attempt.id, attempt.scene_id, attempt.trace, attempt.learn, attempt.iou, source)
     return scenes[attempt.scene_id], trajectory
+
+
+def _at(ref: ExampleRef, place: str) -> ExampleRef:
+    """The same example, with a place."""
+
+    def load() -> Example:
+        example = ref.load()
+        return example if example.place else replace(example, place=place)
+
+    return replace(ref, load=load)
 
 
 def _usable(listings: Iterable[ExampleRef | Skipped], filters: FilterReport) -> list[ExampleRef]:

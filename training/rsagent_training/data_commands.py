@@ -41,6 +41,7 @@ def add_collect(commands: Any) -> None:
         "--exclude", type=Path, action="append", default=[], metavar="SCENES",
         help="a folder of scenes to whose pictures nothing may be alike, such as a test set's; more than once",
     )  # fmt: skip
+    parser.add_argument("--place", default="", metavar="NAME", help="where the records were made, for `rsagent split`")
     parser.add_argument("--trajectories", type=Path, metavar="DIR", help="also the robot's own episodes, there")
     parser.add_argument("--config", type=Path, metavar="YAML", help="filters of --trajectories, as synthesize.yaml")
     parser.set_defaults(command=with_exit_code(_collect))
@@ -51,13 +52,19 @@ def add_split(commands: Any) -> None:
     parser = commands.add_parser(
         "split",
         help="share scenes out among training and tests",
-        description="Share scenes out so that no two parts have alike pictures, or scenes of one bag.",
+        description="Share scenes out so that no two parts have alike pictures, or scenes of one bag, of one minute, "
+        "or of one day at one place.",
     )
     parser.add_argument("folder", type=Path, metavar="SCENES", help="a folder of scenes")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the parts go")
     parser.add_argument(
         "--share", action="append", default=[], metavar="NAME=SHARE",
         help="a part, such as train=0.8; shares add up to 1 (default: train=0.8, val=0.1, test=0.1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--by", choices=("day", "place", "record"), default="day",
+        help="keep one day at one place together, or all of a place, or only alike pictures, bags and minutes "
+        "(default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.set_defaults(command=with_exit_code(_split))
@@ -131,7 +138,13 @@ def _collect(arguments: argparse.Namespace) -> str:
     listings = (one for dataset in datasets for one in list_examples(dataset))
     exclude = SeenPictures.of(map(SceneIndex, arguments.exclude)) if arguments.exclude else None
     filters = collect.collect(
-        listings, arguments.folder, more=more, most=arguments.most, seed=arguments.seed, exclude=exclude
+        listings,
+        arguments.folder,
+        more=more,
+        most=arguments.most,
+        seed=arguments.seed,
+        exclude=exclude,
+        place=arguments.place,
     )
     if arguments.trajectories:
         scenes = SceneIndex(arguments.folder)
@@ -148,7 +161,7 @@ def _split(arguments: argparse.Namespace) -> str:
         if not sign or not name.isidentifier():
             raise ValueError(f"--share {text!r} must be NAME=SHARE, such as train=0.8")
         shares[name] = float(share)
-    counts = split(arguments.folder, arguments.out, shares, seed=arguments.seed)
+    counts = split(arguments.folder, arguments.out, shares, by=arguments.by, seed=arguments.seed)
     return ", ".join(f"{count} scenes in {arguments.out / name}" for name, count in counts.items())
 
 

@@ -50,12 +50,12 @@ class SeenPictures:
         return bool((_distances(self._bytes, _as_bytes([perceptual_hash(image)])[0]) <= NEAR).any())
 
 
-def groups(hashes: Sequence[int], keys: Sequence[str]) -> NDArray[np.intp]:
+def groups(hashes: Sequence[int], keys: Sequence[Iterable[str]]) -> NDArray[np.intp]:
     """(pictures,) number of the group of each: alike pictures are in one, and what is alike to those, too.
 
     Args:
         hashes: Of the pictures.
-        keys: Of the same pictures; those of one key are in one group, an empty one means nothing.
+        keys: Of the same pictures; those with a key in common are in one group.
     """
     rows, columns = [], []
     packed = _as_bytes(hashes)
@@ -64,8 +64,8 @@ def groups(hashes: Sequence[int], keys: Sequence[str]) -> NDArray[np.intp]:
         rows += [number] * len(alike)
         columns += alike.tolist()
     first: dict[str, int] = {}
-    for number, key in enumerate(keys):
-        if key:
+    for number, own in enumerate(keys):
+        for key in own:
             rows.append(number)
             columns.append(first.setdefault(key, number))
     count = len(hashes)

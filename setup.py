@@ -89,7 +89,8 @@ setup(
     packages=[*find_packages(include=["rsagent_ros*"]), *find_packages("training")],
     package_dir={"rsagent_training": "training/rsagent_training"},
     package_data={
-        "rsagent_ros": ["py.typed", *(f"**/*.{end}" for end in ("html", "jinja", "css", "js", "json", "safetensors"))]
+        "rsagent_training": ["**/*.jinja"],
+        "rsagent_ros": ["py.typed", *(f"**/*.{end}" for end in ("html", "jinja", "css", "js", "json", "safetensors"))],
     },
     entry_points={
         "console_scripts": ["rsagent = rsagent_ros.cli:main"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Literal
 
@@ -13,15 +14,18 @@ pytest.importorskip("transformers", reason="the extra [models] is not installed"
 import numpy as np
 import torch
 from fakes import FakePolicy
+from jinja2 import Environment
 from local_cases import faulty_policy, tiny_checkpoint, tiny_policy
 from training_cases import RIGHT, SIDE, UNREADABLE, WRONG, ZOOM, episode, finish, scene, trajectory
 
 from rsagent_ros.agent.budget import CancelToken
+from rsagent_ros.agent.chat import Text
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.policies.family import FAMILIES, QWEN2_5_VL, QWEN3_VL, Family
+from rsagent_ros.policies.family import CHAT_TEMPLATE, FAMILIES, QWEN2_5_VL, QWEN3_VL, Family
 from rsagent_ros.policies.local.policy import LocalConversation, LocalPolicy
+from rsagent_training.trainer.episode_batch import lay_out
 from rsagent_training.trainer.token_sequence import IGNORED, TokenSequence, collate, sequence_of, token_count
 
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -132,6 +136,53 @@ def test_ids_of_another_tokenizer_are_not_taken_for_ours() -> None:
     plain = sequence_of(one.trace, scene(1).image, tiny_checkpoint(QWEN2_5_VL))
     for trace in (foreign, wrong):
         assert sequence_of(trace, scene(1).image, tiny_checkpoint(QWEN2_5_VL)).layout.ids == plain.layout.ids
+
+
+@EACH_FAMILY
+@pytest.mark.parametrize("ended_by_itself", [True, False], ids=["end sampled", "end written"])
+def test_the_newline_behind_the_end_of_a_reply_is_read_and_not_learned(family: Family, ended_by_itself: bool) -> None:
+    """A model may sample `<|im_end|>` or stop at its call; what follows is the template's text all the same."""
+    checkpoint = tiny_checkpoint(family)
+    vocabulary = checkpoint.vocabulary
+    end = vocabulary.message_end
+    one = trajectory(scene(1), [WRONG, RIGHT, finish(2)], family=family)
+    replies = [[*vocabulary.encode(turn.reply), *([end] if ended_by_itself else [])] for turn in one.trace.turns]
+    turns = zip(one.trace.turns, replies, strict=True)
+    trace = replace(one.trace, turns=tuple(replace(turn, token_ids=tuple(ids)) for turn, ids in turns))
+    sequence = sequence_of(trace, scene(1).image, checkpoint, sampled=True)
+
+    ids, mask = sequence.layout.ids, sequence.loss_mask
+    behind = vocabulary.encode("\n")
+    for (start, stop), reply in zip(sequence.reply_spans, replies, strict=True):
+        assert ids[start:stop] == reply
+        assert mask[start:stop].all()
+        if stop == len(ids):
+            continue  # nobody reads on behind the last one
+        frame = behind if ended_by_itself else [end, *behind]
+        assert ids[stop : stop + len(frame)] == frame
+        assert ids[stop + len(frame)] == vocabulary.message_start
+        assert not mask[stop : stop + len(frame)].any()
+    labels = collate([sequence], checkpoint)["labels"][0]
+    assert labels[labels != IGNORED].tolist() == [number for reply in replies for number in reply]
+    batch = lay_out([sequence], [[1.0] * len(replies)], checkpoint, torch.device("cpu"))
+    learned = batch["tool_mask"][0].bool()
+    assert batch["completion_ids"][0][learned].tolist() == labels[labels != IGNORED].tolist()
+    assert batch["advantages"][0][~learned].tolist() == [0.0] * int((~learned).sum())
+
+    template = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False).from_string(
+        CHAT_TEMPLATE.read_text(encoding="utf-8")
+    )
+    chat = [
+        {
+            "role": message.role,
+            "content": [{"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
+                        for part in message.parts],
+        }
+        for message in trace.messages(scene(1).image)
+    ]  # fmt: skip
+    once = re.sub(r"(<\|image_pad\|>)+", r"\1", vocabulary.decode(ids))
+    written = template.render(messages=chat, add_generation_prompt=False)
+    assert once + ("\n" if ended_by_itself else "<|im_end|>\n") == written
 
 
 def test_another_familys_coordinates_are_refused() -> None:

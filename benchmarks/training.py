@@ -130,7 +130,8 @@ def _grpo(folder: Path, memory: list[float], process: Any) -> list[Entry]:
     from rsagent_ros.baseline.segmenter import ClassicalSegmenter
     from rsagent_training import grpo
     from rsagent_training.miniature.world import SIDE
-    from rsagent_training.recipes import GrpoRecipe, MixPart
+    from rsagent_training.recipe_parts import MixPart
+    from rsagent_training.recipes import GrpoRecipe
     from rsagent_training.rollouts.local import LocalRollouts
     from rsagent_training.trainer.policy_model import load_policy_model
 
@@ -169,7 +170,7 @@ def _grpo(folder: Path, memory: list[float], process: Any) -> list[Entry]:
 
 
 def _optimisation(device_batch: int) -> Any:
-    from rsagent_training.recipes import Optimisation
+    from rsagent_training.recipe_parts import Optimisation
 
     return Optimisation(
         learning_rate=1e-4, precision="float32", checkpointing=False, device_batch=device_batch, save_every=10_000,

@@ -109,7 +109,8 @@ def _trace(scene: Example) -> Trace:
 
 def _seconds_to_select(folder: Path, checkpoint: Path) -> float:
     from rsagent_training import sft
-    from rsagent_training.recipes import Optimisation, SftRecipe
+    from rsagent_training.recipe_parts import Optimisation
+    from rsagent_training.recipes import SftRecipe
     from rsagent_training.trainer.policy_model import load_policy_model
 
     recipe = SftRecipe(

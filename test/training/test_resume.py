@@ -40,9 +40,7 @@ def killed(kind: str, recipe: SftRecipe | GrpoRecipe, folder: Path, after: int) 
     """Run in a process that is killed as soon as a step's checkpoint is there; returns the folder of the run."""
     write_yaml(recipe, folder / "recipe.yaml")
     out = folder / "killed"
-    environment = dict(
-        os.environ, PYTHONPATH=os.pathsep.join([str(TEST), str(TEST.parent / "training"), str(TEST.parent)])
-    )
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(TEST), *sys.path]))
     command = [sys.executable, str(TEST / "training_runs.py"), kind, str(folder / "recipe.yaml"), str(out)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:

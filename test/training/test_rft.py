@@ -15,7 +15,7 @@ from training_cases import RIGHT, UNREADABLE, WRONG, finish, grpo_recipe, scene,
 
 from rsagent_ros.yaml_file import write_yaml
 from rsagent_training import commands, rft
-from rsagent_training.recipes import VllmServer
+from rsagent_training.recipe_parts import VllmServer
 from rsagent_training.rollouts.episodes import turn_limit
 from rsagent_training.trajectories import read_trajectories
 

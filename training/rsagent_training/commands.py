@@ -57,7 +57,9 @@ def add_merge(commands: Any) -> None:
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="new folder for the checkpoint")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), help="of the weights (as the base has them)")
     parser.add_argument("--metrics", type=Path, metavar="JSON", help="of an evaluation, for the model card")
-    parser.add_argument("--unfinished", action="store_true", help="take the newest step of a run that has not ended")
+    taken = parser.add_mutually_exclusive_group()
+    taken.add_argument("--unfinished", action="store_true", help="take the newest step of a run that has not ended")
+    taken.add_argument("--best", action="store_true", help="take what was best on held-out scenes")
     parser.set_defaults(command=with_exit_code(_merge))
 
 
@@ -104,6 +106,7 @@ def _merge(arguments: argparse.Namespace) -> str:
     to = merge(
         arguments.run, arguments.to,
         precision=arguments.precision, metrics=arguments.metrics, unfinished=arguments.unfinished,
+        best=arguments.best,
     )  # fmt: skip
     return str(to)
 

@@ -41,8 +41,8 @@ from peft import PeftModel
 from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
+from rsagent_ros.agent.segmenter import Segmenter
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.data.example import Example
 from rsagent_ros.policies.local.checkpoint import Checkpoint
 from rsagent_ros.policies.trained_format import write_format
@@ -56,16 +56,18 @@ from rsagent_training.trainer.dropped_groups import DroppedGroups
 from rsagent_training.trainer.episode_batch import Batch, lay_out, recorded_logps, share_of_other_prompts
 from rsagent_training.trainer.epoch_sampler import EpochSampler
 from rsagent_training.trainer.finite_guard import FiniteGuard
+from rsagent_training.trainer.held_out import HeldOutEvaluation
 from rsagent_training.trainer.mix import Mix
 from rsagent_training.trainer.policy_model import (
     load_policy_model,
+    load_segmenter,
     load_tokenizer,
     lora_config,
     run_format,
-    save_final,
-    segmenter_settings,
+    save_result,
     trainer_arguments,
 )
+from rsagent_training.trainer.rollout_pages import EPISODES, RolloutPages
 from rsagent_training.trainer.step_notes import step_notes
 from rsagent_training.trainer.token_sequence import TokenSequence, sequence_of
 
@@ -82,6 +84,7 @@ class EpisodeTrainer(GRPOTrainer):
         self._rollouts = rollouts
         self._recipe = recipe
         self._guard = FiniteGuard(out)
+        self._pages = RolloutPages(out)
         self._dropped = DroppedGroups(recipe.samples, recipe.max_dropped_groups)
         length: dict[str, Any] = {"num_train_epochs": 1} if recipe.steps is None else {"max_steps": recipe.steps}
         super().__init__(
@@ -90,7 +93,7 @@ class EpisodeTrainer(GRPOTrainer):
             train_dataset=Dataset.from_dict({"number": range(len(mix))}),
             processing_class=load_tokenizer(recipe.checkpoint),
             peft_config=lora_config(recipe.lora),
-            callbacks=[self._guard],
+            callbacks=[self._guard, self._pages],
             args=GRPOConfig(
                 **trainer_arguments(recipe.optimisation, out, recipe.batch * recipe.samples),
                 **length,
@@ -124,6 +127,7 @@ class EpisodeTrainer(GRPOTrainer):
         scenes = self._scenes(inputs)
         traces = self._play(scenes)
         rollout_seconds = time.perf_counter() - started
+        self._pages.newest = [*zip(scenes, traces, strict=True)][:EPISODES]
         rows = self._dropped.stand_ins(traces)
         traces, scenes = [traces[row] for row in rows], [scenes[row] for row in rows]
         rewards, advantages = self._judge(traces, scenes)
@@ -292,9 +296,12 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
     mix = Mix(recipe.mix, recipe.optimisation.seed)
     if len(mix) < recipe.batch:
         raise ValueError(f"the mix has {len(mix)} scenes; a step takes {recipe.batch}: collect more, or lower batch")
+    segmenter: Any = load_segmenter(recipe) if rollouts is None or recipe.held_out is not None else None
     if rollouts is None:
-        rollouts = _rollouts(checkpoint, recipe, out)
+        rollouts = _rollouts(checkpoint, recipe, segmenter, out)
     trainer = EpisodeTrainer(checkpoint, mix, rollouts, recipe, out)
+    if recipe.held_out is not None:
+        trainer.add_callback(HeldOutEvaluation(trainer, checkpoint, recipe, segmenter, out))
     if trainer.is_world_process_zero():
         write_format(out, checkpoint.trained)
         run_folder.write_json(out / run_folder.DATA, {"scenes": mix.counts})
@@ -302,7 +309,7 @@ def train(recipe: GrpoRecipe, out: Path, *, resume: bool = False, rollouts: Roll
     with closing(rollouts):
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     final = out / run_folder.FINAL
-    save_final(trainer, recipe, final)
+    save_result(trainer, recipe, final)
     return final
 
 
@@ -315,8 +322,7 @@ def _never_called(**_: Any) -> list[float | None]:
     raise RuntimeError("TRL asked for rewards that are computed with the advantages; use the release that is pinned")
 
 
-def _rollouts(checkpoint: Checkpoint, recipe: GrpoRecipe, out: Path) -> Rollouts:
-    segmenter = open_models(Choice(segmenter=recipe.segmenter, settings=segmenter_settings(recipe))).segmenter
+def _rollouts(checkpoint: Checkpoint, recipe: GrpoRecipe, segmenter: Segmenter[Any], out: Path) -> Rollouts:
     if recipe.server is None:
         return LocalRollouts(checkpoint, recipe, segmenter)
     from rsagent_training.rollouts.server import ServerRollouts

@@ -22,15 +22,22 @@ from rsagent_ros.policies.family import CHAT_TEMPLATE
 from rsagent_ros.policies.local.checkpoint import load_checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.trained_format import write_format
-from rsagent_training.recipes import GrpoRecipe, Precision, SftRecipe
+from rsagent_training.recipe_parts import Precision
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
 from rsagent_training.trainer.policy_model import copy_beside, run_format
-from rsagent_training.trainer.run_folder import CURVE, DATA, FINAL, newest_whole, read_recipe
+from rsagent_training.trainer.run_folder import BEST, CURVE, DATA, FINAL, newest_whole, read_recipe
 
 SHARD = "4GB"
 
 
 def merge(
-    run: Path, to: Path, *, precision: Precision | None = None, metrics: Path | None = None, unfinished: bool = False
+    run: Path,
+    to: Path,
+    *,
+    precision: Precision | None = None,
+    metrics: Path | None = None,
+    unfinished: bool = False,
+    best: bool = False,
 ) -> Path:
     """Write the checkpoint of a run; blocks, and holds the weights in memory once.
 
@@ -40,20 +47,23 @@ def merge(
         precision: Of the weights; by default what the checkpoint it began with has.
         metrics: A JSON file of an evaluation (`report.json`) or any object of figures, for the model card.
         unfinished: Take the newest checkpoint of a run that has not ended.
+        best: Take what was best on held-out scenes, ended or not.
 
     Returns:
         The folder.
 
     Raises:
         FileExistsError: The folder has something in it.
-        FileNotFoundError: The run has no result.
+        FileNotFoundError: The run has no result, or no best one.
         ValueError: A damaged recipe or metrics.
         RunFailed: The checkpoint or the adapter can't be loaded.
     """
     if to.exists() and any(to.iterdir()):
         raise FileExistsError(f"{to} is not empty; name a new folder")
     recipe = read_recipe(run)
-    result = newest_whole(run) if unfinished else run / FINAL
+    result = newest_whole(run) if unfinished else run / (BEST if best else FINAL)
+    if best and not (run / BEST).is_dir():
+        raise FileNotFoundError(f"{run} has no {BEST}/; its recipe had no held_out, or no evaluation was due yet")
     if result is None or not result.is_dir():
         raise FileNotFoundError(f"{run} has no result yet; let it end, or take its newest step with --unfinished")
     card = _card(run, recipe, metrics)

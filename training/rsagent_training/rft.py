@@ -16,7 +16,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.data.example import Example
 from rsagent_ros.scoring.prediction import is_bad_reply, prediction_of
 from rsagent_ros.scoring.score import score
@@ -25,7 +24,7 @@ from rsagent_training.rewards.quality import answer_quality
 from rsagent_training.rollouts.episodes import seeds_of
 from rsagent_training.rollouts.local import LocalRollouts
 from rsagent_training.trainer.mix import Mix
-from rsagent_training.trainer.policy_model import load_policy_model, segmenter_settings
+from rsagent_training.trainer.policy_model import load_policy_model, load_segmenter
 from rsagent_training.trajectories import Trajectory, write_trajectories
 
 
@@ -60,8 +59,7 @@ def _right(recipe: GrpoRecipe, mix: Mix) -> Iterator[tuple[Example, Trajectory]]
         import torch
 
         model.to("cuda" if torch.cuda.is_available() else "cpu")
-    segmenter = open_models(Choice(segmenter=recipe.segmenter, settings=segmenter_settings(recipe))).segmenter
-    rollouts = LocalRollouts(checkpoint, recipe, segmenter)
+    rollouts = LocalRollouts(checkpoint, recipe, load_segmenter(recipe))
     steps = recipe.steps or max(1, len(mix) // recipe.batch)
     played = right = 0
     for step in tqdm(range(steps), desc="rollouts"):

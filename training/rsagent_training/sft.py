@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ from rsagent_training.recipes import SftRecipe
 from rsagent_training.scene_index import SceneIndex
 from rsagent_training.trainer import run_folder
 from rsagent_training.trainer.finite_guard import FiniteGuard
+from rsagent_training.trainer.held_out import HeldOutEvaluation, episodes_recipe
 from rsagent_training.trainer.policy_model import (
     load_policy_model,
+    load_segmenter,
     load_tokenizer,
     lora_config,
-    save_final,
+    save_result,
     trainer_arguments,
 )
 from rsagent_training.trainer.token_sequence import TokenSequence, collate, sequence_of, token_count
@@ -169,8 +171,8 @@ def train(recipe: SftRecipe, out: Path, *, resume: bool = False) -> Path:
     Raises:
         FileExistsError: The folder holds another run.
         FileNotFoundError, ValueError: Data that is missing, damaged or filtered away.
-        RunFailed: The checkpoint can't be loaded.
-        TrainingStopped: The loss became something that is not a finite number.
+        RunFailed: The checkpoint, or the segmenter of held-out episodes, can't be loaded.
+        TrainingStopped: The loss became something that is not a finite number, or no held-out episode can be run.
     """
     last = run_folder.begin(out, recipe, resume=resume)
     checkpoint = load_policy_model(recipe)
@@ -181,9 +183,12 @@ def train(recipe: SftRecipe, out: Path, *, resume: bool = False) -> Path:
         write_format(out, trained)
         run_folder.write_json(out / run_folder.DATA, {"trajectories": counts, "folders": list(recipe.trajectories)})
         sys.stderr.write(f"{len(data)} trajectories of {counts['read']}; {counts}\n")
+    if recipe.held_out is not None:
+        segmenter = load_segmenter(episodes_recipe(recipe))
+        trainer.add_callback(HeldOutEvaluation(trainer, replace(checkpoint, trained=trained), recipe, segmenter, out))
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     final = out / run_folder.FINAL
-    save_final(trainer, recipe, final)
+    save_result(trainer, recipe, final)
     return final
 
 

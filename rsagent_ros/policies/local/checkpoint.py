@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from rsagent_ros.agent.errors import RunFailed, describe
 from rsagent_ros.agent.outcome import ErrorCode
@@ -49,8 +50,15 @@ class Checkpoint:
     trained: TrainedFormat = NEWEST_FORMAT
 
 
-def load_checkpoint(config: LocalConfig) -> Checkpoint:
+def load_checkpoint(
+    config: LocalConfig, *, attention: str = "sdpa", quantization: QuantizationConfigMixin | None = None
+) -> Checkpoint:
     """Check and load; blocks for as long as reading the weights takes.
+
+    Args:
+        config: What, and where to.
+        attention: Implementation, as transformers names them.
+        quantization: How weights are held, for training; None as they are.
 
     Raises:
         RunFailed: MODEL_UNAVAILABLE for a file that is missing, damaged or does not fit the others, or a device that
@@ -78,8 +86,10 @@ def load_checkpoint(config: LocalConfig) -> Checkpoint:
     patches = _patches(folder, settings)
     check_weights(folder)
     try:
-        model = _model(folder, settings, pick_dtype(config.dtype, device))
-        torch.nn.Module.to(model, device)
+        placed = {} if quantization is None else {"quantization_config": quantization, "device_map": {"": device}}
+        model = _model(folder, settings, pick_dtype(config.dtype, device), attention, placed)
+        if not placed:
+            torch.nn.Module.to(model, device)
     except (RuntimeError, MemoryError) as error:
         if not is_full(error):
             raise
@@ -150,18 +160,21 @@ def _three_numbers(values: object) -> bool:
     return isinstance(values, list) and len(values) == 3 and all(isinstance(value, int | float) for value in values)
 
 
-def _model(folder: Path, settings: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+def _model(
+    folder: Path, settings: PreTrainedConfig, dtype: torch.dtype, attention: str, placed: dict[str, Any]
+) -> PreTrainedModel:
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             folder,
             config=settings,
             dtype=dtype,
-            attn_implementation="sdpa",
+            attn_implementation=attention,
             local_files_only=True,
             use_safetensors=True,
             # What is missing or of another shape gets random numbers; the report tells which tensors those are.
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **placed,
         )
     except Exception as error:  # transformers raises whatever it meets
         if is_full(error):

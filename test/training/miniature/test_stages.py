@@ -22,7 +22,7 @@ from rsagent_training.miniature.recipe import (
 )
 from rsagent_training.miniature.stages import run
 from rsagent_training.miniature.world import SearchWorld
-from rsagent_training.recipes import Lora
+from rsagent_training.recipe_parts import Lora
 from rsagent_training.rewards import RewardConfig
 from rsagent_training.trajectories import read_trajectories
 

@@ -8,7 +8,7 @@ import pytest
 from training_cases import scene
 
 from rsagent_ros.data.folder import save_examples
-from rsagent_training.recipes import MixPart
+from rsagent_training.recipe_parts import MixPart
 from rsagent_training.trainer.mix import Mix
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rsagent_ros.yaml_file import read_yaml
 from rsagent_training.miniature.world import SearchWorld
-from rsagent_training.recipes import Lora
+from rsagent_training.recipe_parts import Lora
 from rsagent_training.rewards import RewardConfig
 
 OWN_NAMES = ("untrained", "sft", "grpo", "control", "rft")

@@ -35,7 +35,8 @@ from rsagent_training.miniature.network import PICTURES, save_untrained
 from rsagent_training.miniature.recipe import MiniatureRecipe
 from rsagent_training.miniature.teacher import TURNS, demonstration
 from rsagent_training.miniature.world import SIDE
-from rsagent_training.recipes import GrpoRecipe, MixPart, Optimisation, SftRecipe
+from rsagent_training.recipe_parts import MixPart, Optimisation
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
 from rsagent_training.rewards import RewardConfig
 from rsagent_training.trainer.run_folder import CURVE, FINAL, RECIPE, write_json
 from rsagent_training.trajectories import ROWS, Trajectory, write_trajectories

@@ -28,12 +28,15 @@ from rsagent_training.rollouts.episodes import make_episodes, traces_of
 class LocalRollouts:
     """Rollouts by the very model that is trained, in this process."""
 
-    def __init__(self, checkpoint: Checkpoint, recipe: GrpoRecipe, segmenter: Segmenter[Any]) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, recipe: GrpoRecipe, segmenter: Segmenter[Any], *, temperature: float = 1.0
+    ) -> None:
+        """Prepare; at a temperature of 0 the likeliest token is taken, and seeds mean nothing."""
         self._checkpoint = checkpoint
         self._recipe = recipe
         self._segmenter = segmenter
         self._config = LocalConfig(
-            recipe.checkpoint, side=recipe.side, context=recipe.max_tokens, temperature=1.0, top_p=1.0
+            recipe.checkpoint, side=recipe.side, context=recipe.max_tokens, temperature=temperature, top_p=1.0
         )
 
     def run(self, model: PreTrainedModel, scenes: Sequence[Example], step: int, seeds: Sequence[int]) -> list[Trace]:

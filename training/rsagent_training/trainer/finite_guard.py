@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from rsagent_training.trainer.run_folder import CURVE, TrainingStopped, newest_whole, write_json
 
+BETWEEN_CURVES = 10.0
+"""Seconds: the curve is written whole each time, the first step's at once."""
+
 
 class FiniteGuard(TrainerCallback):
     """Guard that keeps the curve on disk, and stops before a gradient that is not finite reaches the weights."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
+        self._written = -math.inf
         self.batch: list[str] = []
         """Names in the optimizer step under way; `check_loss` collects them."""
 
@@ -55,7 +60,7 @@ class FiniteGuard(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        """Refuse a norm of gradients that is not finite, before anything is saved.
+        """Refuse a norm of gradients that is not finite, before anything is saved, and write the curve.
 
         DeepSpeed makes its step inside the backward pass and hides the gradients: there the weights are lost, but no
         checkpoint takes them.
@@ -63,6 +68,10 @@ class FiniteGuard(TrainerCallback):
         norm = (logs or {}).get("grad_norm", 0.0)
         if not math.isfinite(float(norm)):
             raise self._stopped("gradient", state.global_step - 1)
+        now = time.monotonic()
+        if now - self._written > BETWEEN_CURVES:
+            self._written = now
+            self.on_save(args, state, control)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Write the curve."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rsagent_ros.data.example import Example
-from rsagent_training.recipes import MixPart
+from rsagent_training.recipe_parts import MixPart
 from rsagent_training.scene_index import SceneIndex
 
 

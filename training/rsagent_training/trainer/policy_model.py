@@ -12,10 +12,15 @@ import torch
 from peft import LoraConfig
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer
 
+from rsagent_ros.agent.segmenter import Segmenter
+from rsagent_ros.backends import Choice, open_models
 from rsagent_ros.policies.local.checkpoint import Checkpoint, load_checkpoint
 from rsagent_ros.policies.local.config import LocalConfig
 from rsagent_ros.policies.trained_format import FIRST_FORMAT, TrainedFormat, read_format, write_format
-from rsagent_training.recipes import GrpoRecipe, Lora, Optimisation, SftRecipe
+from rsagent_training.recipe_parts import Lora, Optimisation
+from rsagent_training.recipes import GrpoRecipe, SftRecipe
+from rsagent_training.trainer.loading import checked_attention, four_bit, training_device
+from rsagent_training.trainer.trackers import report_to
 
 BESIDE_WEIGHTS = (
     "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
@@ -26,20 +31,36 @@ BESIDE_WEIGHTS = (
 
 
 def load_policy_model(recipe: SftRecipe | GrpoRecipe) -> Checkpoint:
-    """The recipe's checkpoint on the CPU, ready to be given to a trainer.
+    """The recipe's checkpoint, ready to be given to a trainer: on the CPU, or in 4 bits on this process' GPU.
 
     Raises:
         RunFailed: A file is missing or damaged, or memory is full.
+        ValueError: A package that the recipe needs is not installed.
     """
     whole = recipe.lora is None
     dtype = "float32" if whole else recipe.optimisation.precision
     # Its full path is what an adapter remembers as its base, so that it is found from anywhere.
     folder = str(Path(recipe.checkpoint).expanduser().resolve())
-    checkpoint = load_checkpoint(LocalConfig(folder, device="cpu", dtype=dtype))
+    attention = checked_attention(recipe.optimisation.attention)
+    if recipe.lora is not None and recipe.lora.four_bit:
+        quantization, device = four_bit(recipe.optimisation), training_device(recipe.optimisation)
+    else:
+        quantization, device = None, "cpu"
+    config = LocalConfig(folder, device=device, dtype=dtype)
+    checkpoint = load_checkpoint(config, attention=attention, quantization=quantization)
     model: Any = checkpoint.model
     if whole and recipe.freeze_vision:
         model.model.visual.requires_grad_(False)
     return replace(checkpoint, model=model.train())
+
+
+def load_segmenter(recipe: GrpoRecipe) -> Segmenter[Any]:
+    """The recipe's segmenter, on the device of this process; blocks while it is loaded.
+
+    Raises:
+        RunFailed: It can't be loaded.
+    """
+    return open_models(Choice(segmenter=recipe.segmenter, settings=segmenter_settings(recipe))).segmenter
 
 
 def segmenter_settings(recipe: GrpoRecipe) -> dict[str, Any]:
@@ -113,13 +134,18 @@ def trainer_arguments(optimisation: Optimisation, out: Path, sequences_a_step: i
         "logging_nan_inf_filter": False,  # it would hide what the guard must see
         "seed": optimisation.seed,
         "data_seed": optimisation.seed,
-        "report_to": [],
+        "report_to": report_to(optimisation.report_to),
+        "run_name": out.name,
+        "project": "rsagent",
         "remove_unused_columns": False,
     }
 
 
-def save_final(trainer: Trainer, recipe: SftRecipe | GrpoRecipe, folder: Path) -> None:
-    """Write the result: an adapter, or a whole checkpoint that loads as the one it began with."""
+def save_result(trainer: Trainer, recipe: SftRecipe | GrpoRecipe, folder: Path) -> None:
+    """Write the weights as they are: an adapter, or a whole checkpoint that loads as the one it began with.
+
+    An earlier one in the same folder is replaced.
+    """
     partial = folder.with_name(f"{folder.name}.partial")  # what a kill leaves must not pass for the result
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         trainer.save_model(str(partial))  # gathers what the devices share
@@ -129,6 +155,8 @@ def save_final(trainer: Trainer, recipe: SftRecipe | GrpoRecipe, folder: Path) -
         if recipe.lora is None:
             copy_beside(Path(recipe.checkpoint).expanduser(), partial)
         write_format(partial, run_format(folder.parent))
+        if folder.exists():
+            shutil.rmtree(folder)
         partial.rename(folder)
 
 

@@ -4,6 +4,9 @@
     data.json           what it learns from, with counts
     curve.json          what was logged, by step
     checkpoint-N/       weights, optimizer and random state after step N
+    held_out.json       how good it was on scenes that were held out, by step
+    best/               the weights that were best on them
+    rollouts/           pages of episodes
     final/              the result
 
 Needs no torch.
@@ -27,8 +30,11 @@ RECIPE = "recipe.yaml"
 DATA = "data.json"
 CURVE = "curve.json"
 FINAL = "final"
+BEST = "best"
 
-MAY_CHANGE = tuple(f"optimisation.{name}" for name in ("save_every", "log_every", "keep", "workers", "checkpointing"))
+MAY_CHANGE = tuple(
+    f"optimisation.{name}" for name in ("save_every", "log_every", "keep", "workers", "checkpointing", "report_to")
+)
 """Names in a recipe whose values a run may be resumed with others of."""
 
 MAY_CHANGE_IN_GRPO = (

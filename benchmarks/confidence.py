@@ -4,7 +4,7 @@
 
 Reference policy and classical segmenter, the whole vocabulary of goals (much of which this policy does not understand:
 it is to be wrong at times). Fitted to seeds from 5000 and from 6000 on, measured on seeds from 0 on, which are held
-out. Counted are the answers that have a mask, right as `Score.right` has it.
+out. Counted are the answers FOUND, right as `Score.right` has it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def measured(fitted: list[JudgedAnswer], unseen: list[JudgedAnswer]) -> list[Ent
     evidence = vectors(unseen)
     right = np.array([answer.right for answer in unseen])
     before, after = raw_confidence(evidence), calibration.confidences(evidence)
-    note = f"{len(unseen)} answers with a mask, {right.mean():.0%} right; fitted to {len(fitted)} others"
+    note = f"{len(unseen)} answers FOUND, {right.mean():.0%} right; fitted to {len(fitted)} others"
     entries = []
     for name, words in (("ece", "calibration error"), ("brier", "Brier score"), ("aurc", "risk-coverage area")):
         old, new = getattr(worth(before, right), name), getattr(worth(after, right), name)

@@ -67,7 +67,7 @@ def calibrate(answers: Sequence[JudgedAnswer], method: Method = "auto") -> Calib
     right = np.array([answer.right for answer in answers], dtype=np.bool_)
     if len(right) < LEAST or min(right.sum(), (~right).sum()) < LEAST_EACH:
         raise ValueError(
-            f"{len(right)} answers with a mask, {right.sum()} of them right: a calibration needs {LEAST}, "
+            f"{len(right)} answers FOUND, {right.sum()} of them right: a calibration needs {LEAST}, "
             f"with {LEAST_EACH} right and {LEAST_EACH} wrong; evaluate on more or harder samples"
         )
     try:

@@ -57,7 +57,7 @@ def report(before: NDArray[np.float64], after: NDArray[np.float64], right: NDArr
     """The table that is printed: (n,) confidences before and after, and whether the answers were right."""
     from rsagent_ros.confidence.measures import LEVELS, kept, worth
 
-    lines = [f"{len(right)} answers with a mask, {right.mean():.0%} right", "", f"{'':<22}{'before':>8}  {kind:>8}"]
+    lines = [f"{len(right)} answers FOUND, {right.mean():.0%} right", "", f"{'':<22}{'before':>8}  {kind:>8}"]
     rows = zip(("calibration error", "Brier score", "risk-coverage area"), ("ece", "brier", "aurc"), strict=True)
     first, second = worth(before, right), worth(after, right)
     lines += [f"{words:<22}{getattr(first, name):>8.3f}  {getattr(second, name):>8.3f}" for words, name in rows]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.agent.turn import Trace
 from rsagent_ros.confidence.calibrate import JudgedAnswer
@@ -16,7 +14,7 @@ from rsagent_ros.scoring.score import Score
 
 
 def judged(path: Path) -> Iterator[JudgedAnswer]:
-    """The answers of an evaluation that have a mask and a trace, one by one. Others say nothing about confidence.
+    """The answers FOUND of an evaluation that have a trace, one by one. Others say of no mask that it is the answer.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -34,16 +32,13 @@ def judged(path: Path) -> Iterator[JudgedAnswer]:
 
 
 def judged_answer(score: Score, trace: Trace) -> JudgedAnswer | None:
-    """The answer of a finished episode; None for one without a mask.
+    """The answer of a finished episode; None for one that is not FOUND.
 
-    Of an answer with several masks the one with the least evidence counts, as in a Result; of a question the surest
-    candidate. `Score.right` says whether the answer was right.
+    Of an answer with several masks the one with the least evidence counts, as in a Result. `Score.right` says whether
+    the answer was right.
     """
     ids = answer_ids(trace)
-    if not score.masked or not ids:
+    if score.outcome is not Outcome.FOUND or not ids:
         return None
-    if trace.outcome is Outcome.AMBIGUOUS:
-        evidence = evidence_for(trace, trace.candidate_ids[int(np.argmax(trace.confidences))])
-    else:
-        evidence = min((evidence_for(trace, name) for name in ids), key=lambda one: one.score * one.stability)
+    evidence = min((evidence_for(trace, name) for name in ids), key=lambda one: one.score * one.stability)
     return JudgedAnswer(evidence, score.right, trace.policy, trace.segmenter)

@@ -1,6 +1,7 @@
 """Reliability of confidences: whether they say how often answers are right, and whether they put the wrong ones last.
 
-Over the answers that have a mask and a confidence; `Score.right` says which of them are right.
+Over the answers FOUND that have a confidence; `Score.right` says which of them are right. A question and a give-up say
+of no mask that it is the answer, so their confidences are neither kept nor missed.
 
 - Reliability and ECE (Guo et al., ICML 2017): ten bins of confidence of equal width; in each, mean confidence against
   the share that is right. ECE is the mean of the gaps, each bin weighed by its answers.
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.scoring.score import Score
 
 BINS = 10
@@ -45,7 +47,7 @@ class ReliabilityDiagram:
     """Reliability of a set of confidences.
 
     Attributes:
-        count: Answers with a mask and a confidence.
+        count: Answers FOUND with a confidence.
         ece: Expected calibration error, 0..1; None without answers.
         aurc: Area under the risk-coverage curve; None without answers. Less is better.
         bins: In order.
@@ -61,8 +63,8 @@ class ReliabilityDiagram:
 
 
 def reliability(scores: Sequence[Score]) -> ReliabilityDiagram:
-    """Reliability of the answers that have a mask and a confidence."""
-    sure = [score for score in scores if score.confidence is not None]
+    """Reliability of the answers FOUND that have a confidence."""
+    sure = [score for score in scores if score.outcome is Outcome.FOUND and score.confidence is not None]
     confidence = np.array([score.confidence for score in sure], dtype=np.float64)
     right = np.array([score.right for score in sure], dtype=np.bool_)
     bins = _bins(confidence, right)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from fakes import ABSENT, AMBIGUOUS, FINISH, SEGMENT, SEGMENT_LEFT, FakePolicy, FakeSegmenter
+from fakes import ABSENT, AMBIGUOUS, CAN_NOT_TELL, FINISH, SEGMENT, SEGMENT_LEFT, FakePolicy, FakeSegmenter
 
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
@@ -70,22 +70,16 @@ def test_answers_with_a_mask_and_a_trace_are_judged(tmp_path: Path) -> None:
     assert answers[2].evidence.score == pytest.approx(0.95)
 
 
-def test_of_an_ambiguous_answer_the_candidate_of_the_iou_is_learned(tmp_path: Path) -> None:
-    trace = trace_of(SEGMENT, SEGMENT_LEFT, AMBIGUOUS)
-    first, second = (trace.mask(mask_id) for mask_id in trace.candidate_ids)
-    assert first is not None
-    assert second is not None
-    surest = trace.candidate_ids[1]
-    turns = tuple(
-        replace(turn, score=0.95 if turn.mask_id == surest else 0.2, stability=1.0) if turn.mask is not None else turn
-        for turn in trace.turns
-    )
-    trace = replace(trace, turns=turns, confidences=(0.1, 0.9))
-    row = score(prediction_of(trace), Example("a", FRAME, "", Outcome.AMBIGUOUS, (first, second)))
+@pytest.mark.parametrize("last", [AMBIGUOUS, CAN_NOT_TELL])
+def test_a_question_and_a_give_up_say_of_no_mask_that_it_is_the_answer(tmp_path: Path, last: str) -> None:
+    trace = trace_of(SEGMENT, SEGMENT_LEFT, last)
+    mask = trace.mask(1)
+    assert mask is not None
+    row = score(prediction_of(trace), Example("a", FRAME, "", Outcome.FOUND, (mask,)))
+    assert row.masked
     with Results(tmp_path, RunSettings(dataset={}, system={})) as results:
         results.add(ExampleResult(row, Measured(), None, (), msgspec.Raw(trace.to_json().encode())))
-    (answer,) = judged(tmp_path / FILE)
-    assert (answer.right, answer.evidence.score) == (True, pytest.approx(0.95))
+    assert list(judged(tmp_path / FILE)) == []
 
 
 def test_the_command_writes_a_calibration_and_says_what_it_is_worth(
@@ -100,7 +94,7 @@ def test_the_command_writes_a_calibration_and_says_what_it_is_worth(
     sure, weak = (next(one for one in evidence if (one.score > 0.9) is wanted) for wanted in (True, False))
     assert calibration.confidence(weak) < 0.3 < 0.6 < calibration.confidence(sure)
     told = capsys.readouterr().out
-    assert "60 answers with a mask, 40% right" in told
+    assert "60 answers FOUND, 40% right" in told
     assert "calibration error" in told
     assert str(out) in told
 

@@ -30,9 +30,10 @@ def test_by_hand() -> None:
     assert found.aurc == pytest.approx((1 / 3 + 1 / 4) / 4)
 
 
-def test_a_good_mask_under_the_wrong_outcome_is_not_right() -> None:
-    gave_up = scored(confidence=0.9, iou=1.0, outcome=Outcome.GAVE_UP)
-    assert reliability([gave_up]).risk == (1.0,)
+def test_only_an_answer_that_claims_a_mask_can_be_too_sure() -> None:
+    rows = [scored(confidence=0.9, iou=1.0, outcome=outcome) for outcome in (Outcome.GAVE_UP, Outcome.AMBIGUOUS)]
+    assert reliability(rows).count == 0
+    assert reliability([*rows, scored(confidence=0.9, iou=0.0)]).risk == (1.0,)
 
 
 def test_equal_confidences_share_their_risk_whatever_their_order() -> None:

@@ -1,7 +1,6 @@
 """A fake Policy and a fake Segmenter with faults to inject. Deterministic, instant, no weights.
 
-`from fakes import FakePolicy, FakeSegmenter`: pytest finds this module because `test` is on its `pythonpath`
-(pyproject.toml). The folder itself can't be imported as `test`: the standard library has a package of that name.
+`from fakes import FakePolicy, FakeSegmenter`: `test/support` is on pytest's path (pyproject.toml).
 
     FakePolicy()                             # segments the middle of the view, then finishes with that mask
     FakePolicy([ABSENT])                     # any script: texts, Replies, exceptions, callables
@@ -22,7 +21,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous, Segment, Zoom, render
+from rsagent_ros.agent.actions import Finish, GiveUp, ReportAbsent, ReportAmbiguous, Segment, Zoom, render
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.chat import Message, Text
 from rsagent_ros.agent.errors import RunFailed
@@ -38,6 +37,7 @@ SEGMENT_LEFT = "<think>The left half.</think>" + render(Segment(box=Box(0, 0, 50
 ZOOM = "<think>Closer.</think>" + render(Zoom(MIDDLE))
 FINISH = "<think>That is it.</think>" + render(Finish((1,)))
 FINISH_SECOND = "<think>Rather that.</think>" + render(Finish((2,)))
+CAN_NOT_TELL = "<think>It may be that.</think>" + render(GiveUp("I can't tell whether it is", masks=(1,)))
 ABSENT = "<think>Nothing.</think>" + render(ReportAbsent("there is nothing like it"))
 AMBIGUOUS = "<think>Two fit.</think>" + render(ReportAmbiguous((1, 2), "the left one or the one in the middle?"))
 MALFORMED = "<think>I am lost.</think>"

@@ -70,7 +70,10 @@ HOMES: Mapping[str, str] = {
     "Calibration": "rsagent_ros/confidence/calibration.py",
     "Camera": "rsagent_ros/ros/camera/camera.py",
     "Candidate": "rsagent_ros/agent/segmenter.py",
+    "Conversation": "rsagent_ros/agent/policy.py",
+    "Difference": "rsagent_ros/records/replay.py",
     "Frame": "rsagent_ros/ros/camera/frame.py",
+    "Reply": "rsagent_ros/agent/policy.py",
     "View": "rsagent_ros/agent/geometry.py",
 }
 """Names with one meaning, and where it is defined."""

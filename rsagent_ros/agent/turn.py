@@ -363,11 +363,12 @@ def _from_version_1(trace: Trace) -> Trace:
 
     def complete(turn: Turn) -> Turn:
         length = next((int(word) for word in turn.error_msg.split() if word.isdigit()), 0)
-        looks = tuple(
+        verifications = tuple(
             replace(one, reply_chars=parsing.MAX_REPLY_CHARS + 1) if one.reason.startswith("too_long") else one
             for one in turn.second_looks
         )
-        return replace(turn, second_looks=looks, reply_chars=length if turn.error_code == "too_long" else 0)
+        reply_chars = length if turn.error_code == "too_long" else 0
+        return replace(turn, second_looks=verifications, reply_chars=reply_chars)
 
     pictures = replace(trace.pictures, overlay="square", lenient=False, tools=FIRST_TOOLS)
     return replace(trace, turns=tuple(map(complete, trace.turns)), pictures=pictures, version=VERSION)

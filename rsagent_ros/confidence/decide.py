@@ -44,14 +44,14 @@ def decide(
     result = replace(result, instances=instances, candidates=candidates)
     confidence = result.confidence
     if result.outcome is Outcome.FOUND and confidence is not None and confidence < threshold:
-        result = _doubted(result, confidence, trace, calibration, threshold)
+        result = _below_threshold(result, confidence, trace, calibration, threshold)
     return result, replace(trace.ended(result), calibrated=True)
 
 
-def _doubted(
+def _below_threshold(
     result: Result, confidence: float, trace: Trace, calibration: Calibration | None, threshold: float
 ) -> Result:
-    """A FOUND that is not sure enough, as what it is."""
+    """The AMBIGUOUS or GAVE_UP that stands for a FOUND below the threshold; `decide` has the rule."""
     others = _others(result, trace, calibration) if len(result.instances) == 1 else []
     if others:
         candidates = (*result.instances, *others)[:MOST_CANDIDATES]
@@ -88,5 +88,5 @@ def _calibrated(instance: Instance, trace: Trace, calibration: Calibration | Non
     if calibration is None:
         return instance
     confidence = calibration.confidence(evidence_for(trace, instance.mask_id))
-    # A calibration knows nothing of second looks: what they doubt is doubted after it.
+    # A calibration knows nothing of verifications: what one said no to is worth less after it, too.
     return replace(instance, confidence=confidence * trace.trust(instance.mask_id))

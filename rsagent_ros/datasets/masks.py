@@ -55,13 +55,13 @@ def list_masks(folder: Path, *, masks_only: bool = False) -> Loader:
     Raises:
         FileNotFoundError: The folder holds neither.
     """
-    rows = folder / FILE
-    if rows.is_file():
-        yield from _list_lines(rows, masks_only)
+    file = folder / FILE
+    if file.is_file():
+        yield from _list_lines(file, masks_only)
         return
     files = sorted(folder.glob("*.png"))
     if not (masks_only and files):
-        raise FileNotFoundError(f"{rows} is missing" + (f", and {folder} holds no ID.png either" if masks_only else ""))
+        raise FileNotFoundError(f"{file} is missing" + (f", and {folder} holds no ID.png either" if masks_only else ""))
     for path in files:
         try:
             name = check_id(path.stem)
@@ -71,9 +71,9 @@ def list_masks(folder: Path, *, masks_only: bool = False) -> Loader:
             yield ExampleRef(name, str(path), partial(_load_png, path, name))
 
 
-def _list_lines(rows: Path, masks_only: bool) -> Loader:
-    for number, _, line in text_lines(rows):
-        where = f"{rows}, line {number}"
+def _list_lines(file: Path, masks_only: bool) -> Loader:
+    for number, _, line in text_lines(file):
+        where = f"{file}, line {number}"
         try:
             if len(line) > MAX_LINE_BYTES:
                 raise ValueError(f"the line has over {MAX_LINE_BYTES} bytes")
@@ -82,7 +82,7 @@ def _list_lines(rows: Path, masks_only: bool) -> Loader:
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             yield Skipped("", where, str(error))
         else:
-            yield ExampleRef(row.id, where, partial(_load, row, rows.parent, masks_only))
+            yield ExampleRef(row.id, where, partial(_load, row, file.parent, masks_only))
 
 
 def _load(row: _Line, folder: Path, masks_only: bool) -> Example:

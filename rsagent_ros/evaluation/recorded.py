@@ -11,7 +11,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.agent.policy import Conversation, Reply, ReplyLimits
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.records.replay import recorded_looks
+from rsagent_ros.records.replay import recorded_verifications
 
 
 class RecordedPolicy:
@@ -26,17 +26,19 @@ class RecordedPolicy:
         self.name = trace.policy
         self.pictures = trace.pictures
         self.trace = trace
-        self._conversations: Iterator[Conversation] = chain([_RecordedConversation(trace)], recorded_looks(trace))
+        self._conversations: Iterator[Conversation] = chain(
+            [_RecordedConversation(trace)], recorded_verifications(trace)
+        )
 
     def open(self) -> Conversation:
-        """Begin from the first reply; after that, the next second look.
+        """Begin from the first reply; after that, the next verification.
 
         Raises:
             RunFailed: It has none left.
         """
         conversation = next(self._conversations, None)
         if conversation is None:
-            raise RunFailed(ErrorCode.POLICY_FAILED, "the trace has no second look that could be repeated")
+            raise RunFailed(ErrorCode.POLICY_FAILED, "the trace has no verification that could be repeated")
         return conversation
 
 

@@ -16,7 +16,7 @@ from rsagent_ros.agent.follow_up import exchanges_after
 from rsagent_ros.agent.outcome import Instance
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.backends import Models
-from rsagent_ros.mcp_server.source import Reply, SourceError
+from rsagent_ros.mcp_server.source import GoalReport, SourceError
 from rsagent_ros.records.record import answer_mask
 from rsagent_ros.viewer.folder import summary
 
@@ -43,7 +43,7 @@ class PictureSource:
         self._ids = itertools.count(1)
         self._questions: dict[str, tuple[Exchange, ...]] = {}
 
-    def ask(self, instruction: str, camera: str, follows: str, cancel: CancelToken) -> Reply:
+    def ask(self, instruction: str, camera: str, follows: str, cancel: CancelToken) -> GoalReport:
         """Look for something in the picture; see `Source.ask`."""
         if camera:
             raise SourceError(f"there is no camera {camera!r}: this server looks at one picture; leave camera empty")
@@ -69,7 +69,7 @@ class PictureSource:
         mask = answer_mask(trace)
         shown = result.candidates or result.instances
         facts = {"goal_id": goal_id} | summary(trace, mask) | {"objects": [_object(one) for one in shown]}
-        return Reply(facts, self._image, mask)
+        return GoalReport(facts, self._image, mask)
 
     def status(self) -> dict[str, Any]:
         """The models and the picture."""

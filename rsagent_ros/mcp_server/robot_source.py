@@ -7,7 +7,7 @@ from typing import Any
 
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.mcp_server.source import Reply, SourceError
+from rsagent_ros.mcp_server.source import GoalReport, SourceError
 from rsagent_ros.records.record import VERDICT_SOURCES, answer_mask
 from rsagent_ros.ros.client import Agent, AgentUnavailable, DetectedObject
 from rsagent_ros.ros.client.goal_images import GoalImages
@@ -34,7 +34,7 @@ class RobotSource:
             self._resources = stack.pop_all()
         self._name = agent
 
-    def ask(self, instruction: str, camera: str, follows: str, cancel: CancelToken) -> Reply:
+    def ask(self, instruction: str, camera: str, follows: str, cancel: CancelToken) -> GoalReport:
         """Send a goal; see `Source.ask`."""
         try:
             answer = self._agent.segment(instruction, camera=camera, follows=follows, cancel=cancel)
@@ -57,9 +57,9 @@ class RobotSource:
             "objects": [_object(one) for one in objects],
         }
         if not answer.message.trace:
-            return Reply(facts, None, None)
+            return GoalReport(facts, None, None)
         trace = Trace.from_json(answer.message.trace)
-        return Reply(facts, self._images.wait_for(answer), answer_mask(trace))
+        return GoalReport(facts, self._images.wait_for(answer), answer_mask(trace))
 
     def status(self) -> dict[str, Any]:
         """The node's lifecycle state, and the last sentence of `~/status`."""

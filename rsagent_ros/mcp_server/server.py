@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rsagent_ros import __version__
 from rsagent_ros.agent.budget import CancelToken
 from rsagent_ros.agent.mask import Mask, bounding_box, draw_overlay, fitted, resize
-from rsagent_ros.mcp_server.source import Reply, Source, SourceError
+from rsagent_ros.mcp_server.source import GoalReport, Source, SourceError
 from rsagent_ros.records.last_seen import MOST, Sighting, last_seen
 
 SIDE = 768
@@ -50,7 +50,7 @@ def make_server(source: Source, records: Path | None, *, allow_writes: bool = Fa
     server: MCPServer[Any] = MCPServer("rsagent", version=__version__, instructions=INSTRUCTIONS)
     asking = threading.Lock()
 
-    def ask_alone(instruction: str, camera: str, follows: str, cancel: CancelToken) -> Reply:
+    def ask_alone(instruction: str, camera: str, follows: str, cancel: CancelToken) -> GoalReport:
         with asking:
             return source.ask(instruction, camera, follows, cancel)
 
@@ -131,10 +131,10 @@ def make_server(source: Source, records: Path | None, *, allow_writes: bool = Fa
     return server
 
 
-def _content(reply: Reply) -> Content:
-    content: Content = [json.dumps(reply.facts)]
-    if reply.image is not None:
-        content.append(picture(reply.image, reply.mask))
+def _content(report: GoalReport) -> Content:
+    content: Content = [json.dumps(report.facts)]
+    if report.image is not None:
+        content.append(picture(report.image, report.mask))
     return content
 
 

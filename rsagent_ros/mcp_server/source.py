@@ -1,4 +1,4 @@
-"""`Source`: what the tools ask, a robot's node or a picture file; and `Reply`, what comes back."""
+"""`Source`: what the tools ask, a robot's node or a picture file; and `GoalReport`, what comes back."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Reply:
-    """The end of one goal.
+class GoalReport:
+    """The facts about a goal that has ended, and its picture.
 
     Attributes:
         facts: Outcome, objects and so on, for JSON.
@@ -34,7 +34,7 @@ class Reply:
 class Source(Protocol):
     """Something to ask. Its methods block; `ask` is called by one thread at a time, the others by any."""
 
-    def ask(self, instruction: str, camera: str, follows: str, cancel: CancelToken) -> Reply:
+    def ask(self, instruction: str, camera: str, follows: str, cancel: CancelToken) -> GoalReport:
         """Look for something.
 
         Args:

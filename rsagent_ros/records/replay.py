@@ -133,7 +133,7 @@ class _Recorded:
         self.pictures = trace.pictures
         self._trace = trace
         self._episode = episode
-        self._conversations: Iterator[Conversation] = chain([self], recorded_looks(trace))
+        self._conversations: Iterator[Conversation] = chain([self], recorded_verifications(trace))
 
     def open(self) -> Conversation:
         return next(self._conversations)
@@ -150,17 +150,17 @@ class _Recorded:
         """Nothing is held."""
 
 
-def recorded_looks(trace: Trace) -> Iterator[Conversation]:
-    """The conversations of the second looks, in order; each repeats its reply."""
-    return (_RecordedLook(look) for look in trace.second_looks if not look.same_as)
+def recorded_verifications(trace: Trace) -> Iterator[Conversation]:
+    """The conversations of the verifications, in order; each repeats its reply."""
+    return (_RecordedVerification(one) for one in trace.second_looks if not one.same_as)
 
 
-class _RecordedLook:
-    def __init__(self, look: Verification) -> None:
-        self._look = look
+class _RecordedVerification:
+    def __init__(self, verification: Verification) -> None:
+        self._verification = verification
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
-        return self._look.as_reply()
+        return self._verification.as_reply()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -23,7 +23,7 @@ KINDS = {Outcome.FOUND: "present", Outcome.NOT_IN_VIEW: "absent", Outcome.AMBIGU
 
 
 @dataclass(frozen=True)
-class Difference:
+class NonInferiority:
     """A figure that must not get worse: candidate less incumbent, more being better.
 
     Attributes:
@@ -72,7 +72,7 @@ class PairedResult:
     gain: float = 0.0
     low: float = 0.0
     high: float = 0.0
-    no_worse: tuple[Difference, ...] = ()
+    no_worse: tuple[NonInferiority, ...] = ()
 
     @property
     def promotable(self) -> bool:
@@ -159,17 +159,17 @@ def paired_result(
     )
 
 
-def _stratum(kind: Outcome, first: Sequence[Score], second: Sequence[Score], seed: int) -> Difference:
+def _stratum(kind: Outcome, first: Sequence[Score], second: Sequence[Score], seed: int) -> NonInferiority:
     """The difference in value on the goals of which this is true."""
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a.expected is kind]
     if not pairs:
-        return Difference(KINDS[kind], 0, 0.0, 0.0)
+        return NonInferiority(KINDS[kind], 0, 0.0, 0.0)
     change = paired([a for a, _ in pairs], [b for _, b in pairs], seed)["value"]
     value = change.value or 0.0
-    return Difference(KINDS[kind], len(pairs), value, value if change.low is None else change.low)
+    return NonInferiority(KINDS[kind], len(pairs), value, value if change.low is None else change.low)
 
 
-def _no_more(name: str, change: Interval, goals: int) -> Difference:
+def _no_more(name: str, change: Interval, goals: int) -> NonInferiority:
     """The difference in a rate that is better when it is lower, its sign turned."""
     value = -(change.value or 0.0)
-    return Difference(name, goals, value, value if change.high is None else -change.high)
+    return NonInferiority(name, goals, value, value if change.high is None else -change.high)

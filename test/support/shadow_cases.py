@@ -26,7 +26,7 @@ from rsagent_ros.backends import Choice, Models
 from rsagent_ros.records.record import Record, Verdict
 from rsagent_ros.records.writer import RecordWriter, add_verdict
 from rsagent_ros.shadow.candidate import CandidateModels
-from rsagent_ros.shadow.paired_result import PRESENT_GOALS, Difference, PairedResult
+from rsagent_ros.shadow.paired_result import PRESENT_GOALS, NonInferiority, PairedResult
 
 RIGHT, WRONG, ALSO_WRONG, HANGS, CRASHES, RAISES, SLOW, NO_MODEL = range(100, 108)
 """Arms, as `view_side` names them: what each does about every goal."""
@@ -53,7 +53,7 @@ def proof(
     present: int = PRESENT_GOALS,
 ) -> PairedResult:
     """The result of a comparison; by default one in which the candidate was clearly better."""
-    no_worse = (Difference("present", present, 0.1, 0.05), Difference("wrong objects", goals, 0.0, 0.0))
+    no_worse = (NonInferiority("present", present, 0.1, 0.05), NonInferiority("wrong objects", goals, 0.0, 0.0))
     arms = incumbent.fingerprint, candidate.fingerprint
     return PairedResult(arms, 40, goals, 0, 0, 30, 0.5, 0.7, 0.2, low, 0.3, no_worse)
 

@@ -42,11 +42,11 @@ async def broken_grammar(client: Client, config: ChatServerConfig) -> str:
     request |= {"structured_outputs": {"regex": re.sub(r"([\[\]{}.])", r"\\\1", TEXT)}, "temperature": 0.0}
     if phrases:
         request["logit_bias"] = {str(token): BIAS for token in phrases}
-    said = StreamedReply()
+    streamed = StreamedReply()
     async with aclosing(client.events(request)) as events:
         async for event in events:
-            said.add(event)
-    reply = said.reply("call", 0.0)
+            streamed.add(event)
+    reply = streamed.reply("call", 0.0)
     if reply.text != TEXT:
         return (
             f"passes over the grammar (structured_outputs) that it was to keep to, and said {reply.text[:60]!r}; "

@@ -118,12 +118,12 @@ class ChatServerPolicy:
 
         A refusal is an answer too, and goals will tell what it is about.
         """
-        said = StreamedReply()
+        streamed = StreamedReply()
         try:
             limits = ReplyLimits(1, deadline, self.pictures.tools)
-            await self._requester.request(QUESTION, None, limits, said)
+            await self._requester.request(QUESTION, None, limits, streamed)
         except RunFailed as failure:
-            if failure.code is ErrorCode.MODEL_UNAVAILABLE and not said.text:
+            if failure.code is ErrorCode.MODEL_UNAVAILABLE and not streamed.text:
                 raise
             return
         if not self._requester.holds_grammar:

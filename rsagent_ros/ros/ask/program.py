@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rsagent_ros.agent.outcome import Outcome
-from rsagent_ros.ros.ask.conversation import Conversation, Options
 from rsagent_ros.ros.ask.lines import state_line
+from rsagent_ros.ros.ask.session import AskSession, Options
 from rsagent_ros.ros.client import Agent, AgentUnavailable
 from rsagent_ros.ros.client.goal_images import GoalImages
 from rsagent_ros.ros.client.own_node import own_node
@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
             sys.stdout.flush()
 
         agent.wait_until_active(arguments.wait, on_state=tell)
-        answer = Conversation(agent, images, options).run(arguments.instruction, arguments.follows)
+        answer = AskSession(agent, images, options).run(arguments.instruction, arguments.follows)
     return EXIT_CODES[answer.outcome]
 
 

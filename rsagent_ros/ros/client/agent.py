@@ -91,7 +91,7 @@ class Agent:
         """
         lifecycle = self._connected().lifecycle
         until = time.monotonic() + seconds
-        state, told = "not there", ""
+        state, reported = "not there", ""
         while state != "active":
             if time.monotonic() >= until:
                 raise AgentUnavailable(f"the agent {self._name!r} is {state} after {seconds:g} s; see its log")
@@ -100,9 +100,9 @@ class Agent:
                 state = finished(future, min(RESEND_SECONDS, seconds)).current_state.label
             if state != "active":
                 lifecycle.remove_pending_request(future)
-                if on_state is not None and state != told:
+                if on_state is not None and state != reported:
                     on_state(state)
-                    told = state
+                    reported = state
                 time.sleep(POLL)
 
     def segment(

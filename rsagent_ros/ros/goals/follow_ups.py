@@ -9,17 +9,14 @@ from rsagent_ros.agent.follow_up import exchanges_after
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.ros.goals.newest import Newest
-
-KEPT = 200
-"""Goals that are remembered."""
+from rsagent_ros.ros.goals.newest import REMEMBERED_GOALS, Newest
 
 
 class FollowUps:
     """The last questions by the id of their goal. Thread-safe."""
 
     def __init__(self) -> None:
-        self._ended: Newest[str, tuple[Outcome | None, tuple[Exchange, ...] | None]] = Newest(KEPT)
+        self._ended: Newest[str, tuple[Outcome | None, tuple[Exchange, ...] | None]] = Newest(REMEMBERED_GOALS)
         self._lock = threading.Lock()
 
     def keep(self, goal_id: str, trace: Trace) -> None:

@@ -12,17 +12,14 @@ from rsagent_ros.pose3d.next_view import NextView, next_view
 from rsagent_ros.records.message_fields import camera_of
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.goals.goal_request import GoalRequest
-from rsagent_ros.ros.goals.newest import Newest
-
-KEPT = 200
-"""Goals whose hint is remembered."""
+from rsagent_ros.ros.goals.newest import REMEMBERED_GOALS, Newest
 
 
 class Hints:
     """The last hints by the id of their goal. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._given: Newest[str, NextView] = Newest(KEPT)
+        self._given: Newest[str, NextView] = Newest(REMEMBERED_GOALS)
 
     def give(self, request: GoalRequest, frame: Frame | None, result: Result) -> NextView | None:
         """A hint for a goal that ended as NOT_IN_VIEW on a frame with depth; None for any other. Takes milliseconds.

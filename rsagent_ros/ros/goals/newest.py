@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TypeVar
 
+REMEMBERED_GOALS = 200
+"""Goals that have ended, and that a follow-up or verdict may still name."""
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 

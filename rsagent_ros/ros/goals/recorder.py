@@ -25,7 +25,7 @@ from rsagent_ros.records.record import Record, Redaction
 from rsagent_ros.records.redaction import Redact, redactor
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.goals.disk_queue import DiskQueue
-from rsagent_ros.ros.goals.newest import Newest
+from rsagent_ros.ros.goals.newest import REMEMBERED_GOALS, Newest
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.stamps import nanoseconds
 
@@ -36,9 +36,6 @@ log = logging.getLogger(__name__)
 
 CLOSING = 2.0
 """Seconds that `close` waits for what is on its way to the disk: far more than a disk takes that works."""
-
-KNOWN = 200
-"""Goals that a verdict can still be stored with; as many as the node itself remembers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +68,7 @@ class Recorder:
         self._target: _Target | None = None
         self._disk: DiskQueue | None = None
         self._closed = False
-        self._paths: Newest[str, Path] = Newest(KNOWN)
+        self._paths: Newest[str, Path] = Newest(REMEMBERED_GOALS)
         self.problem = ""
         self.goals = self.verdicts = self.lost = 0
 

@@ -9,7 +9,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.images import to_mask
 from rsagent_ros.msg import Verdict as VerdictMessage
-from rsagent_ros.ros.goals.newest import Newest
+from rsagent_ros.ros.goals.newest import REMEMBERED_GOALS, Newest
 
 SOURCES = {VerdictMessage.OPERATOR: "operator", VerdictMessage.GRASP: "grasp", VerdictMessage.PLANNER: "planner"}
 
@@ -34,7 +34,7 @@ class EndedGoal:
 class Verdicts:
     """The last goals with their verdicts. Thread-safe."""
 
-    def __init__(self, limit: int = 200) -> None:
+    def __init__(self, limit: int = REMEMBERED_GOALS) -> None:
         """Keep at most `limit` goals; the oldest is forgotten first."""
         self._kept: Newest[str, EndedGoal] = Newest(limit)
         self._lock = threading.Lock()

@@ -63,8 +63,8 @@ class Transforms:
             self.problem = f"no transform from {pose.header.frame_id!r} to {self._target!r}: {error}"
             return pose
         moved = _transformed(pose, found)
-        place, turn = moved.pose.position, moved.pose.orientation
-        if not np.isfinite((place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w)).all():
+        point, rotation = moved.pose.position, moved.pose.orientation
+        if not np.isfinite((point.x, point.y, point.z, rotation.x, rotation.y, rotation.z, rotation.w)).all():
             self.problem = f"the transform from {pose.header.frame_id!r} to {self._target!r} is not of finite numbers"
             return pose
         self.problem = ""

@@ -56,13 +56,13 @@ class MiniatureTeacher:
 
     def open(self) -> MiniatureTeacher:
         """Begin; there is one conversation."""
-        self._said = 0
+        self._next = 0
         return self
 
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         """The next line."""
-        line = self.lines[self._said]
-        self._said += 1
+        line = self.lines[self._next]
+        self._next += 1
         return Reply(line)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""`Conversation`: the goals of one `ask`: the question, answers to what the agent asks back, and tracking."""
+"""`AskSession`: the goals of one `ask`: the instruction, answers to what the agent asks back, and tracking."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Options:
     follow: bool = False
 
 
-class Conversation:
+class AskSession:
     """Goals one after the other, printed as they go. For the main thread: Ctrl-C is taken here."""
 
     def __init__(self, agent: Agent, images: GoalImages | None, options: Options) -> None:

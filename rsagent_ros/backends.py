@@ -48,7 +48,7 @@ CONFIGS: dict[str, type[Any]] = {
 SETTINGS: dict[str, Setting] = {
     f"{name}.{key}": known for name, config in CONFIGS.items() for key, known in settings_of(config).items()
 }
-"""All of that, by names such as `local.checkpoint`."""
+"""Settings of all backends, by names such as `local.checkpoint`."""
 
 DEFAULTS: dict[str, Any] = {
     f"{name}.{part.name}": part.default

@@ -47,7 +47,7 @@ def read_yaml(path: Path, kind: type[Kind], changes: Iterable[str] = ()) -> Kind
 
 
 def from_plain(data: object, kind: type[Kind]) -> Kind:
-    """The same from plain data.
+    """A dataclass of plain data, such as YAML gives.
 
     Raises:
         ValueError: A name that means nothing, one that is missing, or a value that can't be.

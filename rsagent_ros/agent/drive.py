@@ -88,7 +88,7 @@ def _verification_reply(
 
 
 def _verification_replies(policy: BatchPolicy, due: Sequence[Episode], cancel: CancelToken) -> Sequence[Reply | str]:
-    """The same for many episodes, in one go."""
+    """The replies of fresh conversations to many episodes, in one batch; sentences where there are none."""
     try:
         with ExitStack() as stack:
             talks = [stack.enter_context(closing(policy.open())) for _ in due]

@@ -72,7 +72,7 @@ class MaskEntry:
         return confidence * REJECTED_FACTOR if self.rejected else confidence
 
     def instance(self) -> Instance:
-        """As part of a Result."""
+        """This mask as an instance of a Result."""
         return Instance(self.mask, self.box, self.confidence, self.mask_id)
 
 

@@ -32,7 +32,7 @@ PHRASE_WORDS = 8
 LISTED_MASKS = 24
 """Largest id of a mask in a list. Two may stand in any order, three as well up to 9; more than that rise."""
 COMBINED_MASKS = 12
-"""The same for three or more in a list that does not answer: long lists take long to compile."""
+"""Largest id of three or more masks in a list that does not answer: long lists take long to compile."""
 
 
 @cache
@@ -41,7 +41,7 @@ def grammar(largest: int = EXTENT, tools: ToolSet = ALL_TOOLS) -> str:
 
     Args:
         largest: Coordinate that no other exceeds, in the unit that the policy writes.
-        tools: Those that there are.
+        tools: Names of the tools that there are.
     """
     number = f"({_numbers(largest)})"
     mask = "[1-9][0-9]?"

@@ -56,7 +56,7 @@ def parse(reply: str, extent: tuple[float, float] = (EXTENT, EXTENT), tools: Too
     Args:
         reply: The policy's text.
         extent: Width and height of the coordinate space of the reply's numbers; they are converted to 0..1000.
-        tools: Those that there are.
+        tools: Names of the tools that there are.
 
     Raises:
         ReplyError: The reply is not exactly one valid call. The message says what to do instead.
@@ -72,7 +72,7 @@ def read(
     Args:
         reply: The policy's text.
         extent: As in `parse`.
-        tools: Those that there are.
+        tools: Names of the tools that there are.
         ended: The reply ended by itself: nothing of it is missing but, perhaps, its closing tag.
         box_name: Another name that a box may have; empty for none.
 

@@ -25,7 +25,7 @@ class ReplyLimits:
     Attributes:
         max_tokens: Most tokens to sample; the reply is cut there, with stop `length`.
         deadline: `time.monotonic()` in seconds after which the reply is of no use, with stop `deadline`.
-        tools: Those that it can call.
+        tools: Names of the tools that it can call.
     """
 
     max_tokens: int

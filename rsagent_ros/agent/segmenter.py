@@ -154,7 +154,7 @@ class PhraseSegmenter(Segmenter[Encoding], Protocol[Encoding]):
 
 
 def tools_with(segmenter: Segmenter[Any], tools: ToolSet) -> ToolSet:
-    """Those of some tools that there are with a segmenter: without `find` where it takes no words."""
+    """The tools that are left with a segmenter: all but `find` where it takes no words."""
     if isinstance(segmenter, PhraseSegmenter):
         return tools
     return tuple(name for name in tools if name != "find")

@@ -87,7 +87,7 @@ class Toolbox:
         Args:
             action: The call.
             view: The current view.
-            masks: Those made so far; mask n is `masks[n - 1]`.
+            masks: Masks made so far; mask n is `masks[n - 1]`.
 
         Raises:
             ReplyError: It names a mask that does not exist.

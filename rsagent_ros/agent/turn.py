@@ -324,7 +324,7 @@ class Trace:
         )
 
     def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal trace."""
+        """This trace as JSON text; `from_json` gives an equal one."""
         return msgspec.json.encode(self).decode()
 
     @staticmethod

@@ -62,4 +62,4 @@ class _RecordedConversation:
         return turn.as_reply()
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""

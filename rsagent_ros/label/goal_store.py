@@ -53,14 +53,14 @@ class OpenedGoal:
 
 
 class UnknownGoalError(LookupError):
-    """There is no such record (any more)."""
+    """A goal without a record, or whose record is gone."""
 
 
 class GoalStore:
     """The goals of one file or folder. Thread-safe; nothing that was stored is ever changed."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is read yet.
+        """Prepare; nothing is read yet.
 
         Raises:
             FileNotFoundError: There is nothing at `path`, or it is a folder without records.

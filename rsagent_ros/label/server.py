@@ -31,11 +31,11 @@ from rsagent_ros.records.reader import RecordError
 log = logging.getLogger(__name__)
 
 NAMES = (HOST, "localhost")
-"""By which a browser may call it; the port may be that of a tunnel."""
+"""Host names by which a browser may call it; the port may be that of a tunnel."""
 
 MAX_BODY = MAX_RLE_BYTES + 100_000
 LIST_SECONDS = 0.5
-"""For so long a request for the list reads new files; the page asks again for the rest."""
+"""Seconds for which a request for the list reads new files; the page asks again for the rest."""
 
 TYPES = {
     suffix: f"text/{name}; charset=utf-8" for suffix, name in (("html", "html"), ("css", "css"), ("js", "javascript"))

@@ -29,4 +29,4 @@ class Limits:
 
 
 KEEP_ALL = Limits(math.inf, math.inf)
-"""Nothing is ever removed: for records in a folder that somebody named, which may hold others."""
+"""Limits by which nothing is ever removed: for a folder that somebody named, which may hold other records."""

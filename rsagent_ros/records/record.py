@@ -18,7 +18,7 @@ from rsagent_ros.data.files import depth_remarks
 
 VerdictSource: TypeAlias = Literal["operator", "grasp", "planner"]
 VERDICT_SOURCES: tuple[VerdictSource, ...] = get_args(VerdictSource)
-"""In the order of their numbers in `msg/Verdict.msg`, which begin at 1."""
+"""Sources of verdicts, in the order of their numbers in `msg/Verdict.msg`, which begin at 1."""
 
 
 WALL_CLOCK = 946_684_800_000_000_000

@@ -104,7 +104,7 @@ def _without_surroundings(record: Record) -> Record:
 
 
 def _masks(trace: Trace) -> Iterator[Mask]:
-    """Those of the answer. Others were only tried on the way, on people too, and are not what the record is about."""
+    """The masks of the answer. Others were only tried on the way, on people too: the record is not about them."""
     masks = (trace.mask(number) for number in {*trace.instance_ids, *trace.candidate_ids})
     yield from (mask for mask in masks if mask is not None)
 

@@ -147,7 +147,7 @@ class _Recorded:
         return Reply("")  # discarded: the episode has ended
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to free."""
 
 
 def recorded_verifications(trace: Trace) -> Iterator[Conversation]:
@@ -163,7 +163,7 @@ class _RecordedVerification:
         return self._verification.as_reply()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to free."""
 
 
 def _compared(recorded: Trace, now: Trace) -> list[Difference]:

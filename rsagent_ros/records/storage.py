@@ -51,7 +51,7 @@ def stored_messages(
 
 
 def _mcap_messages(file: Path, wanted: Wanted, complain: Callable[[str], object]) -> Iterator[StoredMessage]:
-    """By the index, if that has all that the file counts; else, and what is missing then, from front to back."""
+    """Messages by the index, where it has all that the file counts; what it lacks is read from front to back."""
     given: Counter[tuple[str, int]] = Counter()
     summary = read_summary(file)
     expected = None if summary is None else indexed_count(summary, wanted)
@@ -86,7 +86,7 @@ def _indexed(file: Path, wanted: Wanted) -> Iterator[StoredMessage]:
 
 
 def _type(connection: Connection) -> str:
-    """The type of a connection's messages; empty where they are none of ROS 2."""
+    """The ROS 2 type of a connection's messages; empty where they are of no ROS 2 type."""
     is_cdr = isinstance(connection.ext, ConnectionExtRosbag2) and connection.ext.serialization_format == "cdr"
     return type_name(connection.msgtype) if is_cdr else ""
 

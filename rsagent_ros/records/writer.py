@@ -48,7 +48,7 @@ ABANDONED = 3600.0
 
 
 class DiskFullError(OSError):
-    """There is no room for a record; the ones before are untouched. The message says where, and what to do."""
+    """No room for a record; the ones before are untouched. The message says where, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class CandidateModels:
         return hashlib.sha256(known.encode()).hexdigest()[:16]
 
     def text(self) -> str:
-        """As YAML that `read_candidate` reads."""
+        """These models as YAML that `read_candidate` reads."""
         return yaml.safe_dump(to_data(self), sort_keys=False, allow_unicode=True)
 
 

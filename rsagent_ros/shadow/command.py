@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 NEEDED = 30
-"""As in `paired_result`, which the help must not import."""
+"""Value of `paired_result.GOALS`, which the help must not import."""
 
 NOT_BETTER = 3
 """Exit code: both have answered, and the candidate is not clearly better."""

@@ -79,7 +79,7 @@ class Comparison:
             records: Folder of the records.
             out: Folder for answers; two comparisons must not write it at the same time.
             incumbent: The active models.
-            candidate: Those that may take their place.
+            candidate: Models that may take their place.
             budget: The robot's. An answer of the candidate that took longer counts 0; the incumbent has all the time,
                 because what looks slow here may only have had to wait for others.
             needed: Goals that a promotion needs at least.

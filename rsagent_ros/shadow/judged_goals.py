@@ -44,7 +44,7 @@ class JudgedGoals:
     """The judged goals below a folder. Files are read once, and again when a verdict comes. For one thread."""
 
     def __init__(self, folder: Path, most: int = MOST) -> None:
-        """Nothing is read yet; the folder need not be there."""
+        """Prepare; nothing is read yet, and the folder need not be there."""
         self.folder = folder
         self._most = most
         self._known: dict[Path, tuple[_Signature, JudgedRef | None]] = {}

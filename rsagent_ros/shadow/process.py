@@ -80,7 +80,7 @@ class ShadowProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._go = False
         self._sent_go = False
-        self._unpaused_since: float | None = None  # it was told to pause, and has not yet confirmed it
+        self._unpaused_since: float | None = None  # it was asked to pause, and has not confirmed it yet
         self._paused_since = 0.0
         self._leaving_since: float | None = None
         self._answered = False
@@ -100,7 +100,7 @@ class ShadowProcess:
         return None if process is None else process.pid
 
     def go(self) -> None:
-        """There is time. Idempotent."""
+        """Let the worker run: the robot is idle. The worker is told so before this returns. Idempotent."""
         with self._change:
             if not self._go:
                 self._go = True
@@ -108,7 +108,7 @@ class ShadowProcess:
                 self._change.notify_all()
 
     def pause(self) -> None:
-        """Something else is more important: the worker is told so before this returns. Idempotent."""
+        """Have the worker pause: the robot is busy. The worker is told so before this returns. Idempotent."""
         with self._change:
             if self._go:
                 self._go = False
@@ -253,7 +253,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """It and all that it started: the group is its own."""
+    """End the worker and all that it started: the group is its own."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -39,7 +39,7 @@ class Promoted:
 
     Attributes:
         candidate: The models.
-        fingerprint: Theirs at that time.
+        fingerprint: Fingerprint of the models at that time.
         evidence: Figures of the comparison.
         when: UTC, ISO 8601.
         by: `service`; in files of release 0.1.0 also `itself`.

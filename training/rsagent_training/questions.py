@@ -201,7 +201,7 @@ def _done(log: ResumeLog, kind: type[Job]) -> Iterator[Job]:
 
 
 def _watched(lines: Iterator[bytes], count: int, name: str, fault: Callable[[bytes], str]) -> Iterator[bytes]:
-    """The same lines with a progress bar.
+    """Pass lines on, with a progress bar; give up where too many in a row failed.
 
     Raises:
         RunFailed: Too many in a row failed.

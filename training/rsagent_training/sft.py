@@ -5,7 +5,7 @@
 
 Loss is on the tokens of replies alone, and only of turns with `learn`: observations, repair messages, the chat's frame
 and injected mistakes carry none. TRL's SFTTrainer does the rest; its own reading of chats is not used, because the
-tokens must be those that the robot's policy feeds (`sequences`).
+tokens must be those that the robot's policy feeds (`trainer.token_sequence`).
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _watched(made: Iterator[Example], count: int, tiles: list[NDArray[np.uint8]] | None) -> Iterator[Example]:
-    """The same scenes, with progress on stderr, and a tile of each where there is a list for them."""
+    """Pass scenes on, with progress on stderr; add a tile of each to the list, where there is one."""
     for number, scene in enumerate(made, start=1):
         sys.stderr.write(f"\r{number}/{count}  {scene.category:<10} {scene.instruction[:80]:<80}")
         sys.stderr.flush()

@@ -1,10 +1,10 @@
 """Trajectories: episodes to learn from. One trace each, which of its turns are worth learning, and how it ended.
 
-    write_trajectories(folder, pairs)                       # pairs of a Example and a Trajectory
+    write_trajectories(folder, pairs)                       # pairs of an Example and a Trajectory
     for scene, trajectory in read_trajectories(folder):
         chat = trajectory.trace.messages(scene.image)       # the pictures are drawn again from the scene's image
 
-A folder of trajectories holds `scenes/` (as `agent.scene` writes them; one scene may have several trajectories) and
+A folder of trajectories holds `scenes/` (as `data.folder` writes them; one scene may have several trajectories) and
 `trajectories.jsonl`, one line each.
 """
 

@@ -129,7 +129,7 @@ def _excludes(phrase: Phrase, item: SceneObject, objects: Sequence[SceneObject])
 def _related(
     relation: Relation, meant: Sequence[SceneObject], objects: Sequence[SceneObject]
 ) -> tuple[list[SceneObject], str]:
-    """Those that stand in the relation, and the landmark's words where there is no such landmark."""
+    """The objects that stand in the relation, and the landmark's words where there is no such landmark."""
     sets = []
     for phrase in relation.landmarks:
         found = ground(phrase, objects)

@@ -95,7 +95,7 @@ class Phrase:
         return (*(landmark for relation in self.relations for landmark in relation.landmarks), *self.excluded)
 
     def __str__(self) -> str:
-        """In plain words, for thoughts and questions, without an article."""
+        """The phrase in plain words, without an article, for thoughts and questions."""
         words = [self.size, " or ".join(self.colours), "thing" if self.unknown_noun else self.noun]
         words += [f"that is not {phrase._as_excluded()}" for phrase in self.excluded]
         words += [str(relation) for relation in self.relations]

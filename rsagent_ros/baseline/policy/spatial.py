@@ -47,7 +47,7 @@ def of_size(objects: Sequence[SceneObject], size: str) -> list[SceneObject]:
 
 
 def on_side(objects: Sequence[SceneObject], side: str) -> list[SceneObject]:
-    """Those of some objects that lie in a part of the picture; near is the bottom, far the top."""
+    """The objects that lie in a part of the picture; near is the bottom, far the top."""
 
     def share(item: SceneObject) -> float:
         height, width = item.mask.shape

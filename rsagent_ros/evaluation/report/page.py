@@ -55,7 +55,7 @@ def short_of(score: Score) -> list[str]:
 
 
 def load_examples(settings: RunSettings, ids: Collection[str]) -> dict[str, Example]:
-    """Those examples with their images, as far as the data set is still there and readable."""
+    """The examples of these ids with their images, as far as the data set is still there and readable."""
     found: dict[str, Example] = {}
     # Masks that were only scored need no image; where there is one, it is shown.
     for masks_only in (False, True) if "predictions" in settings.system else (False,):

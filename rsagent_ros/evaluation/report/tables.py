@@ -20,7 +20,7 @@ LISTED = 50
 
 
 def to_json(summary: dict[str, Any]) -> str:
-    """As report.json; numbers in full."""
+    """The text of report.json; numbers in full."""
     return json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -45,7 +45,7 @@ def timings_csv(scores: Sequence[Score], measured: Sequence[Measured]) -> str:
 
 
 def to_markdown(summary: dict[str, Any]) -> str:
-    """As report.md, for people."""
+    """The text of report.md, for people."""
     skipped = [one for one in summary["skipped"] if one["fault"]]
     left_out = len(summary["skipped"]) - len(skipped)
     lines = [

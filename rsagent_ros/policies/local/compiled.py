@@ -79,7 +79,7 @@ class CompiledDecoder:
         ]
 
     def keep(self, rows: list[int]) -> None:
-        """There is but one row."""
+        """Do nothing: there is only one row."""
 
     def _forward(self, token: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         seen = self._places <= self._layers[0].cumulative_length

@@ -62,17 +62,17 @@ class GrowingDecoder:
         return self._forward(ids, positions, real, seen)
 
     def step(self, tokens: Sequence[int], positions: Sequence[int]) -> torch.Tensor:
-        """As `Decoder`."""
+        """Logits (rows, vocabulary) of what follows these tokens, one of each row."""
         ids = torch.tensor(tokens)[:, None]
         along_all_axes = torch.tensor(positions)[None, :, None].expand(3, -1, -1)
         return self._forward(ids, along_all_axes, torch.ones(ids.shape, dtype=torch.bool), {})
 
     def take(self, row: int) -> KVCache:
-        """As `Decoder`."""
+        """The cache of a row."""
         return self._joined.take(row)
 
     def keep(self, rows: list[int]) -> None:
-        """As `Decoder`."""
+        """Go on with these rows alone."""
         self._joined.keep(rows)
 
     def _forward(

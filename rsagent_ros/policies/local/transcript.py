@@ -130,7 +130,7 @@ class Transcript:
         return tuple((picture.pixels.shape[1], picture.pixels.shape[0]) for picture in self._pictures)
 
     def layout(self) -> Layout:
-        """All of it, as a model takes it. New lists on every call."""
+        """The whole chat, as a model takes it. New lists on every call."""
         ids: list[int] = []
         sampled: list[bool] = []
         positions: list[NDArray[np.int64]] = []

@@ -36,7 +36,7 @@ class Camera:
     """A camera's subscriptions and its latest messages. May be used from any thread; `subscribed` by one at a time."""
 
     def __init__(self, node: Node, parameters: Callable[[], NodeParameters], name: str = "") -> None:
-        """Nothing is subscribed yet.
+        """Prepare; nothing is subscribed yet.
 
         Args:
             node: Whose topics `image`, `camera_info` and `depth` are meant.

@@ -12,14 +12,14 @@ from rsagent_ros.ros.camera.camera import Camera
 from rsagent_ros.ros.parameters import NodeParameters
 
 ALL = "*"
-"""As the camera of a goal: look through one after the other until the thing is found."""
+"""Name, as the camera of a goal, of all cameras: looked through one after the other until the thing is found."""
 
 
 class Cameras:
     """One camera without a name, or several with names of their own."""
 
     def __init__(self, node: Node, parameters: Callable[[], NodeParameters]) -> None:
-        """Nothing is subscribed yet.
+        """Prepare; nothing is subscribed yet.
 
         Args:
             node: Whose topics are meant.
@@ -30,21 +30,21 @@ class Cameras:
 
     @property
     def all(self) -> tuple[Camera, ...]:
-        """All of them, the default one first."""
+        """All cameras, the default one first."""
         return tuple(self._cameras.values())
 
     def open(self) -> None:
-        """As `Camera.open`, each."""
+        """Open each camera; see `Camera.open`."""
         for camera in self.all:
             camera.open()
 
     def close(self) -> None:
-        """As `Camera.close`, each."""
+        """Close each camera; see `Camera.close`."""
         for camera in self.all:
             camera.close()
 
     def meant(self, name: str) -> tuple[Camera, ...]:
-        """Those to look through, in order: the default camera for an empty name, all of them for `*`.
+        """Cameras to look through, in order: the default one for an empty name, all of them for `*`.
 
         Raises:
             RunFailed: UNKNOWN_CAMERA.

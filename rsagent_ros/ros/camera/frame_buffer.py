@@ -13,8 +13,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 StampedImage: TypeAlias = tuple[int, Image | CompressedImage]
 """A stamp in nanoseconds, and the message of that stamp as it came."""
 
-
 Companions: TypeAlias = Callable[[int, tuple[int, int]], tuple[CameraInfo | None, NDArray[np.float32] | None]]
+"""Camera_info and depth for an image, by its stamp in nanoseconds and its (height, width)."""
 
 
 def _none(stamp: int, size: tuple[int, int]) -> tuple[None, None]:
@@ -35,7 +35,7 @@ class FrameBuffer:
     """
 
     def __init__(self, megabytes: float) -> None:
-        """Empty.
+        """Begin empty.
 
         Args:
             megabytes: Of all messages that are kept; the newest one is kept whatever its size.
@@ -71,12 +71,12 @@ class FrameBuffer:
         self.take()
 
     def take(self) -> list[StampedImage]:
-        """All that is there, in the order it came; then it is empty."""
+        """Remove and return all images, in the order they came."""
         with self._lock:
             images, self._images, self._count, self._every = self._images, [], 0, 1
         return [image for _, image in images]
 
     @property
     def empty(self) -> bool:
-        """Whether nothing has come since it was taken."""
+        """Whether no image has come since the last `take`."""
         return not self._images

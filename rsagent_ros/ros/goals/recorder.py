@@ -56,7 +56,7 @@ class Recorder:
     """
 
     def __init__(self, log: RcutilsLogger, now: Callable[[], int]) -> None:
-        """Nothing is written before `open`.
+        """Prepare; nothing is written before `open`.
 
         Args:
             log: Of the node.
@@ -188,7 +188,7 @@ class Recorder:
             self._failed(f"{what} is not recorded: {refused}")
 
     def _write(self, write: Callable[[_Target], None], target: _Target, what: str) -> None:
-        """Do it, in the thread `recorder`."""
+        """Write a goal or verdict, in the thread `recorder`; a failure becomes the `problem`."""
         try:
             write(target)
         except OSError as error:

@@ -17,7 +17,7 @@ class ObjectFrames:
     """Publisher on /tf: `agent/track_7` in the frame of the object's pose."""
 
     def __init__(self, node: Node) -> None:
-        """Nothing is published yet."""
+        """Prepare; nothing is published yet."""
         self._node = node
         self._prefix = node.get_fully_qualified_name().lstrip("/")
         self._publisher: Any = None

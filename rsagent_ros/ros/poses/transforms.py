@@ -19,7 +19,7 @@ class Transforms:
     """
 
     def __init__(self, node: Node) -> None:
-        """Nothing is subscribed yet."""
+        """Prepare; nothing is subscribed yet."""
         self._node = node
         self._target = ""
         self._buffer: Any = None

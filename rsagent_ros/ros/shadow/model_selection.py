@@ -51,7 +51,7 @@ class ModelSelection:
     """
 
     def __init__(self, log: RcutilsLogger) -> None:
-        """Nothing is loaded yet; `log` is the node's."""
+        """Prepare; nothing is loaded yet. `log` is the node's."""
         self._log = log
         self._chosen = CandidateModels()
         """The parameters' choice when the active models were loaded."""
@@ -65,7 +65,7 @@ class ModelSelection:
 
         Args:
             parameters: Of the node.
-            changing: Those of a change under way, which come in the place of all others.
+            changing: Models of a change under way, which come in the place of all others.
         """
         self.problem = ""
         if changing:
@@ -82,7 +82,7 @@ class ModelSelection:
         """Take note of the active models.
 
         Args:
-            candidate: They.
+            candidate: The active models.
             parameters: Of the node.
             failure: Why better ones were not loaded; empty if none were tried.
         """

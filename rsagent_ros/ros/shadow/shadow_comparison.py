@@ -33,7 +33,7 @@ class ShadowComparison:
     """Runs while no goal is under way and nothing is tracked, after `shadow_idle` seconds of that. Thread-safe."""
 
     def __init__(self, log: RcutilsLogger, parameters: Callable[[], NodeParameters]) -> None:
-        """Nothing is read or started yet.
+        """Prepare; nothing is read or started yet.
 
         Args:
             log: Of the node.

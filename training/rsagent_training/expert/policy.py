@@ -85,4 +85,4 @@ class ExpertConversation:
         return Reply(reply.text)
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Do nothing: there is nothing to free."""

@@ -48,7 +48,7 @@ def _one(state: EpisodeState, manner: Manner) -> Replies:
 
 
 def _several(state: EpisodeState, manner: Manner) -> Replies:
-    """All of several things, one mask each."""
+    """Several things that are all meant: mark each, then answer with all masks."""
     masks = yield from _mark_all(state, manner, "several", "next")
     while not masks:
         masks = yield from _mark_all(state, "straight", "several", "next")

@@ -82,13 +82,13 @@ def look_around(image: NDArray[np.uint8], truths: tuple[Mask, ...]) -> Surroundi
 
 
 def likely_first(others: Sequence[Other], instruction: str) -> list[Other]:
-    """Those first whose colour the instruction names: they are what it could be taken to mean."""
+    """Objects, first those whose colour the instruction names: it could be taken to mean them."""
     named = _named(instruction)
     return sorted(others, key=lambda other: (other.colour not in named, -area(other.mask)))
 
 
 def could_be_meant(others: Sequence[Other], instruction: str) -> list[Other]:
-    """Those that somebody might take for what is wanted: of a colour that the instruction names, where it names one."""
+    """Objects that might be taken for what is wanted: of a colour that the instruction names, where it names one."""
     named = _named(instruction)
     return [other for other in others if not named or other.colour in named]
 

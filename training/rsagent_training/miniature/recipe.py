@@ -67,7 +67,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Variant:
-    """The same practice in another way, for comparison.
+    """A variant of the practice, for comparison.
 
     Attributes:
         name: Of its row, its run and its checkpoint.

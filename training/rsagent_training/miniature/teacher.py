@@ -66,7 +66,7 @@ class MiniatureTeacher:
         return Reply(line)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to free."""
 
 
 def demonstration(

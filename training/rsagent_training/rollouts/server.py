@@ -60,7 +60,7 @@ class ServerRollouts:
         self._folder = out.resolve() / "served"
         self._loaded = ""
         self._run = secrets.token_hex(4)
-        """In the names of adapters: a server keeps those of a run that was killed, and takes no name twice."""
+        """Part of the names of adapters: a server keeps those of a run that was killed, and takes no name twice."""
         shutil.rmtree(self._folder, ignore_errors=True)  # of such a run
         if not self._config(recipe.server.model).on_loopback:
             raise ValueError(

@@ -40,12 +40,12 @@ class NounPhrase:
 
     @property
     def words(self) -> str:
-        """In the singular, without an article."""
+        """The noun phrase in the singular, without an article."""
         return self._words(self.noun.word, "is")
 
     @property
     def plural(self) -> str:
-        """In the plural, without an article."""
+        """The noun phrase in the plural, without an article."""
         return self._words(self.noun.plural, "are")
 
     def _words(self, noun: str, verb: str) -> str:

@@ -41,7 +41,7 @@ MAY_CHANGE_IN_GRPO = (
     *MAY_CHANGE, "max_tokens", "rollout_batch", "max_dropped_groups", "segmenter_settings", "server.base_url",
     "server.in_flight", "server.timeout",
 )  # fmt: skip
-"""The same in reinforcement learning."""
+"""Names in a recipe of reinforcement learning whose values a run may be resumed with others of."""
 
 _GONE = frozenset({"gave_up_share", "match_iou", "epsilon"})
 

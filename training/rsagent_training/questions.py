@@ -83,9 +83,7 @@ def ask(
     written = {one.scene_id: one for one in _done(log, Written)}
     todo = [task for task in tasks if task.scene_id not in written or written[task.scene_id].error]
     replies = work_on(todo, partial(WriterConfig.open, writer), workers, ray)
-    for line in _watched(replies, len(todo), "writing", _unwritten):
-        log.add(line)
-        one = msgspec.json.decode(line, type=Written)
+    for one in _logged(_watched(replies, len(todo), "writing", _unwritten), log, Written):
         written[one.scene_id] = one
     questions, filters = unseen(tasks, written, config, about)
 
@@ -95,9 +93,7 @@ def ask(
     tried = {one.id: one for one in _done(log, Tried)}
     left = [question for question in questions if question.id not in tried or tried[question.id].failed]
     tries = work_on(left, partial(SolverConfig.open, solver), workers, ray)
-    for line in _watched(tries, len(left), "solving", _untried):
-        log.add(line)
-        result = msgspec.json.decode(line, type=Tried)
+    for result in _logged(_watched(tries, len(left), "solving", _untried), log, Tried):
         tried[result.id] = result
     kept = filters.apply("solved sometimes", questions, lambda question: _too_easy_or_hard(tried[question.id], config))
     filters.check()
@@ -110,13 +106,7 @@ def ask(
         "questions": filters.to_json(),
         "solved": dict(sorted(spread.items())),
     }
-    (out / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    (out / "report.md").write_text(
-        f"# Questions\n\n{about.to_markdown()}\n{filters.to_markdown()}\nSolved: "
-        + ", ".join(f"{count} {name}" for name, count in data["solved"].items())
-        + "\n",
-        encoding="utf-8",
-    )
+    _write_report(out, data, about, filters)
     return data
 
 
@@ -217,6 +207,24 @@ def _watched(lines: Iterator[bytes], count: int, name: str, fault: Callable[[byt
                 f"{name}: {in_a_row} failed one after the other, the last with: {error}. Put it right and start again; "
                 "what is done is kept",
             )
+
+
+def _logged(lines: Iterator[bytes], log: ResumeLog, kind: type[Job]) -> Iterator[Job]:
+    """Decode lines, each once it is in the log."""
+    for line in lines:
+        log.add(line)
+        yield msgspec.json.decode(line, type=kind)
+
+
+def _write_report(out: Path, data: dict[str, Any], about: FilterReport, filters: FilterReport) -> None:
+    """Write report.json, and report.md for people."""
+    (out / "report.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    (out / "report.md").write_text(
+        f"# Questions\n\n{about.to_markdown()}\n{filters.to_markdown()}\nSolved: "
+        + ", ".join(f"{count} {name}" for name, count in data["solved"].items())
+        + "\n",
+        encoding="utf-8",
+    )
 
 
 def _unwritten(line: bytes) -> str:

@@ -43,10 +43,10 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Its text parts, joined."""
+        """Text parts, joined."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """Its images."""
+        """Pictures, in order."""
         return tuple(part for part in self.parts if isinstance(part, Picture))

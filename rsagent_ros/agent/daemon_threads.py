@@ -21,13 +21,13 @@ class DaemonThread:
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
-        """Its result, once it is there."""
+        """Have the thread call a function; returns at once, and its result comes by the future."""
         future: Future[Any] = Future()
         self._calls.put((function, future))
         return future
 
     def end(self) -> None:
-        """No more calls."""
+        """Take no more calls."""
         self._calls.put(None)
 
     def _work(self) -> None:

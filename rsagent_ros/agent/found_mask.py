@@ -26,7 +26,7 @@ class FoundMask:
     stability: float
 
     def mark(self) -> Mark | None:
-        """As it is drawn in a set of marks; None for an empty mask, which no episode makes."""
+        """The mark that is drawn for this mask; None for an empty mask, which no episode makes."""
         full = decode_rle(self.mask)
         box = bounding_box(full)
         if box is None:

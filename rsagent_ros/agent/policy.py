@@ -101,7 +101,7 @@ class Policy(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in results and records."""
+        """The name that results and records show."""
         ...
 
     @property

@@ -232,7 +232,7 @@ def _load(kind: str, name: str, ref: _Ref, text: str, index: _Index) -> Example:
 
 
 def _mask(annotation: _Annotation, image: _Image) -> tuple[Mask, list[str]]:
-    """Its mask, and what is odd about it."""
+    """The mask of an annotation, and what is odd about it."""
     height, width = image.height, image.width
     remarks: list[str] = []
     shapes = annotation.segmentation

@@ -81,7 +81,7 @@ class Recipe:
         return f"http://[{host}]:{self.port}" if address.version == 6 else f"http://{host}:{self.port}"
 
     def share(self) -> Share:
-        """Its share of the GPU."""
+        """Share of the GPU."""
         return share(self.memory, self.context, self.chats)
 
 

@@ -85,7 +85,7 @@ class FallbackPolicy:
         return _FallbackConversation(self)
 
     def close(self) -> None:
-        """No more checks. The two policies are the caller's to close."""
+        """End the checks. The two policies are the caller's to close."""
         self._closed.set()
 
     def _open_primary(self) -> Conversation | None:

@@ -43,7 +43,7 @@ class CandidateModels:
 
     @property
     def name(self) -> str:
-        """For people: policy, segmenter, and what most often makes the difference."""
+        """Name for people: policy, segmenter, and what most often makes the difference."""
         choice = self.choice
         about = choice.settings.get("local.lora") or choice.settings.get("chat_server.model")
         about = about or choice.settings.get("local.checkpoint") or ""

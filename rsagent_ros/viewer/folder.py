@@ -67,7 +67,7 @@ def summary(trace: Trace, mask: Mask | None) -> dict[str, object]:
 
 
 def _confidence(trace: Trace) -> float | None:
-    """Confidence of a trace, as `Result.confidence` has it; None where nothing is marked."""
+    """As `Result.confidence`: None where nothing is marked whose evidence could speak."""
     return (max if trace.outcome is Outcome.AMBIGUOUS else min)(trace.confidences, default=None)
 
 

@@ -70,7 +70,7 @@ def companions(
     depth: Image | CompressedImage | None,
     complain: Callable[[str], object],
 ) -> tuple[CameraInfo | None, NDArray[np.float32] | None]:
-    """The companions that fit an image of this (height, width), depth in (H, W) float32 metres; `complain` of others."""
+    """The companions that fit an image of (height, width), depth in (H, W) float32 metres; `complain` of the others."""
     height, width = size
     if info is not None and (info.width, info.height) != (width, height):
         complain(f"camera_info is of {info.width} x {info.height} pixels, the image of {width} x {height}")

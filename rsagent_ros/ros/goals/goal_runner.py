@@ -82,7 +82,7 @@ class GoalRunner:
         shadow: ShadowComparison,
         goal_log: GoalLog,
     ) -> None:
-        """Goals can end from now on, and run between `open` and `close`.
+        """Prepare: goals can end from now on, and run between `open` and `close`.
 
         Args:
             cameras: To look through.

@@ -61,7 +61,7 @@ class Worker:
                 self._thread.start()
 
     def abandon(self) -> None:
-        """The job's goal has ended: what it brings back is of no use, and from now on it is overdue."""
+        """Give the job up: its goal has ended, what it brings back is discarded, and from now on it is overdue."""
         with self._lock:
             self._abandoned = time.monotonic()
 

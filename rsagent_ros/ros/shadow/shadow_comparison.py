@@ -161,7 +161,7 @@ class ShadowComparison:
                     process.go()
 
     def _pause(self) -> None:
-        """The lock is held."""
+        """Have the process pause; the lock is held."""
         self._busy_at = time.monotonic()
         if self._process is not None:
             self._process.pause()

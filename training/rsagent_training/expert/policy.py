@@ -51,7 +51,7 @@ class Expert:
 
     @property
     def learn(self) -> tuple[bool, ...]:
-        """For each reply so far, whether it is worth learning."""
+        """Whether each reply so far is worth learning."""
         return tuple(reply.learn for reply in self._replies)
 
     def see(self, turn: Turn) -> None:

@@ -54,12 +54,12 @@ class VisibleItem:
 
     @property
     def clear(self) -> bool:
-        """Enough of it is visible to be asked for."""
+        """Whether enough of it is visible to be asked for."""
         return self.share >= CLEAR_SHARE and self.pixels >= CLEAR_PIXELS
 
     @property
     def legible(self) -> bool:
-        """Its kind can be told from where the camera is."""
+        """Whether its kind can be told from where the camera is."""
         return self.steepness <= LEGIBLE_STEEPNESS or not KINDS[self.item.kind].tall
 
 

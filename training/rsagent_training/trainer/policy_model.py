@@ -72,7 +72,7 @@ def segmenter_settings(recipe: GrpoRecipe) -> dict[str, Any]:
 
 
 def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerBase:
-    """For the trainers' own books; texts go another way (`sequences`)."""
+    """The tokenizer for the trainers' own books; episodes become tokens in `trainer.token_sequence`."""
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         Path(checkpoint).expanduser().resolve(), local_files_only=True, padding_side="left"
     )

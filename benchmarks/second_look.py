@@ -12,8 +12,9 @@ nothing was tuned on them. Two policies:
 
 What an answer would have been without second looks is the first answer of the same episode: both policies are
 deterministic, and an episode is the same until then. The cost is all that comes after it: the second looks, and the
-turns of an answer that was sent back. Seconds are those of the processor, so that what else the machine does is not in
-them: everything here computes in one thread. Right is an answer that is expected and has an IoU of 0.5 or more with the
+turns of an answer that was sent back. Answers are not held against what the other way of looking finds: these are the
+figures of the crop alone. Seconds are those of the processor, so that what else the machine does is not in them:
+everything here computes in one thread. Right is an answer that is expected and has an IoU of 0.5 or more with the
 truth; a wrong object and a right answer are those of docs/evaluation.md.
 """
 

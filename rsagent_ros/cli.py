@@ -98,7 +98,15 @@ def parser() -> argparse.ArgumentParser:
         "--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="time limit (%(default)g)"
     )
     run.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="turn limit (%(default)d)")
+    run.add_argument("--cross-check", action="store_true", help="second looks compare words and box, too")
     run.add_argument("--second-look", action="store_true", help="verify before FOUND, in a fresh conversation")
+    run.add_argument(
+        "--second-look-below",
+        type=float,
+        default=defaults.second_look_below,
+        metavar="CONFIDENCE",
+        help="only below (1: all)",
+    )
     run.add_argument(
         "--votes", type=int, default=defaults.votes, metavar="N", help="episodes that vote on the answer (%(default)d)"
     )
@@ -137,6 +145,8 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.budget,
             arguments.max_turns,
             second_look=arguments.second_look,
+            second_look_below=arguments.second_look_below,
+            cross_check=arguments.cross_check,
             votes=arguments.votes,
             votes_seconds=arguments.votes_seconds,
         )

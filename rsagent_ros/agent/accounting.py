@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypedDict
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
@@ -57,3 +58,20 @@ def totaled(result: Result, turns: Sequence[Turn], seconds: float) -> Result:
 def counted(turns: int) -> str:
     """A number of turns in words: `1 turn`, `3 turns`."""
     return "1 turn" if turns == 1 else f"{turns} turns"
+
+
+class SecondLooks(TypedDict):
+    """The part of a budget that is about second looks."""
+
+    second_look: bool
+    second_look_below: float
+    cross_check: bool
+
+
+def second_looks_of(trace: Trace) -> SecondLooks:
+    """Second looks as they were when a trace was made, for an episode that repeats it."""
+    return {
+        "second_look": trace.cross_checked or bool(trace.second_looks),
+        "second_look_below": trace.second_look_below,
+        "cross_check": trace.cross_checked,
+    }

@@ -41,6 +41,8 @@ class Budget:
         max_tokens: Sampled tokens of all replies together.
         second_look: Before FOUND each mask of the answer is shown to a fresh conversation (see `verification`). That
             spends seconds and tokens of this budget, but no turn; an answer that is sent back has spent its turn.
+        second_look_below: Only answers whose least sure mask has a confidence below this are looked at again; 1: all.
+        cross_check: A second look also compares with what the other way of looking finds (see `other_way`).
         votes: Most episodes of the goal, which vote on its answer (see `voting`); each has turns and tokens of its own.
         votes_seconds: Most time that the first answer waits for the others.
 
@@ -53,11 +55,21 @@ class Budget:
     max_reply_tokens: int = 512
     max_tokens: int = 4096
     second_look: bool = False
+    second_look_below: float = 1.0
+    cross_check: bool = False
     votes: int = 1
     votes_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "max_turns", "max_reply_tokens", "max_tokens", "votes", "votes_seconds"):
+        for name in (
+            "seconds",
+            "max_turns",
+            "max_reply_tokens",
+            "max_tokens",
+            "second_look_below",
+            "votes",
+            "votes_seconds",
+        ):
             value = getattr(self, name)
             if not value > 0:
                 raise ValueError(f"budget: {name} is {value}; it must be greater than 0")

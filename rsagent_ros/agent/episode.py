@@ -31,12 +31,14 @@ from rsagent_ros.agent.accounting import limit_reached, tokens_left, totaled
 from rsagent_ros.agent.actions import Action, Ending, Finish
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.chat import Message, Picture, PictureKind
+from rsagent_ros.agent.comparison import Pair
 from rsagent_ros.agent.errors import ReplyError, RunFailed, ToolFailed, describe
 from rsagent_ros.agent.evidence import MaskEntry, answer_of, best_so_far, pick
 from rsagent_ros.agent.found_mask import FoundMask
 from rsagent_ros.agent.geometry import View
 from rsagent_ros.agent.goal_input import check_frame, checked_instruction
 from rsagent_ros.agent.marks import Mark
+from rsagent_ros.agent.other_way import other_masks
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
 from rsagent_ros.agent.pending_answer import PendingAnswer
 from rsagent_ros.agent.pictures import DEFAULT_PICTURES, PictureFormat, draw_marked, draw_picture
@@ -46,7 +48,6 @@ from rsagent_ros.agent.segmenter import Segmenter, tools_with
 from rsagent_ros.agent.slips import Slip
 from rsagent_ros.agent.toolbox import Effect, Toolbox
 from rsagent_ros.agent.turn import Trace, Turn
-from rsagent_ros.agent.verification import verification_messages
 
 log = logging.getLogger(__name__)
 
@@ -101,11 +102,15 @@ class Episode:
         self._masks: list[MaskEntry] = []
         self._pending: PendingAnswer | None = None
         self._sent_back: tuple[MaskEntry, ...] = ()
+        self._looked_both_ways = False
         self._drawn: list[Picture | None] = []
         max_turns, previous = self._budget.max_turns, tuple(previous)
         self._trace = Trace(
             goal_id, instruction, width, height, max_turns, pictures, policy_name, segmenter.name, previous=previous
         )
+        if self._budget.second_look:
+            below, both_ways = self._budget.second_look_below, self._budget.cross_check
+            self._trace = replace(self._trace, second_look_below=below, cross_checked=both_ways)
         picture = draw_picture(frame, self._view, None, pictures)
         self._chat = opening(instruction, self._view, picture, max_turns, pictures, previous)
         self._unsent = 0
@@ -179,9 +184,11 @@ class Episode:
             pending = self._pending
             if self._result is None and pending is not None and outcome in (Outcome.GAVE_UP, Outcome.FAILED):
                 reason = error_msg or "no time was left for it"
-                pending = pending.unverified(reason, time.monotonic() - pending.asked_at)
+                pending = pending.unverified(reason, time.monotonic() - pending.asked_at).compared()
                 turn, answer = pending.settled()
-                self._take_over(turn, None, None, answer, pending)
+                effect = self._tools.show(pending.others, self._view, shown=False)
+                turn = replace(turn, found=tuple(map(_recorded, pending.others)))
+                self._take_over(turn, None, effect, answer, pending)
             if self._result is None:
                 self._close_with_best(Result(outcome, error_code, error_msg))
         return self.result
@@ -207,10 +214,10 @@ class Episode:
             action, slips = self._read(reply)
             name, arguments = actions.to_json(action)
             turn = replace(turn, tool=name, arguments=arguments, slips=slips)
-            if isinstance(action, Finish) and self._budget.second_look:
-                unverified = [pick(self._masks, number) for number in action.masks]
-            elif isinstance(action, Ending):
+            if isinstance(action, Ending):
                 answer = answer_of(action, self._masks)
+                if isinstance(action, Finish) and self._is_due(answer):
+                    unverified = [pick(self._masks, number) for number in action.masks]
             else:
                 effect = self._tools.run(action, self._view, self._masks)
         except (ReplyError, ToolFailed) as error:
@@ -247,20 +254,35 @@ class Episode:
             return None
         return self._verify_next(pending.verified(reply, time.monotonic() - pending.asked_at))
 
+    def _is_due(self, answer: Result) -> bool:
+        """Whether an answer is to be looked at again; one that insists on what was doubted is held to that."""
+        sure, below = answer.confidence, self._budget.second_look_below
+        doubted = any(entry.rejected for entry in self._masks)
+        return self._budget.second_look and (doubted or sure is None or below >= 1 or sure < below)
+
     def _verify_next(self, pending: PendingAnswer) -> Turn | None:
-        """Ask about the mask that is due; or record the answer's turn, once none is or nothing is left to ask with."""
+        """Ask about what is due; or record the answer's turn, once nothing is or nothing is left to ask with."""
         self._pending = pending
-        entry, over = pending.due, time.monotonic() >= self._deadline
-        if entry is not None and not over and tokens_left(self._budget, self._trace, pending.replies) > 0:
-            trace, view = self._trace, pending.view(entry)
-            messages = verification_messages(
-                trace.instruction, trace.previous, self._frame, entry.mask, view, trace.pictures
-            )
-            self._pending = replace(pending, messages=tuple(messages), asked_at=time.monotonic())
-            return None
-        pending = pending.unverified(f"no {'time was' if over else 'tokens were'} left for it", 0.0)
+        over = time.monotonic() >= self._deadline
+        if pending.wants_pairs:
+            pending = replace(pending, pairs=() if over else self._pairs(pending))
+        if not over and tokens_left(self._budget, self._trace, pending.replies) > 0:
+            trace = self._trace
+            messages = pending.question(trace.instruction, trace.previous, self._frame, trace.pictures)
+            if messages:
+                self._pending = replace(pending, messages=tuple(messages), asked_at=time.monotonic())
+                return None
+        pending = pending.unverified(f"no {'time was' if over else 'tokens were'} left for it", 0.0).compared()
         turn, answer = pending.settled()
-        return self._record(turn, pending.started, None, answer, None, pending)
+        effect = self._tools.show(pending.others, self._view, shown=answer is None)
+        return self._record(turn, pending.started, effect, answer, None, pending)
+
+    def _pairs(self, pending: PendingAnswer) -> tuple[Pair, ...]:
+        """The masks of an answer that the other way of looking did not find; an episode looks so once."""
+        if not self._trace.cross_checked or self._looked_both_ways:
+            return ()
+        self._looked_both_ways = True
+        return other_masks(pending.entries, self._trace.instruction, self._tools, len(self._masks) + 1)
 
     def _record(
         self,
@@ -334,7 +356,7 @@ class Episode:
             self._view, self._newest = effect.view, effect.picture or self._newest
         if effect is not None and effect.entries:
             self._masks += effect.entries
-            self._sent_back = ()
+            self._sent_back = () if pending is None else self._sent_back
         if answer is not None:
             self._close(answer)
 

@@ -35,6 +35,7 @@ class MaskEntry:
         logits: (h, w) float32 of that crop; None for a combined mask.
         parents: Ids of the masks it was refined or combined from.
         verification: The opinion of a fresh conversation about it, once it was part of an answer.
+        phrase: The words that found it; empty where none did.
     """
 
     mask_id: int
@@ -47,6 +48,7 @@ class MaskEntry:
     logits: NDArray[np.float32] | None
     parents: tuple[int, ...]
     verification: Verification | None = None
+    phrase: str = ""
 
     @cached_property
     def mask(self) -> Mask:
@@ -62,8 +64,8 @@ class MaskEntry:
 
     @property
     def rejected(self) -> bool:
-        """Whether its verification said no."""
-        return self.verification is not None and self.verification.verdict == "no"
+        """Whether its verification doubts it."""
+        return self.verification is not None and self.verification.doubts
 
     @property
     def confidence(self) -> float:

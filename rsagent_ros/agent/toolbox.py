@@ -157,10 +157,9 @@ class Toolbox:
         tried = view.key, words.casefold()
         if tried in self._found:
             raise ToolFailed("tried_before", f"You have looked for that in this view: {self._found[tried]}.")
-        detections = _checked(self._segmenter.find(self._encoding(view), words), view)
-        shown = sorted(detections, key=lambda one: -one.score)[:MAX_MARKS]
-        entries = [_found(len(masks) + number, one, view) for number, one in enumerate(shown, 1)]
-        facts: dict[str, object] = {"found": len(detections)}
+        entries = self.instances(words, view, len(masks) + 1)
+        facts: dict[str, object] = {"found": len(entries)}
+        entries = entries[:MAX_MARKS]
         if not entries:
             self._found[tried] = "it found nothing"
             return Effect(view, None, facts, None)
@@ -174,6 +173,43 @@ class Toolbox:
             for one in entries
         ]
         return Effect(view, None, facts | view_metadata(view, self._pictures, "marks"), "marks", tuple(entries))
+
+    def show(self, entries: tuple[MaskEntry, ...], view: View, *, shown: bool) -> Effect | None:
+        """The effect of masks that no call asked for: they are there, and in the whole view, where `shown`."""
+        if not entries:
+            return None
+        if not shown:
+            return Effect(view, None, {}, None, entries)
+        whole = view.root
+        facts: dict[str, object] = {
+            "view": [whole.x0, whole.y0, whole.x1, whole.y1],
+            "image": [whole.frame_width, whole.frame_height],
+        }
+        return Effect(whole, None, facts | view_metadata(whole, self._pictures, "marks"), "marks", entries)
+
+    def instances(self, phrase: str, view: View, first_id: int) -> list[MaskEntry]:
+        """Masks of every instance of what a phrase names in a view, the surest first; none where none is taken.
+
+        Raises:
+            ToolFailed, RunFailed: As in `run`.
+        """
+        if not isinstance(self._segmenter, PhraseSegmenter):
+            return []
+        detections = _checked(self._segmenter.find(self._encoding(view), phrase), view)
+        surest = sorted(detections, key=lambda one: -one.score)
+        return [_found(number, one, view, phrase) for number, one in enumerate(surest, first_id)]
+
+    def boxed(self, box: Box, view: View, mask_id: int) -> list[MaskEntry]:
+        """The mask of what a box is around, in full-frame pixels; none where there is nothing.
+
+        Raises:
+            ToolFailed, RunFailed: As in `run`.
+        """
+        seen = view.box_to_crop(view.box_to_view(box))
+        best = _choose(self._segmenter.masks(self._encoding(view), MaskPrompt.of(seen)), view)
+        score, firm = min(1.0, max(0.0, float(best.score))), stability(best.logits)
+        entry = entry_of(mask_id, best.mask, view, score=score, stability=firm, logits=best.logits)
+        return [] if entry is None else [entry]
 
     def _encoding(self, view: View) -> object:
         """The view as the segmenter keeps it, made at its first use."""
@@ -252,7 +288,7 @@ def _checked(detections: list[Detection], view: View) -> list[Detection]:
     return [one for one in detections if math.isfinite(one.score) and one.part.any()]
 
 
-def _found(mask_id: int, one: Detection, view: View) -> MaskEntry:
+def _found(mask_id: int, one: Detection, view: View, phrase: str) -> MaskEntry:
     """A detection, whose part has pixels, as a mask of the frame."""
     tight = bounding_box(one.part) or Box(0, 0, one.part.shape[1], one.part.shape[0])
     x, y = one.box.x0 + view.x0, one.box.y0 + view.y0
@@ -266,6 +302,7 @@ def _found(mask_id: int, one: Detection, view: View) -> MaskEntry:
         view.key,
         None,
         (),
+        phrase=phrase,
     )
 
 

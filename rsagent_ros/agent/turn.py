@@ -196,6 +196,7 @@ class Trace:
         attempt: Number of this one among them all; 1 is the first.
         votes: For each of them all, in their order, the number of the group of answers that its own belongs to, 1 for
             the one with the most votes; 0 for no vote. Empty where nothing was voted on.
+        second_look_below, cross_checked: As in the budget, where answers were looked at again.
         version: Version of this record.
     """
 
@@ -223,6 +224,8 @@ class Trace:
     attempts: tuple[Trace, ...] = ()
     attempt: int = 1
     votes: tuple[int, ...] = ()
+    second_look_below: float = 1.0
+    cross_checked: bool = False
     version: int = VERSION
 
     def messages(self, frame: NDArray[np.uint8]) -> list[Message]:
@@ -297,9 +300,9 @@ class Trace:
         return tuple(one for turn in self.turns for one in turn.second_looks)
 
     def trust(self, mask_id: int) -> float:
-        """Factor on the confidence in a mask: REJECTED_FACTOR where a verification said no to it, else 1."""
+        """Factor on the confidence in a mask: REJECTED_FACTOR where a verification doubts it, else 1."""
         owner, own = self.borrowed.get(mask_id, (self, mask_id))
-        rejected = any(one.mask_id == own and one.verdict == "no" for one in owner.second_looks)
+        rejected = any(one.mask_id == own and one.doubts for one in owner.second_looks)
         return REJECTED_FACTOR if rejected else 1.0
 
     def confidence(self, mask_id: int) -> float:

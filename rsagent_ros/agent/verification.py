@@ -9,7 +9,7 @@ The budget's switch for it, the JSON of records and the chat call it `second_loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,7 +45,7 @@ SHOWN_AS = 1
 MAX_REASON = 300
 """Characters of a reason that the policy is told."""
 
-Opinion = Literal["yes", "no", "unreadable", "failed"]
+Opinion = Literal["yes", "no", "either", "unreadable", "failed"]
 
 _SYSTEM = f"""You check an answer. A robot was told in words what to find in its camera image, and marked something \
 with mask {SHOWN_AS}.
@@ -68,7 +68,8 @@ class Verification:
     Attributes:
         mask_id: Of the mask, in the episode.
         view: Crop that was shown: x0, y0, x1, y1 in full-frame pixels.
-        verdict: `yes` and `no`; `unreadable`: the reply was neither; `failed`: there was no reply.
+        verdict: `yes` and `no`; `either`: of two masks, none for sure; `unreadable`: the reply was none of these;
+            `failed`: there was no reply.
         reason: Why not, in one sentence; why there is no opinion; empty for `yes`.
         same_as: Earlier mask that is the same and whose verification this is; 0: this one was asked about.
         reply: The text, word for word; only the beginning of one that is too long.
@@ -79,6 +80,8 @@ class Verification:
         reply_seconds: Steady clock, from the question to the opinion: opening the conversation included.
         reply_chars: Characters of a reply that is longer than `reply`, counted to one over its limit; else 0.
         picture_sizes: As in `policy.Reply`.
+        against: Mask that the other way of looking found, where this one was compared with it; 0 where it was not.
+        swapped: That mask was shown first.
     """
 
     mask_id: int
@@ -97,6 +100,13 @@ class Verification:
     reply_seconds: float = 0.0
     reply_chars: int = 0
     picture_sizes: tuple[tuple[int, int], ...] = ()
+    against: int = 0
+    swapped: bool = False
+
+    @property
+    def doubts(self) -> bool:
+        """Whether the mask is trusted less: for a no, or since another one was found and this one not preferred."""
+        return self.verdict == "no" or bool(self.against and self.verdict != "yes")
 
     def as_reply(self) -> Reply:
         """The reply that led to this opinion, for whoever plays it back.
@@ -152,7 +162,13 @@ def verification_messages(
     return [Message("system", (Text(system),)), Message("user", (Text(format_observation(facts)), *shown))]
 
 
-def verification_of(mask_id: int, view: View, reply: Reply | str, seconds: float) -> Verification:
+def verification_of(
+    mask_id: int,
+    view: View,
+    reply: Reply | str,
+    seconds: float,
+    read: Callable[[str, Stop], tuple[Opinion, str]] | None = None,
+) -> Verification:
     """The opinion in a fresh conversation's reply, whatever it is.
 
     Args:
@@ -160,11 +176,12 @@ def verification_of(mask_id: int, view: View, reply: Reply | str, seconds: float
         view: The crop that was shown.
         reply: The reply, or a sentence that says why there is none.
         seconds: Steady clock, from the question on.
+        read: Takes verdict and reason from a text and how it ended; None: as the question about one mask wants.
     """
     if isinstance(reply, str):
         return Verification(mask_id, view.key, "failed", plain(reply), reply_seconds=seconds)
     text = plain(reply.text[: parsing.MAX_REPLY_CHARS + 1])
-    verdict, reason = _read(text, reply.stop)
+    verdict, reason = (read or _read)(text, reply.stop)
     return Verification(
         mask_id,
         view.key,

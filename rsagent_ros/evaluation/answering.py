@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
+from rsagent_ros.agent.accounting import second_looks_of
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.daemon_threads import DaemonThreads
 from rsagent_ros.agent.drive import drive
@@ -152,7 +153,7 @@ class Answering:
         started = time.monotonic()
         for one in replies.all_attempts:
             policy = RecordedPolicy(one)
-            budget = replace(self._budget, second_look=bool(one.second_looks))
+            budget = replace(self._budget, **second_looks_of(one))
             try:
                 episode = self._episode(item.example, policy, budget)
             except RunFailed as error:

@@ -62,8 +62,11 @@ class EvaluationConfig:
         votes = {name: budget.pop(name) for name in ("votes", "votes_seconds")}
         if votes["votes"] > 1:
             system |= votes
+        below, cross_check = budget.pop("second_look_below"), budget.pop("cross_check")
         if budget.pop("second_look"):
             system["second_look"] = True
+            system |= {"second_look_below": below} if below < 1 else {}
+            system |= {"cross_check": True} if cross_check else {}
         if self.replies:
             system["replies"] = self.replies
         return RunSettings(asdict(self.dataset), system, budget, self.seed, self.limit, __version__)

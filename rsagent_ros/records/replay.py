@@ -13,6 +13,7 @@ from itertools import chain
 import numpy as np
 
 from rsagent_ros.agent import parsing
+from rsagent_ros.agent.accounting import second_looks_of
 from rsagent_ros.agent.budget import Budget, CancelToken
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.drive import drive
@@ -110,7 +111,7 @@ def replay(record: Record, segmenter: Segmenter) -> Differences:
 
 def _repeated(record: Record, trace: Trace, segmenter: Segmenter) -> Episode:
     """One attempt, run again."""
-    budget = Budget(UNBOUNDED, trace.max_turns, parsing.MAX_REPLY_CHARS, int(UNBOUNDED), bool(trace.second_looks))
+    budget = Budget(UNBOUNDED, trace.max_turns, parsing.MAX_REPLY_CHARS, int(UNBOUNDED), **second_looks_of(trace))
     episode = Episode(
         record.image,
         trace.instruction,

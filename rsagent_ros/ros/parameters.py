@@ -72,11 +72,12 @@ class NodeParameters:
     second_look: bool = _node(
         _BUDGET.second_look, "verify before FOUND, in a fresh conversation that sees only the crop and the mask"
     )
+    second_look_below: float = _node(
+        _BUDGET.second_look_below, "with second_look: only of answers less sure than this; 1: all", low=0.01, high=1.0
+    )
+    cross_check: bool = _node(_BUDGET.cross_check, "with second_look: compare words with box, in both orders")
     votes: int = _node(
-        _BUDGET.votes,
-        "most episodes of a goal, the first included, which vote on its answer while budget is left; 1: no vote",
-        low=1,
-        high=MOST_VOTES,
+        _BUDGET.votes, "most episodes of a goal, which vote while budget is left; 1: no vote", low=1, high=MOST_VOTES
     )
     votes_seconds: float = _node(
         _BUDGET.votes_seconds, "longest wait of the first answer for the other votes", unit="s", low=0.1, high=600.0
@@ -220,7 +221,7 @@ class NodeParameters:
     )
     overlay_style: str = _node(
         "people",
-        "pictures on ~/overlay: masks with fill, outline and label, at the end the answer; or what the policy is shown",
+        "pictures on ~/overlay: masks and answer with fill, outline and label, or what the policy is shown",
         choices=("people", "model"),
     )
     jpeg_quality: int = _node(90, "JPEG quality of the images on ~/trace", unit="%", low=1, high=100)

@@ -48,7 +48,9 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument("--max-turns", type=int, default=budget.max_turns, metavar="N", help="(%(default)d)")
     parser.add_argument("--max-tokens", type=int, default=budget.max_tokens, metavar="N", help="(%(default)d)")
+    parser.add_argument("--cross-check", action="store_true", help="second looks compare words and box, too")
     parser.add_argument("--second-look", action="store_true", help="ask again before FOUND, both alike")
+    parser.add_argument("--second-look-below", type=float, default=1.0, metavar="N", help="only below (%(default)g)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of whatever is drawn (%(default)d)")
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
     add_arguments(parser)
@@ -66,6 +68,8 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.max_turns,
             max_tokens=arguments.max_tokens,
             second_look=arguments.second_look,
+            second_look_below=arguments.second_look_below,
+            cross_check=arguments.cross_check,
         )
         if incumbent.fingerprint == candidate.fingerprint:
             raise ValueError("incumbent and candidate are the same: there is nothing to find out")

@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None, load: Callable[[Choice], Models] = o
             arguments.max_reply_tokens,
             arguments.max_tokens,
             arguments.second_look,
+            arguments.second_look_below,
+            arguments.cross_check,
         )
     except ValueError as error:
         tell.problem(str(error))
@@ -203,5 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-turns", type=int, default=budget.max_turns, metavar="N", help="(%(default)d)")
     parser.add_argument("--max-reply-tokens", type=int, default=budget.max_reply_tokens, metavar="N")
     parser.add_argument("--max-tokens", type=int, default=budget.max_tokens, metavar="N", help="(%(default)d)")
+    parser.add_argument("--cross-check", action="store_true", help="second looks compare words and box, too")
     parser.add_argument("--second-look", action="store_true", help="ask again before FOUND")
+    parser.add_argument("--second-look-below", type=float, default=1.0, metavar="N", help="only below (%(default)g)")
     return parser

@@ -42,7 +42,13 @@ LOOKED_AT_SIDE = 640
 LOOK_SIDE = 384
 """Longer side in pixels of the crop of a second look."""
 
-VERDICTS: dict[Opinion, str] = {"yes": "yes", "no": "no", "unreadable": "no opinion", "failed": "no opinion"}
+VERDICTS: dict[Opinion, str] = {
+    "yes": "yes",
+    "no": "no",
+    "either": "either",
+    "unreadable": "no opinion",
+    "failed": "no opinion",
+}
 
 TITLES = {
     Outcome.FOUND: "found",

@@ -130,7 +130,7 @@ def test_a_crop_that_cannot_be_drawn_costs_no_answer(monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("rsagent_ros.agent.episode.verification_messages", full)
+    monkeypatch.setattr("rsagent_ros.agent.pending_answer.verification_messages", full)
     episode, _ = driven([SEGMENT, FINISH], [NO])
     assert episode.result.outcome is Outcome.FOUND
     assert [(look.verdict, look.reason) for look in episode.trace.second_looks] == [

@@ -6,11 +6,12 @@ It sees the crop and nothing else, so it judges nothing else: sizes, places and 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from rsagent_ros.agent.actions import Finish, ReportAbsent
+from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous
 from rsagent_ros.agent.chat import Message
 from rsagent_ros.agent.mask import fitted
 from rsagent_ros.agent.pictures import PictureFormat
@@ -37,25 +38,45 @@ def is_verification(message: Message) -> bool:
 
 
 def verify(message: Message, pictures: PictureFormat) -> Move:
-    """The move that answers it: `finish` for yes, `report_absent` for no. About 0.1 s."""
+    """The move that answers it: about one mask yes or no, of two the one that the words fit. About 0.1 s a mask."""
     facts = json.loads(message.text)
-    marked = _marked(message, pictures)
+    words = (*(one["instruction"] for one in facts.get("previous", ())), facts["instruction"])
+    if facts["second_look"] == [1, 2]:
+        return _choose(message, words, pictures)
+    marked = _marked(message, 1, pictures)
     if marked is None:
         return Move("I can't see what the mask covers.", Finish((SHOWN_AS,)))
     looks = wording.indefinite(wording.looks(marked))
-    for instruction in (*(one["instruction"] for one in facts.get("previous", ())), facts["instruction"]):
-        phrases = [phrase for phrase in understood(instruction) if phrase.decided]
-        if phrases and not any(_can_be(phrase, marked) for phrase in phrases):
-            meant = wording.listed([f"the {phrase}" for phrase in phrases], "or")
-            return Move(f"The mask covers {looks}.", ReportAbsent(f"it looks like {looks}, not like {meant}"))
+    missed = _missed(words, marked)
+    if missed:
+        meant = wording.listed([f"the {phrase}" for phrase in missed], "or")
+        return Move(f"The mask covers {looks}.", ReportAbsent(f"it looks like {looks}, not like {meant}"))
     return Move(f"The mask covers {looks}, which goes with the words.", Finish((SHOWN_AS,)))
 
 
-def _marked(message: Message, pictures: PictureFormat) -> SceneObject | None:
-    """The object under the mask, in pixels of the clean picture; None where no mask can be seen."""
-    if len(message.pictures) < 2:
+def _choose(message: Message, words: Sequence[str], pictures: PictureFormat) -> Move:
+    """The one of two masks that the words fit."""
+    marked = [_marked(message, number, pictures) for number in (1, 2)]
+    fitting = [number for number, one in enumerate(marked, 1) if one is not None and not _missed(words, one)]
+    if len(fitting) == 1:
+        return Move(f"Only what mask {fitting[0]} covers goes with the words.", Finish((fitting[0],)))
+    return Move("I can't tell them apart by the words.", ReportAmbiguous((1, 2), "Which of the two is meant?"))
+
+
+def _missed(words: Sequence[str], marked: SceneObject) -> list[Phrase]:
+    """The phrases of the first instruction none of whose phrases the object can be; none where it can be all."""
+    for instruction in words:
+        phrases = [phrase for phrase in understood(instruction) if phrase.decided]
+        if phrases and not any(_can_be(phrase, marked) for phrase in phrases):
+            return phrases
+    return []
+
+
+def _marked(message: Message, number: int, pictures: PictureFormat) -> SceneObject | None:
+    """The object under the mask that is shown as that number, in pixels of the clean picture; None for none."""
+    if len(message.pictures) <= number:
         return None
-    pixels, overlay = (picture.pixels for picture in message.pictures[-2:])
+    pixels, overlay = message.pictures[0].pixels, message.pictures[number].pixels
     height, width = pixels.shape[:2]
     across, down = overlay.shape[1], overlay.shape[0]
     if pictures.overlay == "square":

@@ -44,7 +44,15 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("--budget", type=float, default=SECONDS, metavar="SECONDS", help="of an episode (%(default)g)")
     parser.add_argument("--max-turns", type=int, default=budget.max_turns, metavar="N", help="(%(default)d)")
     parser.add_argument("--max-tokens", type=int, default=budget.max_tokens, metavar="N", help="(%(default)d)")
+    parser.add_argument("--cross-check", action="store_true", help="second looks compare words and box, too")
     parser.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
+    parser.add_argument(
+        "--second-look-below",
+        type=float,
+        default=budget.second_look_below,
+        metavar="CONFIDENCE",
+        help="only below (1: all)",
+    )
     parser.add_argument(
         "--votes", type=int, default=budget.votes, metavar="N", help="episodes that vote on each answer (%(default)d)"
     )
@@ -111,6 +119,8 @@ def _config(arguments: argparse.Namespace) -> EvaluationConfig:
             arguments.max_turns,
             max_tokens=arguments.max_tokens,
             second_look=arguments.second_look,
+            second_look_below=arguments.second_look_below,
+            cross_check=arguments.cross_check,
             votes=arguments.votes,
             votes_seconds=arguments.votes_seconds,
         ),

@@ -53,7 +53,9 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument("--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="default %(default)g")
     parser.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="default %(default)d")
+    parser.add_argument("--cross-check", action="store_true", help="second looks compare words and box, too")
     parser.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
+    parser.add_argument("--second-look-below", type=float, default=1.0, metavar="N", help="only below (%(default)g)")
     for name, value in vars(ImageChoiceConfig()).items():
         meaning = "as the node's parameter of that name (%(default)g)"
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=value, metavar="SECONDS", help=meaning)
@@ -66,7 +68,13 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         parser.error(f"{arguments.bag}: there is no such bag")
     try:
         choice = chosen(arguments)
-        budget = Budget(arguments.budget, arguments.max_turns, second_look=arguments.second_look)
+        budget = Budget(
+            arguments.budget,
+            arguments.max_turns,
+            second_look=arguments.second_look,
+            second_look_below=arguments.second_look_below,
+            cross_check=arguments.cross_check,
+        )
         images = ImageChoiceConfig(arguments.stamp_tolerance, arguments.max_frame_age, arguments.frame_timeout)
     except ValueError as error:
         parser.error(str(error))

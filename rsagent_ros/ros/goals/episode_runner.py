@@ -96,6 +96,8 @@ class EpisodeRunner:
             max_reply_tokens=parameters.max_reply_tokens,
             max_tokens=parameters.max_tokens,
             second_look=parameters.second_look,
+            second_look_below=parameters.second_look_below,
+            cross_check=parameters.cross_check,
             votes=parameters.votes,
             votes_seconds=parameters.votes_seconds,
         )

@@ -183,9 +183,11 @@ def _command(
         "--max-turns": parameters.max_turns,
         "--max-reply-tokens": parameters.max_reply_tokens,
         "--max-tokens": parameters.max_tokens,
+        "--second-look-below": parameters.second_look_below,
     }
     words = [str(word) for pair in options.items() for word in pair]
     words += ["--second-look"] if parameters.second_look else []
+    words += ["--cross-check"] if parameters.cross_check else []
     # -P: what lies in the working directory is not imported.
     records = str(Path(parameters.record_dir).expanduser())
     return [sys.executable, "-P", "-m", "rsagent_ros.shadow", records, *words]

@@ -77,7 +77,8 @@ def test_transitions_that_are_not_allowed_are_refused(robot: Robot, start: Start
     for transition in (ACTIVATE, CONFIGURE, CLEANUP, 77):
         assert not robot.change_state(transition)
     assert robot.state() == "active"
-    assert agent.log.count("refused a transition") == 4
+    told = ("refused a transition", "Unable to start transition")  # rclpy says it itself since Kilted
+    assert 4 in [agent.log.count(words) for words in told]
     assert robot.ask(image=picture())[1].outcome == Result.FOUND
 
 

@@ -110,7 +110,7 @@ def test_a_change_is_checked_and_used_from_the_next_goal_on(robot: Robot, start:
     assert robot.ask(image=picture())[1].turns == 8
     for name, value, told in (
         ("max_turns", 0, "max_turns"),
-        ("max_turns", 2.5, "expected 'Type.INTEGER'"),
+        ("max_turns", 2.5, "Wrong parameter type"),
         ("time_budget", float("nan"), "time_budget"),
         ("camera_mode", "sometimes", "camera_mode is 'sometimes'; allowed: on_demand, always"),
         ("autostart", False, "read-only"),

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from rsagent_ros.agent.mask import Mask, iou
 from rsagent_ros.agent.outcome import ErrorCode, Outcome, Result
@@ -142,6 +141,8 @@ def _clusters(found: Sequence[tuple[int, Mask]]) -> list[tuple[int, ...]]:
     if len(found) < 2:
         return [(number,) for number, _ in found]
     distances = [1.0 - iou(one, other) for (_, one), (_, other) in combinations(found, 2)]
+    from scipy.cluster.hierarchy import fcluster, linkage  # an idle robot loads no library that it does not need
+
     labels = fcluster(linkage(np.array(distances), "average"), 1.0 - SAME_ANSWER, "distance")
     clusters: dict[int, list[int]] = {}
     for (number, _), label in zip(found, labels.tolist(), strict=True):

@@ -23,6 +23,7 @@ from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.data.example import Example
+from rsagent_training.expert import ExpertConfig
 from rsagent_training.jobs.resume_log import ResumeLog, settings_of
 from rsagent_training.jobs.workers import work_on
 from rsagent_training.scene_index import SceneIndex
@@ -183,5 +184,10 @@ def _settings(teacher: TeacherConfig, folders: list[Path]) -> dict[str, Any]:
         "seed": teacher.seed,
         "budget_turns": config.budget_turns,
         "budget_seconds": config.budget_seconds,
-        "expert": asdict(config.expert) if teacher.kind == "expert" else None,
+        "expert": _expert_settings(config.expert) if teacher.kind == "expert" else None,
     }
+
+
+def _expert_settings(expert: ExpertConfig) -> dict[str, Any]:
+    """The expert's settings; what a run of before could not ask for is left out where it is not asked for."""
+    return {name: value for name, value in asdict(expert).items() if name != "words" or value}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from drawn_scenes import absent, ambiguous, found, several
 from fakes import FakeSegmenter
 
 from rsagent_ros.agent import parsing
+from rsagent_ros.agent.actions import FIRST_TOOLS
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
@@ -85,7 +86,7 @@ def test_it_comes_to_the_right_end_in_every_manner(scene: Example, manner: Manne
     assert learn[-1]
 
 
-@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("manner", [manner for manner in MANNERS if manner != "words"])
 def test_a_mistake_made_on_purpose_is_not_to_be_learned_and_all_else_is(manner: Manner) -> None:
     for seed in range(4):
         _, learn = shown(found(seed), seed, only(manner))
@@ -144,6 +145,8 @@ def test_an_absent_target_is_looked_for_first() -> None:
     for seed in range(3):
         for manner in MANNERS:
             trace, _ = shown(absent(seed), seed, only(manner))
+            if manner == "words":
+                assert trace.turns[0].tool == "find"
             assert [turn.tool for turn in trace.turns][-1] == "report_absent"
             before = [turn.tool for turn in trace.turns[:-1] if turn.tool]
             assert {"zoom", "segment"} & set(before)
@@ -165,6 +168,71 @@ def test_an_ambiguous_scene_ends_with_a_question_that_tells_the_things_apart() -
         assert len(trace.candidate_ids) == 3
         assert re.search(r"colou?r|red|green|blue|yellow|orange|purple|left|top", trace.question)
         assert trace.question.endswith("?")
+
+
+# --- through words
+
+
+def by_words(scene: Example, seeds: int, **more: Any) -> list[tuple[Trace, tuple[bool, ...]]]:
+    return [shown(scene, seed, only("words"), **more) for seed in range(seeds)]
+
+
+@pytest.mark.parametrize("scene", SCENES[:3], ids=lambda scene: scene.id)
+def test_words_come_to_the_right_end_and_every_reply_parses(scene: Example) -> None:
+    for trace, learn in by_words(scene, 12):
+        assert trace.outcome is scene.expected
+        assert trajectory_iou(trace, scene) >= 0.9
+        assert trace.turns[0].tool == "find"
+        assert learn[-1]
+        for turn in trace.turns:
+            assert not turn.error_code
+            parsing.parse(turn.reply)
+
+
+def test_its_mistakes_with_words_are_corrected_and_not_learned() -> None:
+    scene = found(3)
+    too_wide = too_narrow = wrong_number = straight = 0
+    episodes = by_words(scene, 60)
+    for trace, learn in episodes:
+        tools = [turn.tool for turn in trace.turns]
+        first = len(trace.turns[0].found)
+        if tools[:2] == ["find", "find"]:
+            assert learn[:2] == (False, True)
+            too_wide += first > 1
+            too_narrow += first == 0
+        elif "segment" in tools:
+            number = tools.index("segment")
+            assert not learn[number] or first == 0
+            wrong = trace.turns[number].mask_id
+            wrong_number += not learn[number]
+            assert wrong not in trace.instance_ids or learn[number]
+        else:
+            straight += 1
+            assert tools == ["find", "finish"]
+    assert too_narrow >= 5
+    assert min(too_wide, straight) >= 5
+    assert too_wide + too_narrow + wrong_number + straight == len(episodes)
+
+
+def test_another_number_is_taken_and_left() -> None:
+    scene = replace(several(4), masks=several(4).masks[:1], instruction="the thing", expected=Outcome.FOUND, id="one")
+    wrong = [(trace, learn) for trace, learn in by_words(scene, 40) if "segment" in [one.tool for one in trace.turns]]
+    assert wrong
+    assert any(not all(learn) for _, learn in wrong)
+    for trace, _ in wrong:
+        assert trace.outcome is Outcome.FOUND
+        assert trajectory_iou(trace, scene) >= 0.9
+
+
+def test_without_the_tool_it_points_as_ever() -> None:
+    without = replace(DEFAULT_PICTURES, tools=FIRST_TOOLS)
+    for trace, _ in by_words(found(3), 4, pictures=without):
+        assert trace.outcome is Outcome.FOUND
+        assert "find" not in {turn.tool for turn in trace.turns}
+
+
+def test_a_recipe_of_before_has_no_words_in_it() -> None:
+    assert all("find" not in {turn.tool for turn in shown(found(3), seed)[0].turns} for seed in range(20))
 
 
 # --- other chats, other segmenters

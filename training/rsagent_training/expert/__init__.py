@@ -11,8 +11,8 @@ in what it was told.
 
 In reading order: `config` (how often it does what), `mask_difference` (a mask beside the truth), `surroundings` (what
 else is in view), `thoughts` (each in several wordings), `pointing` (boxes and points of the chat), `episode_state` (how
-far the episode has come), `mistakes` (calls and boxes that are wrong on purpose), `marking` (one mask, corrected until
-it is right), `strategy` (a whole episode), `policy` (the Policy).
+far the episode has come), `mistakes` (calls and boxes that are wrong on purpose), `naming` (masks by words), `marking`
+(one mask, corrected until it is right), `strategy` (a whole episode), `policy` (the Policy).
 """
 
 from rsagent_training.expert.config import ExpertConfig

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Manner = Literal["straight", "sloppy", "negative", "wrong_thing", "zoom", "bad_call"]
+Manner = Literal["straight", "sloppy", "negative", "wrong_thing", "zoom", "bad_call", "words"]
 MANNERS: tuple[Manner, ...] = get_args(Manner)
 
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """Settings of the scripted expert. The first six are weights; by them one manner is drawn for each episode.
+    """Settings of the scripted expert. The first seven are weights; by them one manner is drawn for each episode.
 
     Attributes:
         straight: A good prompt at once.
@@ -21,6 +21,8 @@ class ExpertConfig:
         wrong_thing: Another thing is marked first.
         zoom: A look from closer by.
         bad_call: A call that can't be used, and then repaired.
+        words: What is meant is marked by a phrase, where the segmenter takes words; else as `straight`. Recipes of
+            before have none of it, and keep their tools.
         good: IoU from which on a mask is left as it is.
         corrections: Of one mask, at most.
         zoom_below: A thing whose longer side is shorter than this in the overlay (384 pixels) is zoomed in on in any
@@ -37,6 +39,7 @@ class ExpertConfig:
     wrong_thing: float = 2.0
     zoom: float = 1.0
     bad_call: float = 1.0
+    words: float = 0.0
     good: float = 0.91
     corrections: int = 4
     zoom_below: float = 36.0

@@ -61,6 +61,8 @@ class EpisodeState:
         view: The current view.
         masks: Those made so far, by id, (H, W) bool.
         newest: Id of the mask that the last turn made; 0 where it made none.
+        found: Ids of the masks that the last phrase gave.
+        takes_words: Whether there is a tool `find`.
     """
 
     def __init__(self, scene: Example, rng: np.random.Generator, pictures: PictureFormat, config: ExpertConfig) -> None:
@@ -74,6 +76,8 @@ class EpisodeState:
         self.facts: dict[str, Any] = {}
         self.masks: dict[int, Mask] = {}
         self.newest = 0
+        self.found: tuple[int, ...] = ()
+        self.takes_words = False
         self.surroundings = look_around(scene.image, scene.masks)
         self._pictures = pictures
         self._shown: PictureKind = "view"
@@ -90,6 +94,8 @@ class EpisodeState:
         """The turn that was recorded: its mask in full, of which a policy only gets a picture."""
         self.view = View(*turn.view, frame_width=self.width, frame_height=self.height)
         self.newest = turn.mask_id
+        if turn.tool == "find":
+            self.found = tuple(made.mask_id for made in turn.found)
         self.masks |= {made.mask_id: decode_rle(made.mask) for made in turn.masks}
 
     # --- what is so

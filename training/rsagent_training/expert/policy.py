@@ -80,6 +80,7 @@ class ExpertConversation:
     def reply(self, new_messages: list[Message], *, limits: ReplyLimits, cancel: CancelToken) -> Reply:
         """The next reply; takes milliseconds."""
         self._state.observe(new_messages[-1])
+        self._state.takes_words = "find" in limits.tools
         reply = next(self._replies)
         self._given.append(reply)
         return Reply(reply.text)

@@ -11,6 +11,7 @@ from rsagent_training.expert.config import MANNERS, Manner
 from rsagent_training.expert.episode_state import EpisodeState, ExpertReply, Replies, counted
 from rsagent_training.expert.marking import mark
 from rsagent_training.expert.mistakes import perhaps_spoiled
+from rsagent_training.expert.naming import look_by_words, mark_by_words
 from rsagent_training.expert.pointing import around, words
 from rsagent_training.expert.surroundings import Other, could_be_meant, likely_first
 
@@ -37,6 +38,12 @@ def play(state: EpisodeState) -> Replies:
 
 def _one(state: EpisodeState, manner: Manner) -> Replies:
     best = 0
+    if manner == "words" and state.takes_words and state.turns_left > 2:
+        shown = yield from mark_by_words(state, [0], keep=2)
+        if 0 in shown:
+            yield state.reply(state.thought(*_picked(state), target=0, best=shown[0]), Finish((shown[0],)))
+            return
+        best = yield from mark(state, 0, "straight", state.thought("unmarked", target=0), keep=1)
     while not best:  # without a mask there is no ending: the turns that are left go into trying
         best = yield from mark(state, 0, manner, state.thought("found", target=0), keep=1)
         manner = "straight"
@@ -49,7 +56,9 @@ def _one(state: EpisodeState, manner: Manner) -> Replies:
 
 def _several(state: EpisodeState, manner: Manner) -> Replies:
     """Several things that are all meant: mark each, then answer with all masks."""
-    masks = yield from _mark_all(state, manner, "several", "next")
+    masks = yield from _mark_all_by_words(state, manner, "next")
+    if not masks:
+        masks = yield from _mark_all(state, manner, "several", "next")
     while not masks:
         masks = yield from _mark_all(state, "straight", "several", "next")
     keys = ("finish_all",) if len(masks) == len(state.scene.masks) else ("settle",)
@@ -59,11 +68,33 @@ def _several(state: EpisodeState, manner: Manner) -> Replies:
 
 def _ambiguous(state: EpisodeState, manner: Manner) -> Replies:
     """Several things of which one is meant: mark them all, then ask."""
-    masks = yield from _mark_all(state, manner, "fitting", "fits_too")
+    masks = yield from _mark_all_by_words(state, manner, "fits_too")
+    if not masks:
+        masks = yield from _mark_all(state, manner, "fitting", "fits_too")
     while len(masks) < 2:  # one mask is no question
         masks += yield from _mark_all(state, "straight", "fitting", "fits_too")
     question = _question(state)
     yield state.reply(state.thought("ask", count=counted(len(masks))), ReportAmbiguous(tuple(masks), question))
+
+
+def _mark_all_by_words(state: EpisodeState, manner: Manner, next_lead: str) -> Generator[ExpertReply, None, list[int]]:
+    """A mask of each thing, from left to right, through words and by drawing what they do not give; none without."""
+    targets = sorted(range(len(state.scene.masks)), key=lambda target: state.target_box(target).center.x)
+    if manner != "words" or not state.takes_words or state.turns_left < 3:
+        return []
+    shown = yield from mark_by_words(state, targets, keep=2)
+    left = [target for target in targets if target not in shown]
+    for place, target in enumerate(left):
+        if state.turns_left <= len(left) - place:
+            break
+        one = yield from mark(state, target, "straight", state.thought(next_lead, target=target), len(left) - place)
+        shown |= {target: one} if one else {}
+    return [shown[target] for target in targets if target in shown]
+
+
+def _picked(state: EpisodeState) -> tuple[str, ...]:
+    """Keys of the thought that ends with one of the masks that a phrase gave."""
+    return ("not_that", "picked") if state.newest else ("picked",)
 
 
 def _mark_all(
@@ -112,6 +143,8 @@ def _absent(state: EpisodeState, manner: Manner) -> Replies:
         yield state.reply(thought, Segment(box=there), learn=False)
         seen.append(other)
         others, looks = [one for one in others if one is not other], looks - 1
+    if manner == "words" and state.takes_words and state.turns_left > 3:
+        yield from look_by_words(state)
     lead = "look_for" if not seen else "look_on"
     spoil = manner == "bad_call"
     for other in others[:looks]:

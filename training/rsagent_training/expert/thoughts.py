@@ -92,6 +92,37 @@ THOUGHTS: dict[str, tuple[str, ...]] = {
         "{wanted}: I draw {box} so that nothing is cut off.",
         "To be safe I take all of {box} for {wanted}.",
     ),
+    # --- by words
+    "by_words": (
+        'I look for {wanted}. I have marked what is called "{phrase}".',
+        '{wanted}: what is there that is called "{phrase}"?',
+        'To find {wanted}, I ask for "{phrase}".',
+    ),
+    "too_narrow": (
+        'Nothing is marked that I want; "{phrase}" names too narrow a kind. I ask for "{better}".',
+        'What I called it fits nothing here. In wider words: "{better}".',
+    ),
+    "too_wide": (
+        '{count} things are marked; "{phrase}" says too little. "{better}" says more.',
+        'That marks {count} things. I say it more exactly: "{better}".',
+    ),
+    "take_number": (
+        "Number {number} should be {wanted}. I look at it by itself.",
+        "I take number {number} for {wanted}, and have a look at its edge.",
+    ),
+    "not_that": (
+        "What is bright now is something else.",
+        "No, that number is another thing.",
+    ),
+    "picked": (
+        "Of the marks, number {best} is {it}: that is {wanted}.",
+        "{It} has number {best}, and its outline fits.",
+        "Number {best} goes round {it}. I end with it.",
+    ),
+    "unmarked": (
+        "No mark goes well round {it}, so I draw it myself at {box}.",
+        "{It} at {box} is not well marked. I draw it.",
+    ),
     # --- what a mask shows
     "good": (
         "Mask {mask} lights up {it} and nothing else; it covers {percent} % of the view.",

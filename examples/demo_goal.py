@@ -49,10 +49,12 @@ class EndedGoal:
 
     @property
     def right(self) -> bool | None:
-        """Whether it ended as it should, on the right object; None for the one that the demo cancels."""
-        if self.expected is Outcome.CANCELED:
+        """Whether the answer is right; None where none was to be had: a goal that is canceled, an honest give-up."""
+        if self.answer.outcome != self.expected:
+            return False
+        if self.expected in (Outcome.CANCELED, Outcome.GAVE_UP):
             return None
-        return self.answer.outcome == self.expected and (self.iou is None or self.iou >= MATCH_IOU)
+        return self.iou is None or self.iou >= MATCH_IOU
 
     def shown(self) -> Shown:
         """Its part of the page."""

@@ -36,10 +36,10 @@ RESULT_SIDE = 960
 SMALL_SIDE = 240
 """Longest side in pixels of the frame where only the place of a view in it is shown, and of thumbnails."""
 
-LOOKED_AT_SIDE = 640
+SEEN_SIDE = 640
 """Longest side in pixels of what the policy looked at."""
 
-LOOK_SIDE = 384
+CROP_SIDE = 384
 """Longer side in pixels of the crop of a second look."""
 
 VERDICTS: dict[Opinion, str] = {
@@ -103,8 +103,8 @@ def _episode(shown: Shown, number: int) -> dict[str, Any]:
     whole = View.whole(trace.width, trace.height)
     turns, view = [], whole
     for turn in trace.turns:
-        looks = [_look(look, trace, shown.frame) for look in turn.second_looks]
-        turns.append(_turn(turn, view, shown.frame) | {"looks": looks})
+        verifications = [_verification(one, trace, shown.frame) for one in turn.second_looks]
+        turns.append(_turn(turn, view, shown.frame) | {"verifications": verifications})
         view = View(*turn.view, frame_width=trace.width, frame_height=trace.height)
     answer = _answer(trace, shown.frame)
     if turns and trace.turns[-1].tool in ("finish", "report_ambiguous", "give_up"):
@@ -142,7 +142,7 @@ def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
     crop = before.crop(frame)
     return {
         "turn": turn,
-        "looked_at": reduced(crop, LOOKED_AT_SIDE),
+        "seen": reduced(crop, SEEN_SIDE),
         "thumb": reduced(crop if picture is None else picture.pixels, SMALL_SIDE),
         "extent": EXTENT,
         "at": coordinates(turn.arguments, before),
@@ -154,14 +154,14 @@ def _turn(turn: Turn, before: View, frame: NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def _look(look: Verification, trace: Trace, frame: NDArray[np.uint8]) -> dict[str, Any]:
+def _verification(verification: Verification, trace: Trace, frame: NDArray[np.uint8]) -> dict[str, Any]:
     """A second look for the template: the crop that it was shown, with the mask and without."""
-    view = View(*look.view, frame_width=trace.width, frame_height=trace.height)
-    crop, mask = fit(view.crop(frame), LOOK_SIDE), trace.mask(look.mask_id)
+    view = View(*verification.view, frame_width=trace.width, frame_height=trace.height)
+    crop, mask = fit(view.crop(frame), CROP_SIDE), trace.mask(verification.mask_id)
     return {
-        "look": look,
-        "said": VERDICTS[look.verdict],
-        "thought": thought(look.reply),
+        "verification": verification,
+        "verdict": VERDICTS[verification.verdict],
+        "thought": thought(verification.reply),
         "clean": encoded(crop),
-        "masked": None if mask is None else spotlight(crop, view.crop(mask), LOOK_SIDE),
+        "masked": None if mask is None else spotlight(crop, view.crop(mask), CROP_SIDE),
     }

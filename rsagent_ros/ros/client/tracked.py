@@ -20,7 +20,7 @@ from rsagent_ros.images import to_mask
 from rsagent_ros.msg import TrackedMask as TrackedMaskMessage
 from rsagent_ros.ros.client.action_client import AgentUnavailable
 from rsagent_ros.ros.client.answer import position_of, position_text
-from rsagent_ros.ros.goals.newest import Newest
+from rsagent_ros.ros.newest import Newest
 from rsagent_ros.ros.stamps import nanoseconds
 
 STATES = {

@@ -11,8 +11,8 @@ from rclpy.node import Node
 from rsagent_ros.msg import Verdict
 from rsagent_ros.ros.client.action_client import AgentUnavailable
 from rsagent_ros.ros.client.one_way import OneWayPublisher
-from rsagent_ros.ros.goals.newest import Newest
 from rsagent_ros.ros.goals.verdict_answers import GOAL, REFUSED, STAMP, STATUS
+from rsagent_ros.ros.newest import Newest
 from rsagent_ros.ros.stamps import nanoseconds, stamp
 
 KEPT = 256

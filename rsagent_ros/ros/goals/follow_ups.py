@@ -9,7 +9,7 @@ from rsagent_ros.agent.follow_up import exchanges_after
 from rsagent_ros.agent.outcome import ErrorCode, Outcome
 from rsagent_ros.agent.prompt import Exchange
 from rsagent_ros.agent.turn import Trace
-from rsagent_ros.ros.goals.newest import REMEMBERED_GOALS, Newest
+from rsagent_ros.ros.newest import REMEMBERED_GOALS, Newest
 
 
 class FollowUps:

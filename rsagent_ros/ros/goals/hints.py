@@ -12,7 +12,7 @@ from rsagent_ros.pose3d.next_view import NextView, next_view
 from rsagent_ros.records.message_fields import camera_of
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.goals.goal_request import GoalRequest
-from rsagent_ros.ros.goals.newest import REMEMBERED_GOALS, Newest
+from rsagent_ros.ros.newest import REMEMBERED_GOALS, Newest
 
 
 class Hints:

@@ -25,7 +25,7 @@ from rsagent_ros.records.record import Record, Redaction
 from rsagent_ros.records.redaction import Redact, redactor
 from rsagent_ros.ros.camera.frame import Frame
 from rsagent_ros.ros.goals.disk_queue import DiskQueue
-from rsagent_ros.ros.goals.newest import REMEMBERED_GOALS, Newest
+from rsagent_ros.ros.newest import REMEMBERED_GOALS, Newest
 from rsagent_ros.ros.parameters import NodeParameters
 from rsagent_ros.ros.stamps import nanoseconds
 

@@ -9,7 +9,7 @@ from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.images import to_mask
 from rsagent_ros.msg import Verdict as VerdictMessage
-from rsagent_ros.ros.goals.newest import REMEMBERED_GOALS, Newest
+from rsagent_ros.ros.newest import REMEMBERED_GOALS, Newest
 
 SOURCES = {VerdictMessage.OPERATOR: "operator", VerdictMessage.GRASP: "grasp", VerdictMessage.PLANNER: "planner"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsagent_ros.ros.goals.newest import Newest
+from rsagent_ros.ros.newest import Newest
 
 
 def test_the_oldest_is_forgotten_and_what_is_set_again_is_new() -> None:

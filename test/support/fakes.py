@@ -134,7 +134,7 @@ class FakePolicy:
             later: What to say in conversations after the first; None: the same.
         """
         self.script = script
-        self.later = script if later is None else later
+        self.later = later
         self.opened = 0
         self.looks = list(looks)
         self.count_tokens = count_tokens
@@ -151,7 +151,8 @@ class FakePolicy:
                 self.heard.append(heard)
             self.open_conversations += 1
             self.opened += 1
-            return FakeConversation(self, heard, self.script if self.opened == 1 else self.later)
+            first = self.opened == 1 or self.later is None
+            return FakeConversation(self, heard, self.script if first else self.later)
 
     def next_look(self) -> Step:
         """What is said to the second look that comes now."""

@@ -34,7 +34,7 @@ def test_all_goals_with_their_verdicts_on_one_page(records: Path, tmp_path: Path
     page = tmp_path / "page.html"
     assert view(records, "--out", page) == 0
     text = page.read_text(encoding="utf-8")
-    assert text.count("<article") == 3
+    assert text.count('<details class="goal"') == 3
     assert "3 goals of" in text
     assert "rejected, absent by operator: &lt;b&gt;the other one&lt;/b&gt;" in text
     assert "wrist" in text
@@ -45,7 +45,7 @@ def test_one_record_or_one_goal(records: Path, tmp_path: Path, capsys: pytest.Ca
     page = tmp_path / "page.html"
     (file,) = records.rglob("*_second.mcap")
     assert view(file, "--out", page) == 0
-    assert page.read_text(encoding="utf-8").count("<article") == 1
+    assert page.read_text(encoding="utf-8").count('<details class="goal"') == 1
     assert view(records, "--out", page, "--goal", "third") == 0
     assert "third" in page.read_text(encoding="utf-8")
     assert view(records, "--out", page, "--most", 2) == 0
@@ -64,7 +64,7 @@ def test_without_a_name_the_page_is_beside_the_records(
     assert capsys.readouterr().out.splitlines() == [
         f"{records / 'records.html'}: 3 goal(s)", f"{file.with_suffix('.html')}: 1 goal(s)",
     ]  # fmt: skip
-    assert (records / "records.html").read_text(encoding="utf-8").count("<article") == 3
+    assert (records / "records.html").read_text(encoding="utf-8").count('<details class="goal"') == 3
     assert file.with_suffix(".html").is_file()
 
 
@@ -79,7 +79,7 @@ def test_what_can_not_be_read_is_told(records: Path, tmp_path: Path, caplog: pyt
     (file,) = records.rglob("*_second.mcap")
     file.write_bytes(file.read_bytes()[:100])
     assert view(records, "--out", tmp_path / "page.html") == 3
-    assert (tmp_path / "page.html").read_text(encoding="utf-8").count("<article") == 2
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count('<details class="goal"') == 2
     assert any(str(file) in line for line in caplog.messages)
     assert view(records, "--out", tmp_path / "none.html", "--goal", "fourth") == 1
     assert "no record of goal 'fourth'" in caplog.messages[-1]

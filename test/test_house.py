@@ -109,7 +109,7 @@ def test_pip_installs_the_command_and_the_extras() -> None:
     installed = distribution("rsagent")
     extras = installed.metadata.get_all("Provides-Extra")
     assert extras is not None
-    expected = "chat dev evaluation mcp models rerun ros-wheels scale serve sim training"
+    expected = "chat dev evaluation mcp models rerun ros-kilted-wheels ros-wheels scale serve sim training"
     assert sorted(extras) == expected.split()
     commands = {entry.name: entry.value for entry in installed.entry_points if entry.group == "console_scripts"}
     assert commands == {"rsagent": "rsagent_ros.cli:main"}

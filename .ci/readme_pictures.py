@@ -1,6 +1,6 @@
 """The README's animated picture: one recorded goal, turn by turn. `make readme-pictures` draws it from the demo.
 
-python examples/readme_pictures.py out/demo/records --goal "the small red box left of the blue cylinder"
+python .ci/readme_pictures.py out/demo/records --goal "the small red box left of the blue cylinder"
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from rsagent_ros.agent.mask import draw_overlay, fitted
+from rsagent_ros.agent.annotation import annotate, answer_annotations
+from rsagent_ros.agent.mask import fitted
 from rsagent_ros.agent.pictures import PictureFormat
 from rsagent_ros.records.reader import read_records
-from rsagent_ros.records.record import Record, answer_mask
+from rsagent_ros.records.record import Record
 
 ROOT = Path(__file__).resolve().parents[1]
 GOAL = "the small red box left of the blue cylinder"
@@ -61,9 +62,7 @@ def draw(record: Record) -> Iterator[Image.Image]:
         shown = shown if picture is None else picture.pixels
         called = turn.tool or turn.error_code
         yield canvas(shown, f"{turn.index}. {called}", turn.thought)
-    mask = answer_mask(trace)
-    size = fitted(trace.width, trace.height, WIDTH)
-    answer = record.image if mask is None else draw_overlay(record.image, mask, *size)
+    answer = annotate(record.image, answer_annotations(trace), *fitted(trace.width, trace.height, WIDTH))
     words = f"after {trace.seconds:.2f} s, confidence {min(trace.confidences, default=0.0):.2f}"
     yield canvas(answer, str(trace.outcome).replace("_", " "), words)
 

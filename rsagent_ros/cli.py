@@ -32,6 +32,7 @@ from rsagent_ros.agent.policy import BatchPolicy, Policy
 from rsagent_ros.agent.turn import Trace, Turn
 from rsagent_ros.agent.voting import vote
 from rsagent_ros.backends import Models, add_arguments, chosen, open_models
+from rsagent_ros.budget_arguments import add_budget_arguments, add_vote_arguments, budget_of
 from rsagent_ros.confidence.command import add_command as add_calibrate
 from rsagent_ros.evaluation.commands.compare import add_command as add_compare
 from rsagent_ros.evaluation.commands.evaluate import add_command as add_evaluate
@@ -84,7 +85,6 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rsagent {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    defaults = Budget()
     run = commands.add_parser(
         "run",
         help="find what an instruction names in one image",
@@ -94,29 +94,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("image", type=Path, metavar="IMAGE", help="any format that OpenCV reads")
     run.add_argument("instruction", metavar="INSTRUCTION", help='what to look for, such as "the red mug"')
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    run.add_argument(
-        "--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="time limit (%(default)g)"
-    )
-    run.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="turn limit (%(default)d)")
-    run.add_argument("--cross-check", action="store_true", help="second looks compare words and box, too")
-    run.add_argument("--second-look", action="store_true", help="verify before FOUND, in a fresh conversation")
-    run.add_argument(
-        "--second-look-below",
-        type=float,
-        default=defaults.second_look_below,
-        metavar="CONFIDENCE",
-        help="only below (1: all)",
-    )
-    run.add_argument(
-        "--votes", type=int, default=defaults.votes, metavar="N", help="episodes that vote on the answer (%(default)d)"
-    )
-    run.add_argument(
-        "--votes-seconds",
-        type=float,
-        default=defaults.votes_seconds,
-        metavar="SECONDS",
-        help="to wait for them (%(default)g)",
-    )
+    add_budget_arguments(run)
+    add_vote_arguments(run)
     run.add_argument("--quiet", action="store_true", help="print only the last line")
     add_arguments(run)
     run.set_defaults(command=_run)
@@ -141,15 +120,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.instruction.strip():
         raise UsageError("the instruction is empty; say what to look for")
     try:
-        budget = Budget(
-            arguments.budget,
-            arguments.max_turns,
-            second_look=arguments.second_look,
-            second_look_below=arguments.second_look_below,
-            cross_check=arguments.cross_check,
-            votes=arguments.votes,
-            votes_seconds=arguments.votes_seconds,
-        )
+        budget = budget_of(arguments)
         choice = chosen(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -13,14 +13,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rsagent_ros.agent import actions, parsing
-from rsagent_ros.agent.actions import Finish, ReportAbsent, ReportAmbiguous, render
+from rsagent_ros.agent import actions
+from rsagent_ros.agent.actions import Action, Finish, ReportAbsent, ReportAmbiguous, render
 from rsagent_ros.agent.chat import Message, Text
-from rsagent_ros.agent.errors import ReplyError
 from rsagent_ros.agent.evidence import MaskEntry
 from rsagent_ros.agent.geometry import Box, View
 from rsagent_ros.agent.pictures import PictureFormat, draw_picture
-from rsagent_ros.agent.policy import Stop
 from rsagent_ros.agent.prompt import Exchange, format_observation, goal_facts
 from rsagent_ros.agent.verification import Opinion, crop_around
 
@@ -82,14 +80,8 @@ def comparison_messages(
     return [Message("system", (Text(_SYSTEM),)), Message("user", (Text(format_observation(facts)), *drawn))]
 
 
-def read_comparison(reply: str, stop: Stop, *, swapped: bool) -> tuple[Opinion, str]:
-    """The verdict of a reply on the answer's mask, and its reason: `no` prefers the other, `either` prefers none."""
-    if stop in ("cancel", "deadline"):
-        return "unreadable", "the reply was broken off"
-    try:
-        action = parsing.parse(reply)
-    except ReplyError as error:
-        return "unreadable", f"{error.code}: {error.message}"
+def read_comparison(action: Action, *, swapped: bool) -> tuple[Opinion, str]:
+    """Opinion of a call on the answer's mask, and the reason: `no` prefers the other, `either` prefers none."""
     match action:
         case Finish((1 | 2 as mask,)):
             return ("yes", "") if (mask == 2) is swapped else ("no", "the other way of looking found what fits better")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsagent_ros.agent import actions, parsing
-from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, Finish, ReportAbsent, render
+from rsagent_ros.agent.actions import CALL_CLOSE, CALL_OPEN, Action, Finish, ReportAbsent, render
 from rsagent_ros.agent.chat import Message, Text
 from rsagent_ros.agent.errors import ReplyError, RunFailed, plain
 from rsagent_ros.agent.geometry import Box, View
@@ -167,7 +167,7 @@ def verification_of(
     view: View,
     reply: Reply | str,
     seconds: float,
-    read: Callable[[str, Stop], tuple[Opinion, str]] | None = None,
+    read: Callable[[Action], tuple[Opinion, str]] | None = None,
 ) -> Verification:
     """The opinion in a fresh conversation's reply, whatever it is.
 
@@ -176,12 +176,12 @@ def verification_of(
         view: The crop that was shown.
         reply: The reply, or a sentence that says why there is none.
         seconds: Steady clock, from the question on.
-        read: Takes verdict and reason from a text and how it ended; None: as the question about one mask wants.
+        read: Takes verdict and reason from the call; None: as the question about one mask wants.
     """
     if isinstance(reply, str):
         return Verification(mask_id, view.key, "failed", plain(reply), reply_seconds=seconds)
     text = plain(reply.text[: parsing.MAX_REPLY_CHARS + 1])
-    verdict, reason = (read or _read)(text, reply.stop)
+    verdict, reason = _opinion(text, reply.stop, read or _yes_or_no)
     return Verification(
         mask_id,
         view.key,
@@ -210,7 +210,7 @@ def objection(rejections: Sequence[Verification]) -> str:
     )
 
 
-def _read(reply: str, stop: Stop) -> tuple[Opinion, str]:
+def _opinion(reply: str, stop: Stop, read: Callable[[Action], tuple[Opinion, str]]) -> tuple[Opinion, str]:
     """The verdict of a reply, and its reason."""
     if stop in ("cancel", "deadline"):
         return "unreadable", "the reply was broken off"
@@ -218,6 +218,11 @@ def _read(reply: str, stop: Stop) -> tuple[Opinion, str]:
         action = parsing.parse(reply)
     except ReplyError as error:
         return "unreadable", f"{error.code}: {error.message}"
+    return read(action)
+
+
+def _yes_or_no(action: Action) -> tuple[Opinion, str]:
+    """Opinion of a call on one mask, and the reason."""
     match action:
         case Finish((mask,)) if mask == SHOWN_AS:
             return "yes", ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.backends import add_arguments, chosen
+from rsagent_ros.budget_arguments import add_budget_arguments, add_vote_arguments, budget_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,29 +41,9 @@ def add_command(commands: Commands) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="folder of the dataset")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results and report")
     add_dataset_arguments(parser)
-    budget = Budget()
-    parser.add_argument("--budget", type=float, default=SECONDS, metavar="SECONDS", help="of an episode (%(default)g)")
-    parser.add_argument("--max-turns", type=int, default=budget.max_turns, metavar="N", help="(%(default)d)")
-    parser.add_argument("--max-tokens", type=int, default=budget.max_tokens, metavar="N", help="(%(default)d)")
-    parser.add_argument("--cross-check", action="store_true", help="second looks compare words and box, too")
-    parser.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
-    parser.add_argument(
-        "--second-look-below",
-        type=float,
-        default=budget.second_look_below,
-        metavar="CONFIDENCE",
-        help="only below (1: all)",
-    )
-    parser.add_argument(
-        "--votes", type=int, default=budget.votes, metavar="N", help="episodes that vote on each answer (%(default)d)"
-    )
-    parser.add_argument(
-        "--votes-seconds",
-        type=float,
-        default=budget.votes_seconds,
-        metavar="SECONDS",
-        help="to wait for them (%(default)g)",
-    )
+    add_budget_arguments(parser, seconds=SECONDS)
+    parser.add_argument("--max-tokens", type=int, default=Budget.max_tokens, metavar="N", help="(%(default)d)")
+    add_vote_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of whatever is drawn (%(default)d)")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="so many samples, drawn with the seed (all)")
     parser.add_argument("--in-flight", type=int, default=1, metavar="N", help="episodes at a time, for a model server")
@@ -114,16 +95,7 @@ def _config(arguments: argparse.Namespace) -> EvaluationConfig:
     return EvaluationConfig(
         Dataset(arguments.dataset, str(arguments.path), arguments.split, arguments.images),
         chosen(arguments),
-        Budget(
-            arguments.budget,
-            arguments.max_turns,
-            max_tokens=arguments.max_tokens,
-            second_look=arguments.second_look,
-            second_look_below=arguments.second_look_below,
-            cross_check=arguments.cross_check,
-            votes=arguments.votes,
-            votes_seconds=arguments.votes_seconds,
-        ),
+        budget_of(arguments),
         arguments.seed,
         arguments.limit,
         arguments.in_flight,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsagent_ros.agent.accounting import counted
-from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.errors import RunFailed
 from rsagent_ros.backends import Models, add_arguments, chosen, open_models
+from rsagent_ros.budget_arguments import add_budget_arguments, budget_of
 from rsagent_ros.records.bag_replay import DONE, FAILED, RESULTS, SKIPPED, BagReplay, ReplayConfig, ReplayError
 from rsagent_ros.records.image_choice import ImageChoiceConfig
 from rsagent_ros.records.reader import read_records
@@ -34,7 +34,6 @@ def add_command(commands: Commands) -> None:
         "folder of results for each. Damaged bags are read as far as they go. Exit codes: 0 all was done, 3 something "
         "was skipped (listed on stderr and in results.jsonl), 1 a goal or the bag failed, 2 bad usage.",
     )
-    defaults = Budget()
     parser.add_argument("bag", type=Path, metavar="BAG", help="its folder, or one .mcap or .db3 file; records too")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"folder for the results; {RESULTS} lists them")
     parser.add_argument("--topic", default="", help="of the images; not needed where only one can be meant")
@@ -51,11 +50,7 @@ def add_command(commands: Commands) -> None:
         action="store_true",
         help="BAG is a record or a folder of records: play the recorded replies back, and compare all masks to the bit",
     )
-    parser.add_argument("--budget", type=float, default=defaults.seconds, metavar="SECONDS", help="default %(default)g")
-    parser.add_argument("--max-turns", type=int, default=defaults.max_turns, metavar="N", help="default %(default)d")
-    parser.add_argument("--cross-check", action="store_true", help="second looks compare words and box, too")
-    parser.add_argument("--second-look", action="store_true", help="ask again in a fresh conversation before FOUND")
-    parser.add_argument("--second-look-below", type=float, default=1.0, metavar="N", help="only below (%(default)g)")
+    add_budget_arguments(parser)
     for name, value in vars(ImageChoiceConfig()).items():
         meaning = "as the node's parameter of that name (%(default)g)"
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=value, metavar="SECONDS", help=meaning)
@@ -68,13 +63,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         parser.error(f"{arguments.bag}: there is no such bag")
     try:
         choice = chosen(arguments)
-        budget = Budget(
-            arguments.budget,
-            arguments.max_turns,
-            second_look=arguments.second_look,
-            second_look_below=arguments.second_look_below,
-            cross_check=arguments.cross_check,
-        )
+        budget = budget_of(arguments)
         images = ImageChoiceConfig(arguments.stamp_tolerance, arguments.max_frame_age, arguments.frame_timeout)
     except ValueError as error:
         parser.error(str(error))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ pytest.importorskip("torch", reason="the extra [models] is not installed")
 pytest.importorskip("transformers", reason="the extra [models] is not installed")
 
 import torch
+from checkpoint_faults import assert_refused, change, forbid_network
 from fakes import FakePolicy
 from numpy.typing import NDArray
 from sam2_cases import picture
@@ -25,8 +24,8 @@ from rsagent_ros.agent.actions import Find, Finish, render
 from rsagent_ros.agent.budget import Budget
 from rsagent_ros.agent.drive import drive
 from rsagent_ros.agent.episode import Episode
-from rsagent_ros.agent.errors import RunFailed, ToolFailed
-from rsagent_ros.agent.outcome import ErrorCode, Outcome
+from rsagent_ros.agent.errors import ToolFailed
+from rsagent_ros.agent.outcome import Outcome
 from rsagent_ros.segmenters.detector import MOST_BOXES, Detector, open_detector
 from rsagent_ros.segmenters.sam2_config import Sam2Config
 from rsagent_ros.segmenters.sam2_finder import open_sam2_finder
@@ -170,27 +169,12 @@ def test_tokenizers_in_files_of_their_words_load_too(folder: Path, kind: str) ->
 
 
 def test_nothing_is_asked_of_the_network(made: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise AssertionError("a connection was opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    forbid_network(monkeypatch)
     find(opened(made / kind), "mug")
 
 
-def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content))
-
-
 def refused(folder: Path, sentence: str, file: str = "") -> None:
-    with pytest.raises(RunFailed, match=sentence) as failure:
-        opened(folder)
-    assert failure.value.code is ErrorCode.MODEL_UNAVAILABLE
-    assert str(folder / file) in failure.value.message
-    assert "\n" not in failure.value.message
+    assert_refused(opened, folder, sentence, file)
 
 
 def test_no_folder_and_no_weights(folder: Path, tmp_path: Path) -> None:

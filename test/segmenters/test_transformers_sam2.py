@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ pytest.importorskip("torch", reason="the extra [models] is not installed")
 pytest.importorskip("transformers", reason="the extra [models] is not installed")
 
 import torch
+from checkpoint_faults import assert_refused, change, forbid_network
 from safetensors.torch import load_file, save_file
 from sam2_cases import BOX, picture
 from transformers import Sam2VideoConfig, Sam2VideoModel
@@ -45,23 +44,12 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "tiny"))
 
 
-def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content))
-
-
 def opened(folder: Path, device: str = "cpu") -> Sam2Segmenter:
     return open_sam2(Sam2Config(str(folder), device=device))
 
 
 def refused(folder: Path, sentence: str, file: str = "") -> None:
-    """It is refused with this sentence, which names the file; put right, it would load."""
-    with pytest.raises(RunFailed, match=sentence) as failure:
-        opened(folder)
-    assert failure.value.code is ErrorCode.MODEL_UNAVAILABLE
-    assert str(folder / file) in failure.value.message
-    assert "\n" not in failure.value.message
+    assert_refused(opened, folder, sentence, file)
 
 
 def answer(segmenter: Sam2Segmenter) -> np.ndarray:
@@ -75,12 +63,7 @@ def same(one: Sam2Segmenter, other: Sam2Segmenter) -> bool:
 
 
 def test_nothing_is_asked_of_the_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise AssertionError("a connection was opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    forbid_network(monkeypatch)
     opened(folder)
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,10 +11,9 @@ pytest.importorskip("torch", reason="the extra [models] is not installed")
 pytest.importorskip("transformers", reason="the extra [models] is not installed")
 
 import torch
+from checkpoint_faults import assert_refused, change, forbid_network
 from safetensors.torch import load_file, save_file
 
-from rsagent_ros.agent.errors import RunFailed
-from rsagent_ros.agent.outcome import ErrorCode
 from rsagent_ros.segmenters.sam3 import open_sam3
 from rsagent_ros.segmenters.sam3_config import Sam3Config
 from rsagent_ros.weights.tiny_sam2 import save_tiny_sam2
@@ -44,27 +39,12 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 
 def test_nothing_is_asked_of_the_network(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise AssertionError("a connection was opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    forbid_network(monkeypatch)
     open_sam3(on_cpu(made)).warm_up()
 
 
-def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads(path.read_text())
-    edit(content)
-    path.write_text(json.dumps(content))
-
-
 def refused(folder: Path, sentence: str, file: str = "") -> None:
-    with pytest.raises(RunFailed, match=sentence) as failure:
-        open_sam3(on_cpu(folder))
-    assert failure.value.code is ErrorCode.MODEL_UNAVAILABLE
-    assert str(folder / file) in failure.value.message
-    assert "\n" not in failure.value.message
+    assert_refused(lambda path: open_sam3(on_cpu(path)), folder, sentence, file)
 
 
 def test_no_weights(folder: Path, tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ import multiprocessing
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -43,6 +44,7 @@ from rsagent_ros.scoring.metrics import RATIOS, by_category, values
 from rsagent_ros.scoring.prediction import prediction_of
 from rsagent_ros.scoring.score import Score, score
 
+Made = TypeVar("Made")
 HELD_OUT = range(200)
 UNKNOWN_NOUNS = range(150)
 """Held-out worlds of the full vocabulary."""
@@ -81,15 +83,26 @@ def answers(
         worst: Folder for pictures of the scenes that went wrong, made where it is missing; None for no pictures.
         vocabulary: The simulator's.
     """
-    from rsagent_training.simulate import scenes
-
     if worst is not None:
         worst.mkdir(parents=True, exist_ok=True)
+    return in_processes(partial(_answered, worst=worst), seeds, workers, vocabulary)
+
+
+def in_processes(
+    work: Callable[[Example, int], Made], seeds: range, workers: int, vocabulary: Literal["plain", "full"] = "plain"
+) -> list[Made]:
+    """Results of work on each simulated scene and its number from 0, in order; each process has one thread."""
+    from rsagent_training.simulate import scenes
+
     spawned = multiprocessing.get_context("spawn")  # a fork would take the renderer's state along
     with ProcessPoolExecutor(workers, spawned, cv2.setNumThreads, (1,)) as pool:
         made = scenes(seeds.start, len(seeds), vocabulary=vocabulary)
-        jobs = [pool.submit(answered, replace(scene, depth=None), worst) for scene in made]
+        jobs = [pool.submit(work, replace(scene, depth=None), number) for number, scene in enumerate(made)]
         return [job.result() for job in jobs]
+
+
+def _answered(scene: Example, _number: int, worst: Path | None) -> Scored:
+    return answered(scene, worst)
 
 
 def answered(scene: Example, worst: Path | None = None) -> Scored:

@@ -23,18 +23,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-import cv2
 import numpy as np
-from baseline_scenes import WORKERS, span
+from baseline_scenes import WORKERS, in_processes, span
 from entry import Entry, not_here, reported
 
 from rsagent_ros.agent.actions import Action, Finish, ResetView, Segment, render
@@ -194,13 +191,11 @@ def run() -> list[Entry]:
 
 def pairs(seeds: range, workers: int) -> list[Pair]:
     """Answers of each policy to each scene."""
-    from rsagent_training.simulate import scenes
+    return [pair for each in in_processes(_answered_by_each, seeds, workers) for pair in each]
 
-    spawned = multiprocessing.get_context("spawn")  # a fork would take the renderer's state along
-    with ProcessPoolExecutor(workers, spawned, cv2.setNumThreads, (1,)) as pool:
-        made = (replace(scene, depth=None) for scene in scenes(seeds.start, len(seeds), vocabulary="plain"))
-        jobs = [pool.submit(answered, scene, name, n) for n, scene in enumerate(made) for name in POLICIES]
-        return [job.result() for job in jobs]
+
+def _answered_by_each(scene: Example, number: int) -> list[Pair]:
+    return [answered(scene, name, number) for name in POLICIES]
 
 
 def all_figures(given: Sequence[Pair]) -> list[Entry]:

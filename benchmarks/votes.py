@@ -15,17 +15,14 @@ the processor. Right and wrong objects are those of docs/evaluation.md.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 
-import cv2
 import numpy as np
-from baseline_scenes import WORKERS, span
+from baseline_scenes import WORKERS, in_processes, span
 from entry import Entry, not_here, reported
 from second_look import HELD_OUT, Slips, share_in_words
 
@@ -79,13 +76,7 @@ def run() -> list[Entry]:
 
 def answers(seeds: range, workers: int) -> list[Answer]:
     """Answers to each scene with each number of votes."""
-    from rsagent_training.simulate import scenes
-
-    spawned = multiprocessing.get_context("spawn")  # a fork would take the renderer's state along
-    with ProcessPoolExecutor(workers, spawned, cv2.setNumThreads, (1,)) as pool:
-        made = (replace(scene, depth=None) for scene in scenes(seeds.start, len(seeds), vocabulary="plain"))
-        jobs = [pool.submit(answered, scene, number) for number, scene in enumerate(made)]
-        return [answer for job in jobs for answer in job.result()]
+    return [answer for each in in_processes(answered, seeds, workers) for answer in each]
 
 
 def answered(scene: Example, number: int) -> list[Answer]:
